@@ -1,0 +1,80 @@
+"""`python -m eaglebench`: composes the config and runs one task."""
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from eaglebench.config import CONF, register_resolvers, validate, validate_overrides
+from eaglebench.errors import UserError
+
+USER_ERROR = 2  # exit code
+INTERRUPTED = 130
+
+register_resolvers()
+
+
+@hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
+def run(cfg: DictConfig) -> None:
+    """Run the task of a composed config. Heavy imports wait until here."""
+    with mistakes_told():
+        validate(cfg)
+        if cfg.task == "train":
+            from eaglebench.train import train
+
+            train(cfg)
+        elif cfg.task == "eval":
+            from eaglebench.evaluation.task import evaluate_run
+
+            evaluate_run(cfg)
+        elif cfg.task == "predict":
+            from eaglebench.predict import predict
+
+            predict(cfg)
+
+
+def main() -> None:
+    """The command line."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # composition errors reach us instead of Hydra's own report
+    with mistakes_told():
+        validate_overrides(sys.argv[1:])
+        run()
+
+
+@contextmanager
+def mistakes_told() -> Iterator[None]:
+    """A user's mistake gives one sentence and exit code 2; with debug=true the traceback too.
+
+    Used inside Hydra's job as well: Hydra adds lines of its own to any exception that leaves a job, but not to an exit.
+    """
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        if "debug=true" in sys.argv:
+            traceback.print_exc()
+        print(f"error: {sentence(error)}", file=sys.stderr)
+        sys.exit(USER_ERROR)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from the last finished stage.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def sentence(error: BaseException) -> str:
+    """The error in one line: OmegaConf's and Hydra's further lines are about their own objects."""
+    if isinstance(error, UserError):
+        return str(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    cause = error.__cause__
+    if cause is not None and isinstance(cause, OmegaConfBaseException):
+        lines.append(str(cause).splitlines()[0])
+    return " ".join(lines[:2])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""From the composed config to plain objects. Below this, nothing knows of Hydra."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_class, instantiate
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from eaglebench.data.llava import read_samples, samples_digest
+from eaglebench.data.source import DataSource, SyntheticWorld
+from eaglebench.data.synthetic.engine import World
+from eaglebench.errors import UserError
+from eaglebench.evaluation.evaluate import Settings
+from eaglebench.stages.base import Schedule, Stage
+from eaglebench.stages.blind import Blind
+from eaglebench.stages.store import Store
+from eaglebench.stages.workshop import ExpertSpec, Workshop
+from eaglebench.training.fit import Fit
+
+LOG_WIDTH = 110
+NONE = "none"  # on the command line, for a path that is not wanted
+TREATMENT = ("aligned", "frozen", "lr_scale", "checkpoint")  # of an expert, not its constructor's
+SCHEDULE = tuple(Schedule.__dataclass_fields__)
+
+
+def plain(node: Any) -> Any:
+    """A config node as resolved plain Python."""
+    return OmegaConf.to_container(node, resolve=True)
+
+
+def constructor(config: Mapping[str, Any]) -> Callable[..., Any]:
+    """The class or function behind `_target_`, with the node's other fields bound."""
+    return instantiate({**config, "_partial_": True}, _convert_="all")
+
+
+def optional_path(value: str | None) -> Path | None:
+    """The path of a field that may be null or none."""
+    return None if value is None or str(value) == NONE else Path(value)
+
+
+def build_workshop(cfg: DictConfig) -> Workshop:
+    """The factory of the run's parts."""
+    experts = {}
+    for name, node in cfg.experts.items():
+        config = plain(node)
+        arguments = {key: value for key, value in config.items() if key not in TREATMENT}
+        experts[str(name)] = ExpertSpec(
+            build=constructor(arguments),
+            aligned=config["aligned"],
+            frozen=config["frozen"],
+            lr_scale=config["lr_scale"],
+            checkpoint=optional_path(config["checkpoint"]),
+            described={**config, "name": name},
+        )
+    fusion, llm = plain(cfg.fusion), plain(cfg.llm)
+    return Workshop(
+        experts,
+        constructor({key: value for key, value in fusion.items() if key != "name"}),
+        constructor(llm),
+        described={"fusion": fusion, "llm": llm},
+        seed=cfg.seed,
+    )
+
+
+def build_stages(cfg: DictConfig) -> list[Stage]:
+    """The stages in the user's order."""
+    return [build_stage(str(name), plain(node)) for name, node in cfg.stages.items()]
+
+
+def build_stage(name: str, config: dict[str, Any]) -> Stage:
+    """One stage from its config."""
+    schedule = Schedule(**{key: config.pop(key) for key in SCHEDULE})
+    if projector := config.pop("projector", None):
+        config |= {"projector": constructor(projector), "projector_config": projector}
+    stage: Stage = get_class(config.pop("_target_"))(name=name, schedule=schedule, **config)
+    return stage
+
+
+def build_blind(cfg: DictConfig) -> Blind | None:
+    """The model that is trained without images, with the last stage's batch and learning rate; None if it is switched off."""
+    steps = cfg.evaluation.blind_steps
+    if not steps:
+        return None
+    config = plain(list(cfg.stages.values())[-1])
+    schedule = Schedule(**{key: config[key] for key in SCHEDULE} | {"steps": steps, "epochs": None})
+    lr = config["lr"].get("llm") or max(config["lr"].values())
+    return Blind("blind", {"llm": lr}, schedule)
+
+
+def build_data(cfg: DictConfig, tell: Callable[[str], None], training: bool = True) -> DataSource:
+    """The run's samples; only the held-out ones if not `training`."""
+    world = cfg.world
+    synthetic = SyntheticWorld(
+        World(world.train_images, world.val_questions, world.canvas, plain(world.weights), world.seed),
+        Path(world.root),
+        tell,
+    )
+    common = {"world": synthetic, "cache_mb": cfg.data.cache_mb, "workers": cfg.data.workers}
+    if cfg.data.source == "synthetic":
+        train = synthetic.train[: cfg.data.limit] if training else []
+        digest = synthetic.digest if cfg.data.limit is None else f"{synthetic.digest}-{cfg.data.limit}"
+        return DataSource(train=train, val=synthetic.val, digest=digest, **common)
+    if OmegaConf.is_missing(cfg.data, "train"):
+        raise UserError("data.train is not set: give your LLaVA file, data.train=my.json.")
+    read = partial(
+        read_samples,
+        image_root=cfg.data.image_root,
+        max_bad=cfg.data.max_bad,
+        limit=cfg.data.limit,
+        checked=Path(world.root) / "checked",
+        warn=tell,
+    )
+    train = read(cfg.data.train) if training else []
+    val = read(cfg.data.val) if cfg.data.val is not None else []
+    return DataSource(train=train, val=val, digest=samples_digest(train), **common)
+
+
+def build_evaluation(cfg: DictConfig) -> Settings:
+    """How answers are made and scored."""
+    config = plain(cfg.evaluation)
+    del config["blind_steps"]
+    device = "cuda" if cfg.trainer.accelerator == "gpu" else cfg.trainer.accelerator
+    return Settings(**config, device=device, seed=cfg.seed, cache_mb=cfg.data.cache_mb)
+
+
+def new_console() -> Console:
+    """Where tasks tell what they do."""
+    console = Console(highlight=False)
+    # A log file has no width of its own.
+    return console if console.is_terminal else Console(highlight=False, width=LOG_WIDTH)
+
+
+def build_fit(cfg: DictConfig, loggers: list[Logger], console: Console) -> Fit:
+    """What trains a unit."""
+    return Fit(plain(cfg.trainer), loggers, cfg.seed, console)
+
+
+def build_loggers(cfg: DictConfig, folder: Path) -> list[Logger]:
+    """The run's loggers, writing into its folder."""
+    return [instantiate(node, save_dir=str(folder), _convert_="all") for node in cfg.logger.values()]
+
+
+def build_store(cfg: DictConfig) -> Store:
+    """The store of finished stages; store=none keeps nothing."""
+    return Store(optional_path(cfg.store))

@@ -1,0 +1,136 @@
+"""Where the configuration lives, its resolvers, and the one validation of a composed config. Imports nothing heavy."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from eaglebench.errors import UserError
+
+PACKAGE = Path(__file__).resolve().parent
+# Beside the package in a checkout, inside it in a wheel.
+CONF = next(folder for folder in (PACKAGE.parent / "conf", PACKAGE / "conf") if (folder / "config.yaml").is_file())
+
+TASKS = ("train", "eval", "predict")
+# What does not change the result of a run, and so not its name.
+UNNAMED = ("hydra", "run_name", "task", "run", "image", "prompt", "store", "logger", "trainer", "debug")
+DIGEST_LENGTH = 6
+
+
+def digest(value: Any, length: int) -> str:
+    """A hex digest of a JSON-like value, the same in every process."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def _run_digest(*, _root_: DictConfig) -> str:
+    config = OmegaConf.to_container(_root_, resolve=False)
+    assert isinstance(config, dict)
+    named = {str(key): value for key, value in config.items() if key not in UNNAMED}
+    named["fast"] = _root_.get("debug") == "fast"
+    return digest(named, DIGEST_LENGTH)
+
+
+def _join(parts: Iterable[str]) -> str:
+    return "+".join(str(part) for part in parts)
+
+
+def _output_dir(*, _root_: DictConfig) -> str:
+    # Other tasks write beside the run that they are about.
+    return f"results/{_root_.run_name}" if _root_.get("task") == "train" else "."
+
+
+def _quick(normal: Any, fast: Any, *, _root_: DictConfig) -> Any:
+    return fast if _root_.get("debug") == "fast" else normal
+
+
+def register_resolvers() -> None:
+    """`${join:}`, `${digest:}`, `${output_dir:}` and `${quick:NORMAL,FAST}` (the second with debug=fast)."""
+    for name, function in {"join": _join, "digest": _run_digest, "output_dir": _output_dir, "quick": _quick}.items():
+        OmegaConf.register_new_resolver(name, function, replace=True)
+
+
+def options(group: str) -> list[str]:
+    """What can be chosen for a config group."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def validate(cfg: DictConfig) -> None:
+    """Refuse, before anything is built or downloaded, what cannot work.
+
+    Raises:
+        UserError: one sentence with the way out.
+    """
+    if cfg.task not in TASKS:
+        raise UserError(f"task={cfg.task} is unknown: choose {', '.join(TASKS)}.")
+    if cfg.debug not in (False, True, "fast"):
+        raise UserError(f"debug={cfg.debug} is unknown: choose false, true (tracebacks) or fast (the whole path in seconds).")
+    if cfg.task == "train":
+        validate_experts(cfg)
+        validate_stages(cfg)
+    elif cfg.run is None:
+        raise UserError(f"task={cfg.task} needs run=FOLDER, the folder of a finished run (results/...).")
+    if cfg.task == "predict" and not cfg.prompt:
+        raise UserError("task=predict needs prompt='...' (and image=FILE for a question about an image).")
+
+
+def validate_experts(cfg: DictConfig) -> None:
+    """Refuse an empty list, sizes that do not fit, and full-size experts without weights."""
+    if not cfg.experts:
+        raise UserError(f"experts=[] leaves nothing to see with: choose from {', '.join(options('experts'))}.")
+    for name, expert in cfg.experts.items():
+        size, patch = expert.get("image_size"), expert.get("patch_size")
+        if patch is not None and (size < patch or size % patch):
+            below = max(size // patch, 1) * patch
+            raise UserError(
+                f"experts.{name}.image_size={size} is not a multiple of its patch of {patch}: "
+                f"the nearest that fit are {below} and {below + patch}."
+            )
+        if cfg.size == "full" and expert.checkpoint is None:
+            raise UserError(
+                f"experts.{name}.checkpoint is not set: at size=full give the file of its weights, "
+                "or none to start from random ones."
+            )
+
+
+def validate_stages(cfg: DictConfig) -> None:
+    """Refuse an empty list and lengths that train nothing."""
+    if not cfg.stages:
+        raise UserError(f"stages=[] trains nothing: choose from {', '.join(options('stages'))}.")
+    for name, stage in cfg.stages.items():
+        if stage.batch_size < 1:
+            raise UserError(f"stages.{name}.batch_size={stage.batch_size} must be at least 1.")
+        if (stage.steps is None) == (stage.epochs is None):
+            raise UserError(f"stages.{name} needs either steps or epochs: set one and leave the other null.")
+        if (stage.steps if stage.steps is not None else stage.epochs) <= 0:
+            raise UserError(f"stages.{name} has no length: steps or epochs must be above 0.")
+    if cfg.evaluation.batch_size < 1:
+        raise UserError(f"evaluation.batch_size={cfg.evaluation.batch_size} must be at least 1.")
+
+
+def validate_overrides(arguments: Sequence[str]) -> None:
+    """Refuse unknown and repeated names of groups, which the composition would report badly or not at all.
+
+    Raises:
+        UserError: it names the choices.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    words = [word for word in arguments if "=" in word and not word.startswith("-")]
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    for override in OverridesParser.create().parse_overrides(words):
+        group = override.key_or_group
+        if group not in groups or override.is_sweep_override() or override.is_delete():
+            continue
+        value = override.value()
+        names = [str(name) for name in value] if isinstance(value, (list, ListConfig)) else [str(value)]
+        known = options(group)
+        for name in names:
+            if name not in known:
+                raise UserError(f"{group}={name} is unknown: choose from {', '.join(known)}.")
+        repeated = {name for name in names if names.count(name) > 1}
+        if repeated:
+            raise UserError(f"{group} names {', '.join(sorted(repeated))} twice: each may appear once.")

@@ -1,0 +1,1 @@
+"""Data: records become samples, samples become batches."""

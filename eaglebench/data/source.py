@@ -1,0 +1,69 @@
+"""Where a run's samples come from."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from eaglebench.data.llava import read_samples
+from eaglebench.data.sample import Sample
+from eaglebench.data.synthetic.engine import World, render
+
+
+class SyntheticWorld:
+    """The synthetic world, rendered on first use.
+
+    Args:
+        world: its numbers.
+        root: where rendered worlds lie.
+        tell: told when rendering starts.
+    """
+
+    def __init__(self, world: World, root: Path, tell: Callable[[str], None] = print) -> None:
+        self.world = world
+        self.root = root
+        self.tell = tell
+        self.digest = world.digest()
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder of its LLaVA files and images."""
+        return render(self.world, self.root, tell=self.tell)
+
+    @cached_property
+    def records(self) -> list[dict[str, Any]]:
+        """The training records, marks included."""
+        return json.loads((self.folder / "train.json").read_text(encoding="utf-8"))
+
+    @cached_property
+    def train(self) -> list[Sample]:
+        """The training samples."""
+        return read_samples(self.folder / "train.json")
+
+    @cached_property
+    def val(self) -> list[Sample]:
+        """The held-out samples."""
+        return read_samples(self.folder / "val.json")
+
+
+@dataclass
+class DataSource:
+    """The samples of a run.
+
+    Attributes:
+        train: what the stages train on.
+        val: what is evaluated; empty if the user gave none.
+        digest: changes with anything that training on `train` can depend on.
+        world: what the tiny model's warm-up stages train on, whatever the run's own data.
+        cache_mb: memory for decoded images.
+        workers: loader processes.
+    """
+
+    train: list[Sample]
+    val: list[Sample]
+    digest: str
+    world: SyntheticWorld
+    cache_mb: int
+    workers: int

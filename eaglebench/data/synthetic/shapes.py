@@ -1,0 +1,93 @@
+"""Coloured shapes on a four by four board: attributes, counting, position."""
+
+import math
+from random import Random
+
+from PIL import Image, ImageDraw
+
+from eaglebench.data.synthetic.drawing import COLOURS, Mark, Picture, Question, paper
+
+SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
+SIDE = 4  # cells of the board
+PLACES = [f"{column}{row}" for row in range(1, SIDE + 1) for column in "abcd"]  # a1 is the top left
+MOST = 6  # shapes on one board
+OVERSAMPLING = 2
+
+
+def draw(rng: Random, canvas: int) -> Picture:
+    """A board of one to six shapes, one per cell, and questions about it."""
+    side = canvas * OVERSAMPLING
+    background = paper(rng)
+    image = Image.new("RGB", (side, side), background)
+    pen = ImageDraw.Draw(image)
+    cells = rng.sample(range(SIDE**2), rng.randint(1, MOST))
+    objects = [(cell, rng.choice(SHAPES), rng.choice(list(COLOURS))) for cell in cells]
+    marks = []
+    for cell, shape, colour in objects:
+        step = side / SIDE
+        radius = step * rng.uniform(0.32, 0.45)
+        slack = step / 2 - radius
+        x = (cell % SIDE + 0.5) * step + rng.uniform(-slack, slack)
+        y = (cell // SIDE + 0.5) * step + rng.uniform(-slack, slack)
+        draw_shape(pen, shape, x, y, radius, COLOURS[colour], background)
+        box = ((x - radius) / side, (y - radius) / side, (x + radius) / side, (y + radius) / side)
+        marks.append(Mark([shape, colour], box))
+    return Picture(image.reduce(OVERSAMPLING), questions(rng, objects), marks)
+
+
+def questions(rng: Random, objects: list[tuple[int, str, str]]) -> list[Question]:
+    """One question for each shape that can be named by its form or its colour alone, and one that counts.
+
+    No more than one for each shape: two would answer each other, and a model would learn to read its own text.
+    """
+    shapes = [shape for _, shape, _ in objects]
+    colours = [colour for _, _, colour in objects]
+    asked = [Question("how many shapes", str(len(objects)), "counting")]
+    for cell, shape, colour in objects:
+        possible = []
+        if shapes.count(shape) == 1:
+            possible.append(Question(f"colour of the {shape}", colour, "attributes"))
+            possible.append(Question(f"cell of the {shape}", PLACES[cell], "position"))
+        if colours.count(colour) == 1:
+            possible.append(Question(f"shape in {colour}", shape, "attributes"))
+            possible.append(Question(f"cell of {colour}", PLACES[cell], "position"))
+        if possible:
+            asked.append(rng.choice(possible))
+    rng.shuffle(asked)
+    return asked
+
+
+def draw_shape(
+    pen: ImageDraw.ImageDraw,
+    shape: str,
+    x: float,
+    y: float,
+    radius: float,
+    colour: tuple[int, int, int],
+    background: tuple[int, int, int],
+) -> None:
+    """One filled shape centred at (x, y)."""
+    box = (x - radius, y - radius, x + radius, y + radius)
+    if shape == "circle":
+        pen.ellipse(box, fill=colour)
+    elif shape == "ring":
+        pen.ellipse(box, fill=colour)
+        inner = radius * 0.55
+        pen.ellipse((x - inner, y - inner, x + inner, y + inner), fill=background)
+    elif shape == "square":
+        half = radius * 0.86
+        pen.rectangle((x - half, y - half, x + half, y + half), fill=colour)
+    elif shape == "triangle":
+        pen.polygon(around(x, y, [radius] * 3), fill=colour)
+    elif shape == "star":
+        pen.polygon(around(x, y, [radius, radius * 0.42] * 5), fill=colour)
+    elif shape == "cross":
+        arm = radius * 0.32
+        pen.rectangle((x - radius, y - arm, x + radius, y + arm), fill=colour)
+        pen.rectangle((x - arm, y - radius, x + arm, y + radius), fill=colour)
+
+
+def around(x: float, y: float, radii: list[float]) -> list[tuple[float, float]]:
+    """Points at equal angles around (x, y), the first one straight up, at the given distances."""
+    turn = 2 * math.pi / len(radii)
+    return [(x + r * math.sin(i * turn), y - r * math.cos(i * turn)) for i, r in enumerate(radii)]

@@ -1,0 +1,8 @@
+"""The one exception for mistakes that a user can put right."""
+
+
+class UserError(Exception):
+    """A mistake in a command, a config or a data file, told in one sentence with the way out.
+
+    The command line prints the sentence and exits with code 2; `debug=true` shows the traceback too.
+    """

@@ -1,0 +1,1 @@
+"""Answers, their metrics, and the scores of a run."""

@@ -1,0 +1,79 @@
+"""Generating answers to the questions of a data set."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from eaglebench.data.collate import Collator, read
+from eaglebench.data.conversation import Encoder
+from eaglebench.data.sample import Sample
+from eaglebench.model import EagleModel
+
+
+@dataclass(frozen=True)
+class Question:
+    """One turn of a sample to be answered, after its earlier turns with their reference answers."""
+
+    sample: Sample
+    turn: int
+
+    @property
+    def family(self) -> str:
+        return self.sample.turns[self.turn].family or "all"
+
+    @property
+    def reference(self) -> str:
+        return self.sample.turns[self.turn].answer
+
+
+def questions(samples: Sequence[Sample]) -> list[Question]:
+    """Every turn of every sample."""
+    return [Question(sample, turn) for sample in samples for turn in range(len(sample.turns))]
+
+
+class Answerer:
+    """Answers questions greedily, in batches.
+
+    Args:
+        model: in whatever state it is; put into evaluation mode.
+        encoder, tokenizer: of its language model.
+        read_image: gives the image of a path at the model's side; unused by a blind model.
+    """
+
+    def __init__(
+        self,
+        model: EagleModel,
+        encoder: Encoder,
+        tokenizer: PreTrainedTokenizerBase,
+        read_image: Callable[[Path], Tensor],
+        *,
+        device: torch.device | str,
+        batch_size: int,
+        max_new_tokens: int,
+    ) -> None:
+        self.model = model.to(device).eval()
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+        self.read_image = read_image
+        self.collator = Collator(tokenizer.pad_token_id)
+        self.device = device
+        self.batch_size = batch_size
+        self.max_new_tokens = max_new_tokens
+
+    def answers(self, asked: Sequence[Question]) -> Iterator[str]:
+        """An answer to each question, in their order."""
+        for start in range(0, len(asked), self.batch_size):
+            yield from self.batch(asked[start : start + self.batch_size])
+
+    @torch.inference_mode()
+    def batch(self, asked: Sequence[Question]) -> list[str]:
+        """Answers to one batch of questions."""
+        prompts = [self.encoder.prompt(question.sample, question.turn) for question in asked]
+        images = [read(question.sample, self.read_image) for question in asked]
+        batch = self.collator.prompts(prompts, images, [question.sample.id for question in asked])
+        tokens = self.model.generate(batch.to(self.device), self.max_new_tokens)
+        return [text.strip() for text in self.tokenizer.batch_decode(tokens, skip_special_tokens=True)]

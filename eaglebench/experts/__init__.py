@@ -1,0 +1,1 @@
+"""Vision experts: one file each; `base.py` has the contract."""

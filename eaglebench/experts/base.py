@@ -1,0 +1,87 @@
+"""What every vision expert promises: pixels in, one feature map out.
+
+Shape letters: B batch, C expert channels, H W expert grid, S side of the expert's input in pixels.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from eaglebench.errors import UserError
+
+
+class VisionExpert(nn.Module, ABC):
+    """A vision encoder with its own input size and pixel statistics.
+
+    Subclasses build the upstream network in `__init__` and turn pixels into its native map in `encode`.
+
+    Args:
+        image_size: side S of the square input, in pixels.
+        stride: pixels of the input per cell of the native map; S must be a multiple of it.
+        channels: channels of the native map.
+        mean, std: statistics of the weights, for pixels in [0, 1], one number per RGB channel.
+        unshuffle: space-to-depth factor applied to the native map (2: a quarter of the cells, four times the channels),
+            in the channel order of `torch.nn.functional.pixel_unshuffle`. Eagle does this to SAM.
+
+    Attributes:
+        channels: channels C of the map that `forward` returns.
+        grid: side H = W of that map.
+    """
+
+    def __init__(
+        self, *, image_size: int, stride: int, channels: int, mean: Sequence[float], std: Sequence[float], unshuffle: int = 1
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__.lower()
+        if image_size < stride or image_size % stride:
+            below = max(image_size // stride, 1) * stride
+            raise UserError(
+                f"{name}: image_size={image_size} is not a multiple of its {stride} px stride; the nearest that fit are "
+                f"{below} and {below + stride}."
+            )
+        native_grid = image_size // stride
+        if native_grid % unshuffle:
+            raise UserError(f"{name}: its {native_grid}x{native_grid} map cannot be unshuffled by {unshuffle}.")
+        self.image_size = image_size
+        self.stride = stride
+        self.unshuffle = unshuffle
+        self.channels = channels * unshuffle**2
+        self.grid = native_grid // unshuffle
+        self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
+
+    @abstractmethod
+    def encode(self, pixels_B3SS: Tensor) -> Tensor:
+        """The native map [B, C, H, W] of normalised pixels [B, 3, S, S]."""
+
+    @abstractmethod
+    def blocks(self) -> Sequence[nn.Module]:
+        """The repeated blocks, in order: the units of activation checkpointing and of sharding."""
+
+    def forward(self, pixels_B3SS: Tensor) -> Tensor:
+        """The feature map [B, channels, grid, grid] of normalised pixels [B, 3, S, S]."""
+        features_BCHW = self.encode(pixels_B3SS)
+        return F.pixel_unshuffle(features_BCHW, self.unshuffle) if self.unshuffle > 1 else features_BCHW
+
+    def preprocess(self, images_B3XX: Tensor) -> Tensor:
+        """Normalised float pixels [B, 3, S, S] of uint8 square images [B, 3, X, X] of any side X."""
+        return (self.resize(images_B3XX) - self.mean) / self.std
+
+    def resize(self, images_B3XX: Tensor) -> Tensor:
+        """Pixels in [0, 1] at the expert's own side, resized in float32 with antialias."""
+        pixels = images_B3XX.to(self.mean.device, torch.float32) / 255
+        if pixels.shape[-1] != self.image_size:
+            size = (self.image_size, self.image_size)
+            pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True, align_corners=False)
+        return pixels
+
+
+def tokens_to_map(tokens_BNC: Tensor) -> Tensor:
+    """The map [B, C, H, W] of row-major tokens [B, H*W, C]; the token count must be a square number."""
+    side = round(tokens_BNC.shape[1] ** 0.5)
+    if side * side != tokens_BNC.shape[1]:
+        raise ValueError(f"{tokens_BNC.shape[1]} tokens do not form a square grid: is a class token left in?")
+    return tokens_BNC.transpose(1, 2).reshape(tokens_BNC.shape[0], -1, side, side)

@@ -1,0 +1,36 @@
+"""ConvNeXt: the convolutional CLIP encoder, the best single expert of Eagle's Table 3."""
+
+from collections.abc import Sequence
+
+from timm.models.convnext import ConvNeXt as TimmConvNeXt
+from torch import Tensor, nn
+
+from eaglebench.experts.base import VisionExpert
+from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
+
+
+class ConvNeXt(VisionExpert):
+    """The last stage of timm's ConvNeXt (stride 32), taken raw, before any head norm."""
+
+    def __init__(
+        self,
+        image_size: int = 1024,
+        depths: Sequence[int] = (3, 4, 30, 3),
+        dims: Sequence[int] = (384, 768, 1536, 3072),
+        norm_eps: float = 1e-5,  # open_clip's ConvNeXt-XXL; timm's default is 1e-6
+        layer_scale: float = 1e-6,
+        unshuffle: int = 1,
+    ) -> None:
+        super().__init__(
+            image_size=image_size, stride=32, channels=dims[-1], mean=CLIP_MEAN, std=CLIP_STD, unshuffle=unshuffle
+        )
+        network = TimmConvNeXt(
+            num_classes=0, depths=tuple(depths), dims=tuple(dims), norm_eps=norm_eps, ls_init_value=layer_scale
+        )
+        self.network = nn.Sequential(network.stem, network.stages)
+
+    def encode(self, pixels_B3SS: Tensor) -> Tensor:
+        return self.network(pixels_B3SS)
+
+    def blocks(self) -> Sequence[nn.Module]:
+        return [block for stage in self.network[1].children() for block in stage.blocks.children()]

@@ -1,0 +1,83 @@
+"""Pix2Struct: the expert that reads text and structure."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import Pix2StructVisionConfig, Pix2StructVisionModel
+
+from eaglebench.errors import UserError
+from eaglebench.experts.base import VisionExpert, tokens_to_map
+
+
+class Pix2Struct(VisionExpert):
+    """The encoder of transformers' Pix2Struct on a square image.
+
+    Its processor's work is done here in torch, on the device and without a trip through the CPU: each image is standardised
+    by its own mean and deviation, resized to the largest square grid within `max_patches`, and cut into patches that carry
+    their one-based row and column.
+    """
+
+    def __init__(
+        self,
+        image_size: int = 1024,
+        patch_size: int = 16,
+        max_patches: int = 2048,
+        width: int = 1536,
+        depth: int = 18,
+        heads: int = 24,
+        mlp_width: int = 3968,
+        positions: int = 4096,
+        unshuffle: int = 1,
+    ) -> None:
+        if image_size % patch_size:
+            raise UserError(f"pix2struct: image_size={image_size} is not a multiple of patch_size={patch_size}.")
+        side = int(max_patches**0.5)
+        super().__init__(
+            image_size=side * patch_size,
+            stride=patch_size,
+            channels=width,
+            mean=(0.0, 0.0, 0.0),  # standardised by the image's own statistics instead
+            std=(1.0, 1.0, 1.0),
+            unshuffle=unshuffle,
+        )
+        self.side = side
+        self.patch_size = patch_size
+        self.source_size = image_size
+        self.network = Pix2StructVisionModel(
+            Pix2StructVisionConfig(
+                hidden_size=width,
+                patch_embed_hidden_size=3 * patch_size**2,
+                d_ff=mlp_width,
+                d_kv=width // heads,
+                num_hidden_layers=depth,
+                num_attention_heads=heads,
+                seq_len=positions,
+                patch_size=patch_size,
+                attention_dropout=0.0,
+                dropout_rate=0.0,
+            )
+        )
+        ids = torch.arange(1, side + 1, dtype=torch.float32)
+        self.register_buffer("row_col_N2", torch.cartesian_prod(ids, ids), persistent=False)
+
+    def encode(self, pixels_B3SS: Tensor) -> Tensor:
+        patches_BNP = F.pixel_unshuffle(pixels_B3SS, self.patch_size)  # channel-major: c, dy, dx
+        patches_BNP = patches_BNP.unflatten(1, (3, self.patch_size**2)).permute(0, 3, 4, 2, 1).flatten(1, 2).flatten(2)
+        row_col_BN2 = self.row_col_N2.to(patches_BNP).expand(len(patches_BNP), -1, -1)
+        flattened_BNQ = torch.cat([row_col_BN2, patches_BNP], dim=2)  # within a patch: dy, dx, c
+        return tokens_to_map(self.network(flattened_patches=flattened_BNQ).last_hidden_state)
+
+    def preprocess(self, images_B3XX: Tensor) -> Tensor:
+        pixels = images_B3XX.to(self.mean.device, torch.float32)
+        mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
+        # The floor of the deviation is the processor's, which sees the image before it is resized.
+        std = pixels.std(dim=(1, 2, 3), keepdim=True, unbiased=False).clamp(min=pixels[0].numel() ** -0.5)
+        pixels = (pixels - mean) / std
+        return F.interpolate(
+            pixels, (self.image_size, self.image_size), mode="bilinear", antialias=True, align_corners=False
+        )
+
+    def blocks(self) -> Sequence[nn.Module]:
+        return list(self.network.encoder.layer)

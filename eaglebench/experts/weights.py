@@ -1,0 +1,61 @@
+"""Reading weights from files: safetensors, and torch files without pickled objects."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from eaglebench.errors import UserError
+
+NAMED = 10  # keys that an error names
+
+
+def read_weights(path: Path, wanted_by: str) -> dict[str, Tensor]:
+    """The tensors of a `.safetensors` file, or of a torch file with `weights_only=True`.
+
+    Raises:
+        UserError: the file is missing, damaged, or holds more than tensors.
+    """
+    if not path.is_file():
+        raise UserError(f"the checkpoint {path} of {wanted_by} does not exist.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
+        raise UserError(f"the checkpoint {path} of {wanted_by} cannot be read ({str(error).splitlines()[0]}).") from error
+    except Exception as error:  # torch raises pickle.UnpicklingError and others for refused contents
+        raise UserError(f"the checkpoint {path} of {wanted_by} holds more than tensors, and is not opened.") from error
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise UserError(f"the checkpoint {path} of {wanted_by} is not a flat dictionary of tensors.")
+    return weights
+
+
+def load_weights(module: nn.Module, path: Path, wanted_by: str) -> None:
+    """Load a file into a module; every key and shape must fit."""
+    copy_weights(module, read_weights(path, wanted_by), f"the checkpoint {path} of {wanted_by}")
+
+
+def copy_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Copy tensors into a module.
+
+    Raises:
+        UserError: missing, unexpected or wrongly shaped keys, the first ten of each kind and how many.
+    """
+    own = module.state_dict()
+    problems = {
+        "missing": sorted(own.keys() - weights.keys()),
+        "unexpected": sorted(weights.keys() - own.keys()),
+        "wrongly shaped": sorted(
+            f"{key} {tuple(weights[key].shape)} for {tuple(own[key].shape)}"
+            for key in own.keys() & weights.keys()
+            if own[key].shape != weights[key].shape
+        ),
+    }
+    told = [f"{len(keys)} {kind} ({', '.join(keys[:NAMED])})" for kind, keys in problems.items() if keys]
+    if told:
+        raise UserError(f"{source} does not fit: {'; '.join(told)}.")
+    module.load_state_dict(dict(weights), strict=True)

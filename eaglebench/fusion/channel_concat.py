@@ -1,0 +1,31 @@
+"""Channel concatenation: Eagle's choice."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from eaglebench.fusion.base import Fusion, MapShape
+from eaglebench.fusion.grid import to_grid, to_tokens
+from eaglebench.fusion.projector import mlp_projector
+
+
+class ChannelConcat(Fusion):
+    """All maps on the common grid, concatenated on channels in the user's order, and one MLP projector: N = G*G.
+
+    With `norm`, each expert's channels are normalised on their own, so that none drowns the others by its scale.
+    """
+
+    def __init__(
+        self, experts: Mapping[str, MapShape], width: int, grid: int | None = None, norm: bool = False
+    ) -> None:
+        super().__init__(experts, width, grid)
+        self.visual_tokens = self.grid**2
+        self.norms = nn.ModuleDict(
+            {name: nn.LayerNorm(shape.channels) if norm else nn.Identity() for name, shape in self.shapes.items()}
+        )
+        self.projector = mlp_projector(sum(shape.channels for shape in self.shapes.values()), width)
+
+    def fuse(self, features: Mapping[str, Tensor]) -> Tensor:
+        aligned = [self.norms[name](to_tokens(to_grid(features[name], self.grid))) for name in self.shapes]
+        return self.projector(torch.cat(aligned, dim=-1))

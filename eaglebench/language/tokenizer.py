@@ -1,0 +1,50 @@
+"""The tiny language model's tokenizer: byte-level BPE that knows the words of the synthetic world.
+
+Any text can be written in it: bytes that no merge covers stay bytes. Digits are tokens of their own. `tiny_tokenizer.json`
+beside this file is made by `python -m eaglebench.language.tokenizer`; nothing is trained or downloaded when it is used.
+"""
+
+from pathlib import Path
+from random import Random
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+FILE = Path(__file__).parent / "tiny_tokenizer.json"
+USER, ASSISTANT, END, PAD = "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
+VOCABULARY = 512
+
+
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer that ships with the package."""
+    return PreTrainedTokenizerFast(tokenizer_file=str(FILE), eos_token=END, pad_token=PAD)
+
+
+def train() -> Tokenizer:
+    """Learn the merges from the world's questions, and from those answers that are words rather than something read."""
+    from eaglebench.data.synthetic.engine import KINDS
+
+    corpus = []
+    for index in range(400):
+        for kind, draw in KINDS.items():
+            for question in draw(Random(f"tokenizer {kind} {index}"), 64).questions:
+                corpus.append(question.text)
+                if question.family not in ("text", "document"):  # these are to be spelled
+                    corpus.append(question.answer)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[PAD, USER, ASSISTANT, END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(corpus, trainer)
+    return tokenizer
+
+
+if __name__ == "__main__":
+    train().save(str(FILE))

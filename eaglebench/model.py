@@ -1,0 +1,76 @@
+"""EagleModel: experts, a fusion and a language model, from a batch to a loss or to answers.
+
+Shape letters: B batch, I images (I <= B), S side of an image, N visual tokens, D language model width, T text + image length.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from eaglebench.data.collate import Batch
+from eaglebench.experts.base import VisionExpert
+from eaglebench.fusion.base import Fusion
+from eaglebench.language.base import LanguageModel
+
+
+class EagleModel(nn.Module):
+    """The whole model. Its parts are `experts.<name>`, `fusion` and `llm`, in its state dict too.
+
+    Args:
+        experts: in the fusion's order; none for a blind model, which is given no images.
+        fusion: built for these experts and this language model; None for a blind model.
+        language: the language model.
+    """
+
+    def __init__(self, experts: Mapping[str, VisionExpert], fusion: Fusion | None, language: LanguageModel) -> None:
+        super().__init__()
+        self.experts = nn.ModuleDict(dict(experts))
+        self.fusion = fusion
+        self.llm = language.network
+        self.image_token_id = language.image_token_id
+        self.eos_token_id = language.tokenizer.eos_token_id
+        self.pad_token_id = language.tokenizer.pad_token_id
+
+    def parts(self) -> dict[str, nn.Module]:
+        """What a stage trains or freezes, by name: `experts.<name>`, `fusion`, `llm`."""
+        parts: dict[str, nn.Module] = {f"experts.{name}": expert for name, expert in self.experts.items()}
+        if self.fusion is not None:
+            parts["fusion"] = self.fusion
+        parts["llm"] = self.llm
+        return parts
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The mean cross-entropy of the batch's target tokens."""
+        output = self.llm(
+            inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, labels=batch.labels, use_cache=False
+        )
+        return output.loss
+
+    @torch.no_grad()
+    def generate(self, batch: Batch, max_new_tokens: int) -> Tensor:
+        """Greedy continuations [B, up to max_new_tokens] of left-padded prompts."""
+        return self.llm.generate(
+            inputs_embeds=self.embed(batch),
+            attention_mask=batch.attention_mask,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            eos_token_id=self.eos_token_id,
+            pad_token_id=self.pad_token_id,
+        )
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Input embeddings [B, T, D], visual tokens in the place of image tokens. Experts run for the images alone."""
+        is_image_BT = batch.input_ids == self.image_token_id
+        embeds_BTD = self.llm.get_input_embeddings()(batch.input_ids.masked_fill(is_image_BT, self.pad_token_id))
+        if batch.images is None:
+            return embeds_BTD
+        tokens_IND = self.visual_tokens(batch.images).to(embeds_BTD.dtype)
+        return embeds_BTD.masked_scatter(is_image_BT.unsqueeze(-1), tokens_IND)
+
+    def visual_tokens(self, images_I3SS: Tensor) -> Tensor:
+        """Visual tokens [I, N, D] of uint8 square images."""
+        if self.fusion is None:
+            raise ValueError("a blind model was given images.")
+        pixels = {name: expert.preprocess(images_I3SS) for name, expert in self.experts.items()}
+        return self.fusion(self.experts, pixels)

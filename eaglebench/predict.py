@@ -1,0 +1,35 @@
+"""task=predict: ask a finished run about an image."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from eaglebench.build import build_evaluation, build_workshop
+from eaglebench.data.images import load_image
+from eaglebench.data.sample import Sample, Turn
+from eaglebench.errors import UserError
+from eaglebench.evaluation.answer import Answerer, Question
+from eaglebench.runs import load_config, load_model
+from eaglebench.stages.joint import encoder_of, image_side
+
+
+def predict(cfg: DictConfig) -> None:
+    """Print the answer of `cfg.run` to `cfg.prompt`, about `cfg.image` if there is one."""
+    run = load_config(cfg.run)
+    image = None if cfg.image is None else Path(cfg.image)
+    if image is not None and not image.is_file():
+        raise UserError(f"image={image} does not exist.")
+    settings = build_evaluation(run)
+    model, language = load_model(cfg.run, build_workshop(run))
+    side = image_side(model)
+    answerer = Answerer(
+        model,
+        encoder_of(model, language),
+        language.tokenizer,
+        lambda path: load_image(path, side),
+        device=settings.device,
+        batch_size=1,
+        max_new_tokens=settings.max_new_tokens,
+    )
+    sample = Sample(image.name if image is not None else "prompt", image, (Turn(str(cfg.prompt), ""),))
+    print(next(answerer.answers([Question(sample, 0)])))

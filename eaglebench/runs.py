@@ -1,0 +1,54 @@
+"""The folder of a finished run: what its config and model are, and how they are read again."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import save_file
+
+from eaglebench.errors import UserError
+from eaglebench.experts.weights import load_weights
+from eaglebench.files import write_text
+from eaglebench.language.base import LanguageModel
+from eaglebench.model import EagleModel
+from eaglebench.stages.workshop import Workshop
+
+CONFIG, MODEL, MANIFEST = "config.yaml", "model.safetensors", "manifest.json"
+
+
+def save_config(folder: Path, cfg: DictConfig) -> None:
+    """Write the resolved config."""
+    missing = OmegaConf.missing_keys(cfg)
+    assert not missing, missing
+    write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))))
+
+
+def save_model(folder: Path, model: EagleModel) -> None:
+    """Write all weights beside their place, and rename them."""
+    temporary = folder / f".{MODEL}"
+    # Clones, because safetensors refuses tensors that share memory, as tied embeddings do.
+    save_file({name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}, temporary)
+    temporary.rename(folder / MODEL)
+
+
+def load_config(folder: str | Path) -> DictConfig:
+    """The config of a finished run.
+
+    Raises:
+        UserError: the folder is not that of a finished run.
+    """
+    missing = [name for name in (CONFIG, MODEL) if not (Path(folder) / name).is_file()]
+    if missing:
+        raise UserError(
+            f"run={folder} is not the folder of a finished run (no {' and no '.join(missing)} in it): "
+            "give a folder that a training wrote, results/..."
+        )
+    loaded = OmegaConf.load(Path(folder) / CONFIG)
+    assert isinstance(loaded, DictConfig)
+    return loaded
+
+
+def load_model(folder: str | Path, workshop: Workshop) -> tuple[EagleModel, LanguageModel]:
+    """The model of a finished run with its trained weights, and its language model."""
+    model, language = workshop.eagle(workshop.experts)
+    load_weights(model, Path(folder) / MODEL, f"run={folder}")
+    return model, language

@@ -1,0 +1,1 @@
+"""Who trains on what, for how long: the stages, their runner, and the store of finished ones."""

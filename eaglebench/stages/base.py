@@ -1,0 +1,117 @@
+"""What a stage is: which models it trains, which of their parts, on what, for how long."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from torch import nn
+from torch.utils.data import Dataset
+
+from eaglebench.data.source import DataSource
+from eaglebench.errors import UserError
+from eaglebench.stages.workshop import Workshop
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The numbers of an optimisation.
+
+    Args:
+        batch_size: samples a step.
+        steps, epochs: the length; exactly one is set.
+        warmup: fraction of the steps with a rising learning rate; cosine to zero follows.
+        weight_decay: of AdamW, on matrices (not on biases, norms or embeddings of one dimension).
+        betas: of AdamW.
+        clip: gradient norm; 0 leaves gradients as they are.
+    """
+
+    batch_size: int
+    steps: int | None
+    epochs: float | None
+    warmup: float
+    weight_decay: float
+    betas: tuple[float, float]
+    clip: float
+
+    def length(self, samples: int) -> int:
+        """Optimizer steps over so many samples."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, round(self.epochs * samples / self.batch_size))
+
+
+class Unit(NamedTuple):
+    """One model that a stage trains: its label in progress and logs, and its experts."""
+
+    label: str
+    experts: tuple[str, ...]
+
+
+@dataclass
+class Training:
+    """Everything that training one unit needs.
+
+    Attributes:
+        network: called with a batch, gives the loss.
+        parts: modules of the network by name; what is not named here has no weights.
+        learning_rates: by part; 0: frozen.
+        dataset, collate: what batches are made of.
+    """
+
+    network: nn.Module
+    parts: Mapping[str, nn.Module]
+    learning_rates: Mapping[str, float]
+    dataset: Dataset[Any]
+    collate: Callable[[Sequence[Any]], Any]
+
+
+class Stage(ABC):
+    """A stage of training. Holds numbers and names; models are built by the workshop.
+
+    Args:
+        name: in the config, progress and logs.
+        lr: learning rates by kind of part (`experts`, `fusion`, `llm` ...); 0 freezes.
+        schedule: the rest of the optimisation.
+    """
+
+    kinds: tuple[str, ...] = ("experts", "fusion", "llm")
+
+    def __init__(self, name: str, lr: Mapping[str, float], schedule: Schedule) -> None:
+        unknown = set(lr) - set(self.kinds)
+        if unknown:
+            raise UserError(
+                f"stages.{name}.lr names {', '.join(sorted(unknown))}; this stage trains {', '.join(self.kinds)}."
+            )
+        self.name = name
+        self.lr = {kind: float(lr.get(kind) or 0.0) for kind in self.kinds}
+        self.schedule = schedule
+
+    @abstractmethod
+    def units(self, workshop: Workshop) -> list[Unit]:
+        """The models that this stage trains, one after the other."""
+
+    @abstractmethod
+    def carried(self, unit: Unit, workshop: Workshop) -> tuple[str, ...]:
+        """Names of the parts whose trained weights later stages get."""
+
+    @abstractmethod
+    def described(self, unit: Unit, workshop: Workshop, data: DataSource) -> dict[str, Any]:
+        """Everything beside the schedule, the seed and earlier weights that this unit's result depends on."""
+
+    @abstractmethod
+    def part_names(self, unit: Unit) -> tuple[str, ...]:
+        """Names of the parts that take over the weights of earlier stages."""
+
+    @abstractmethod
+    def build(self, unit: Unit, workshop: Workshop, data: DataSource) -> Training:
+        """The unit's model and data, ready to be trained, with fresh weights."""
+
+    def learning_rate(self, part: str, workshop: Workshop) -> float:
+        """The learning rate of a named part; 0 if it is frozen."""
+        kind, _, name = part.partition(".")
+        if kind == "experts":
+            spec = workshop.experts[name]
+            return 0.0 if spec.frozen else self.lr["experts"] * spec.lr_scale
+        return self.lr.get(kind, 0.0)

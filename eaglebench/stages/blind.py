@@ -1,0 +1,40 @@
+"""A language model that is trained on the questions and answers alone: what can be known without looking."""
+
+from typing import Any
+
+from eaglebench.data.collate import Collator, ConversationDataset
+from eaglebench.data.images import load_image
+from eaglebench.data.source import DataSource
+from eaglebench.model import EagleModel
+from eaglebench.stages.base import Stage, Training, Unit
+from eaglebench.stages.joint import encoder_of
+from eaglebench.stages.workshop import Workshop
+
+
+class Blind(Stage):
+    """The language model on the training conversations without their images; the run's own model gets none of it."""
+
+    kinds = ("llm",)
+
+    def units(self, workshop: Workshop) -> list[Unit]:
+        return [Unit(self.name, ())]
+
+    def part_names(self, unit: Unit) -> tuple[str, ...]:
+        return ("llm",)
+
+    def carried(self, unit: Unit, workshop: Workshop) -> tuple[str, ...]:
+        return self.part_names(unit)
+
+    def described(self, unit: Unit, workshop: Workshop, data: DataSource) -> dict[str, Any]:
+        return {"llm": workshop.described["llm"], "data": data.digest}
+
+    def build(self, unit: Unit, workshop: Workshop, data: DataSource) -> Training:
+        language = workshop.language()
+        model = EagleModel({}, None, language)
+        return Training(
+            network=model,
+            parts=model.parts(),
+            learning_rates=self.lr,
+            dataset=ConversationDataset(data.train, encoder_of(model, language), lambda path: load_image(path, 1), blind=True),
+            collate=Collator(language.tokenizer.pad_token_id),
+        )

@@ -1,0 +1,137 @@
+"""Runs the stages in order: each unit from the store if it is finished there, otherwise trained."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import fmean
+from typing import Any
+
+from torch import Tensor, nn
+
+from eaglebench.config import digest
+from eaglebench.data.source import DataSource
+from eaglebench.experts.weights import copy_weights
+from eaglebench.stages.base import Stage, Training, Unit
+from eaglebench.stages.store import SCHEMA, Artefact, Store
+from eaglebench.stages.workshop import Workshop
+from eaglebench.training.fit import Fit
+from eaglebench.versions import versions
+
+KEY_LENGTH = 16
+LAST = 50  # steps that the reported loss is averaged over
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished unit: its key, whether it came from the store, and its manifest."""
+
+    label: str
+    key: str
+    reused: bool
+    manifest: Mapping[str, Any]
+
+
+@dataclass
+class State:
+    """What the stages so far have given: weights by full name, and which artefact each part comes from."""
+
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def load_into(self, parts: Mapping[str, nn.Module]) -> None:
+        """Copy what is known of each named part into it."""
+        for name, part in parts.items():
+            if name in self.origins:
+                prefix = f"{name}."
+                own = {key.removeprefix(prefix): value for key, value in self.weights.items() if key.startswith(prefix)}
+                copy_weights(part, own, f"the finished stage behind {name}")
+
+    def take(self, key: str, parts: Sequence[str], weights: Mapping[str, Tensor]) -> None:
+        """Take over an artefact's weights."""
+        self.weights.update(weights)
+        self.origins.update(dict.fromkeys(parts, key))
+
+
+class Runner:
+    """Trains units of stages.
+
+    Args:
+        workshop: builds the models.
+        data: what they train on.
+        store: of finished stages.
+        fit: trains one network.
+        tell: told what happens.
+    """
+
+    def __init__(
+        self, workshop: Workshop, data: DataSource, store: Store, fit: Fit, tell: Callable[[str], None] = print
+    ) -> None:
+        self.workshop = workshop
+        self.data = data
+        self.store = store
+        self.fit = fit
+        self.tell = tell
+
+    def run(self, stages: Sequence[Stage]) -> tuple[State, list[Finished]]:
+        """The weights after all stages, and what was done for them."""
+        state, finished = State(), []
+        for stage in stages:
+            units = stage.units(self.workshop)
+            if not units:
+                self.tell(f"{stage.name}: nothing to train (every expert is frozen, aligned or has its own weights)")
+            for unit in units:
+                finished.append(self.run_unit(stage, unit, state))
+        return state, finished
+
+    def run_unit(self, stage: Stage, unit: Unit, state: State) -> Finished:
+        """Finish one unit and add what it gives to `state`."""
+        key, description = self.key(stage, unit, state)
+        carried = stage.carried(unit, self.workshop)
+        artefact = self.store.get(unit.label, key)
+        if reused := artefact is not None:
+            self.tell(f"{unit.label}: taken from the store ({key})")
+        else:
+            artefact = self.train(stage, unit, state, carried, description)
+            self.store.put(unit.label, key, artefact)
+        assert artefact is not None
+        state.take(key, carried, artefact.weights)
+        return Finished(unit.label, key, reused, artefact.manifest)
+
+    def key(self, stage: Stage, unit: Unit, state: State) -> tuple[str, dict[str, Any]]:
+        """The name of a unit's result, and the description that it is a digest of."""
+        description = {
+            "schema": SCHEMA,
+            "stage": type(stage).__name__,
+            "lr": stage.lr,
+            "schedule": asdict(stage.schedule),
+            "seed": self.workshop.seed,
+            "precision": self.fit.precision,
+            "parents": {part: state.origins[part] for part in stage.part_names(unit) if part in state.origins},
+            "of": stage.described(unit, self.workshop, self.data),
+        }
+        return digest(description, KEY_LENGTH), description
+
+    def train(
+        self, stage: Stage, unit: Unit, state: State, carried: Sequence[str], description: Mapping[str, Any]
+    ) -> Artefact:
+        """Train a unit that the store does not have."""
+        training: Training = stage.build(unit, self.workshop, self.data)
+        state.load_into(training.parts)
+        started = time.monotonic()
+        losses = self.fit(training, stage.schedule, unit.label, self.data.workers)
+        weights = {
+            f"{name}.{key}": value.detach().cpu().clone()
+            for name in carried
+            for key, value in training.parts[name].state_dict().items()
+        }
+        manifest = {
+            "label": unit.label,
+            "parts": list(carried),
+            "steps": len(losses),
+            "last_loss": round(fmean(losses[-LAST:]), 4),
+            "seconds": round(time.monotonic() - started, 1),
+            "losses": [round(loss, 4) for loss in losses],
+            "description": description,
+            "versions": versions(),
+        }
+        return Artefact(weights, manifest)

@@ -1,0 +1,108 @@
+"""Builds the parts of models. Each part's first weights depend on the seed and its own name, and on nothing built beside it."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from eaglebench.errors import UserError
+from eaglebench.experts.base import VisionExpert
+from eaglebench.experts.weights import load_weights
+from eaglebench.fusion.base import Fusion, MapShape
+from eaglebench.language.base import LanguageModel
+from eaglebench.model import EagleModel
+
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class ExpertSpec:
+    """How one expert is built and treated.
+
+    Attributes:
+        build: gives the expert with fresh weights.
+        aligned: it is text-aligned already; not pre-aligned.
+        frozen: no stage trains it.
+        lr_scale: times a stage's learning rate.
+        checkpoint: a file of its weights; None: fresh ones.
+        described: its config, for the keys of finished stages.
+    """
+
+    build: Callable[[], VisionExpert]
+    aligned: bool
+    frozen: bool
+    lr_scale: float
+    checkpoint: Path | None
+    described: Mapping[str, Any]
+
+
+class Workshop:
+    """The parts that a run is made of.
+
+    Args:
+        experts: by name, in the user's order.
+        fusion: called with `experts={name: (channels, grid)}` and `width=D`.
+        language: gives the language model.
+        described: the configs of `fusion` and `llm`, for the keys of finished stages.
+        seed: of every fresh weight.
+    """
+
+    def __init__(
+        self,
+        experts: Mapping[str, ExpertSpec],
+        fusion: Callable[..., Fusion],
+        language: Callable[[], LanguageModel],
+        described: Mapping[str, Any],
+        seed: int,
+    ) -> None:
+        self.experts = dict(experts)
+        self.described = described
+        self.seed = seed
+        self._fusion = fusion
+        self._language = language
+
+    def expert(self, name: str) -> VisionExpert:
+        """The named expert with its first weights, or its checkpoint's."""
+        spec = self.experts[name]
+        expert = self.seeded(f"experts.{name}", spec.build)
+        if spec.checkpoint is not None:
+            load_weights(expert, spec.checkpoint, f"experts.{name}")
+        return expert
+
+    def language(self) -> LanguageModel:
+        """The language model."""
+        return self.seeded("llm", self._language)
+
+    def eagle(self, names: Iterable[str], fusion: Callable[..., Fusion] | None = None) -> tuple[EagleModel, LanguageModel]:
+        """The whole model of these experts, joined by the run's fusion or another one."""
+        experts = {name: self.expert(name) for name in names}
+        language = self.language()
+        joined = self.fusion_of(experts, language.width, fusion)
+        if joined.visual_tokens >= language.max_length:
+            raise UserError(
+                f"an image becomes {joined.visual_tokens} visual tokens, which leaves no room for text in llm.max_length="
+                f"{language.max_length}: raise it, or lower fusion.grid."
+            )
+        return EagleModel(experts, joined, language), language
+
+    def fusion_of(
+        self, experts: Mapping[str, Any], width: int, fusion: Callable[..., Fusion] | None = None
+    ) -> Fusion:
+        """A fusion of anything with `channels` and `grid`."""
+        shapes = {name: MapShape(expert.channels, expert.grid) for name, expert in experts.items()}
+        return self.seeded("fusion", lambda: (fusion or self._fusion)(experts=shapes, width=width))
+
+    def seeded(self, name: str, build: Callable[[], Part]) -> Part:
+        """What `build` gives when the random state comes from the seed and `name` alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(named_seed(self.seed, name))
+            return build()
+
+
+def named_seed(seed: int, name: str) -> int:
+    """A seed of its own for everything that has a name."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "big")

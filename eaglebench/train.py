@@ -1,0 +1,95 @@
+"""task=train: the stages, the evaluation, and the run folder."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from eaglebench.build import (
+    build_blind,
+    build_data,
+    build_evaluation,
+    build_fit,
+    build_loggers,
+    build_stages,
+    build_store,
+    build_workshop,
+    new_console,
+)
+from eaglebench.evaluation.evaluate import evaluate
+from eaglebench.files import write_json
+from eaglebench.model import EagleModel
+from eaglebench.report.tables import parts_table, scores_table
+from eaglebench.runs import MANIFEST, save_config, save_model
+from eaglebench.stages.blind import Blind
+from eaglebench.stages.runner import Finished, Runner, State
+from eaglebench.versions import versions
+
+
+def train(cfg: DictConfig) -> None:
+    """Train and evaluate one run, and write its folder."""
+    started = time.monotonic()
+    console = new_console()
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    workshop, stages = build_workshop(cfg), build_stages(cfg)
+    model, language = workshop.eagle(workshop.experts)  # first: what does not fit together is refused before any work
+    console.print(parts_table(model, workshop, stages))
+    data = build_data(cfg, console.print)
+    loggers = build_loggers(cfg, folder)
+    runner = Runner(workshop, data, build_store(cfg), build_fit(cfg, loggers, console), console.print)
+    save_config(folder, cfg)
+
+    state, finished = runner.run(stages)
+    state.load_into(model.parts())
+    save_model(folder, model)
+
+    scores = None
+    if data.val:
+        blind = build_blind(cfg)
+        sightless = None
+        if blind is not None:
+            unit, blind_model = train_blind(runner, blind)
+            finished.append(unit)
+            sightless = (blind_model, language)
+        scores = evaluate(model, language, data.val, build_evaluation(cfg), folder, console, sightless)
+    for logger in loggers:
+        if scores is not None:
+            families = {f"eval/{name}": row["score"] for name, row in scores["families"].items()}
+            logger.log_metrics({"eval/score": scores["overall"]["score"], **families})
+        logger.finalize("success")
+    seconds = round(time.monotonic() - started, 1)
+    write_json(folder / MANIFEST, manifest(cfg, folder, finished, seconds))
+    console.print(scores_table(scores) if scores is not None else "data.val is not set: nothing is evaluated")
+    written = sorted(path.name for path in folder.iterdir() if path.is_file())
+    console.print(f"{seconds:.0f} s; wrote {folder}/: {', '.join(written)}")
+
+
+def train_blind(runner: Runner, blind: Blind) -> tuple[Finished, EagleModel]:
+    """The model that never saw an image, from the store or trained."""
+    state = State()
+    (unit,) = blind.units(runner.workshop)
+    finished = runner.run_unit(blind, unit, state)
+    model = EagleModel({}, None, runner.workshop.language())
+    state.load_into(model.parts())
+    return finished, model
+
+
+def manifest(cfg: DictConfig, folder: Path, finished: list[Finished], seconds: float) -> dict[str, Any]:
+    """What was done for a run, and with what."""
+    return {
+        "run": folder.name,
+        "seed": cfg.seed,
+        "seconds": seconds,
+        "stages": [
+            {
+                "label": unit.label,
+                "key": unit.key,
+                "reused": unit.reused,
+                **{name: unit.manifest[name] for name in ("steps", "last_loss", "seconds")},
+            }
+            for unit in finished
+        ],
+        "versions": versions(),
+    }

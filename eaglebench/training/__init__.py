@@ -1,0 +1,1 @@
+"""Lightning around a network that turns a batch into a loss."""

@@ -1,0 +1,61 @@
+"""The progress of a stage: loss, samples a second, time left."""
+
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+SMOOTHING = 0.95  # of the shown loss
+LINES = 4  # progress lines of a stage where there is no terminal to draw a bar on
+
+
+class StageProgress(pl.Callback):
+    """A bar in a terminal; a few lines in a log file."""
+
+    def __init__(self, label: str, steps: int, console: Console) -> None:
+        self.label = label
+        self.steps = steps
+        self.console = console
+        self.loss: float | None = None
+        self.samples = 0
+        self.started = 0.0
+        self.progress = Progress(
+            TextColumn(f"{label:<22}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:.0f} samples/s"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.task = self.progress.add_task(label, total=steps, loss=float("nan"), speed=0.0)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = time.monotonic()
+        self.progress.start()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        value = pl_module.losses[-1]  # type: ignore[index,union-attr]
+        self.loss = value if self.loss is None else SMOOTHING * self.loss + (1 - SMOOTHING) * value
+        self.samples += len(batch) * trainer.world_size
+        elapsed = time.monotonic() - self.started
+        speed = self.samples / max(elapsed, 1e-6)
+        step = trainer.global_step
+        self.progress.update(self.task, completed=step, loss=self.loss, speed=speed)
+        if not self.console.is_terminal and step and step % max(1, self.steps // LINES) == 0:
+            left = elapsed / step * (self.steps - step)
+            self.console.print(
+                f"{self.label}: step {step}/{self.steps}, loss {self.loss:.3f}, {speed:.0f} samples/s, {left:.0f} s left"
+            )
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.progress.stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.progress.stop()

@@ -1,0 +1,1 @@
+"""How the tiny model's parts learn their first skills."""
