@@ -15,11 +15,12 @@ from eaglebench.data.source import DataSource, SyntheticWorld
 from eaglebench.data.synthetic.engine import World
 from eaglebench.errors import UserError
 from eaglebench.evaluation.evaluate import Settings
-from eaglebench.stages.base import Schedule, Stage
+from eaglebench.stages.base import Stage
 from eaglebench.stages.blind import Blind
 from eaglebench.stages.store import Store
 from eaglebench.stages.workshop import ExpertSpec, Workshop
 from eaglebench.training.fit import Fit
+from eaglebench.training.training import Schedule
 
 LOG_WIDTH = 110
 NONE = "none"  # on the command line, for a path that is not wanted

@@ -1,13 +1,12 @@
 """Where the configuration lives, its resolvers, and the one validation of a composed config. Imports nothing heavy."""
 
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from eaglebench.digests import digest
 from eaglebench.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent
@@ -18,12 +17,6 @@ TASKS = ("train", "eval", "predict")
 # What does not change the result of a run, and so not its name.
 UNNAMED = ("hydra", "run_name", "task", "run", "image", "prompt", "store", "logger", "trainer", "debug")
 DIGEST_LENGTH = 6
-
-
-def digest(value: Any, length: int) -> str:
-    """A hex digest of a JSON-like value, the same in every process."""
-    text = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
 def _run_digest(*, _root_: DictConfig) -> str:
@@ -49,7 +42,13 @@ def _quick(normal: Any, fast: Any, *, _root_: DictConfig) -> Any:
 
 def register_resolvers() -> None:
     """`${join:}`, `${digest:}`, `${output_dir:}` and `${quick:NORMAL,FAST}` (the second with debug=fast)."""
-    for name, function in {"join": _join, "digest": _run_digest, "output_dir": _output_dir, "quick": _quick}.items():
+    resolvers: dict[str, Callable[..., Any]] = {
+        "join": _join,
+        "digest": _run_digest,
+        "output_dir": _output_dir,
+        "quick": _quick,
+    }
+    for name, function in resolvers.items():
         OmegaConf.register_new_resolver(name, function, replace=True)
 
 
@@ -67,7 +66,9 @@ def validate(cfg: DictConfig) -> None:
     if cfg.task not in TASKS:
         raise UserError(f"task={cfg.task} is unknown: choose {', '.join(TASKS)}.")
     if cfg.debug not in (False, True, "fast"):
-        raise UserError(f"debug={cfg.debug} is unknown: choose false, true (tracebacks) or fast (the whole path in seconds).")
+        raise UserError(
+            f"debug={cfg.debug} is unknown: choose false, true (tracebacks) or fast (the whole path in seconds)."
+        )
     if cfg.task == "train":
         validate_experts(cfg)
         validate_stages(cfg)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from eaglebench.data.collate import Batch
+from eaglebench.data.conversation import TEMPLATES, Encoder
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.base import Fusion
 from eaglebench.language.base import LanguageModel
@@ -22,6 +23,8 @@ class EagleModel(nn.Module):
         fusion: built for these experts and this language model; None for a blind model.
         language: the language model.
     """
+
+    fusion: Fusion | None
 
     def __init__(self, experts: Mapping[str, VisionExpert], fusion: Fusion | None, language: LanguageModel) -> None:
         super().__init__()
@@ -39,6 +42,11 @@ class EagleModel(nn.Module):
             parts["fusion"] = self.fusion
         parts["llm"] = self.llm
         return parts
+
+    @property
+    def image_side(self) -> int:
+        """The side that images are to be loaded at: the largest that an expert needs."""
+        return max(int(expert.image_size) for expert in self.experts.values())  # type: ignore[arg-type]
 
     def forward(self, batch: Batch) -> Tensor:
         """The mean cross-entropy of the batch's target tokens."""
@@ -72,5 +80,12 @@ class EagleModel(nn.Module):
         """Visual tokens [I, N, D] of uint8 square images."""
         if self.fusion is None:
             raise ValueError("a blind model was given images.")
-        pixels = {name: expert.preprocess(images_I3SS) for name, expert in self.experts.items()}
+        pixels = {name: expert.preprocess(images_I3SS) for name, expert in self.experts.items()}  # type: ignore[operator]
         return self.fusion(self.experts, pixels)
+
+
+def encoder_of(model: EagleModel, language: LanguageModel) -> Encoder:
+    """The encoder of conversations for this model."""
+    visual_tokens = model.fusion.visual_tokens if model.fusion is not None else 0
+    template = TEMPLATES[language.template]
+    return Encoder(language.tokenizer, template, language.image_token_id, visual_tokens, language.max_length)

@@ -9,8 +9,8 @@ from eaglebench.data.images import load_image
 from eaglebench.data.sample import Sample, Turn
 from eaglebench.errors import UserError
 from eaglebench.evaluation.answer import Answerer, Question
+from eaglebench.model import encoder_of
 from eaglebench.runs import load_config, load_model
-from eaglebench.stages.joint import encoder_of, image_side
 
 
 def predict(cfg: DictConfig) -> None:
@@ -21,7 +21,7 @@ def predict(cfg: DictConfig) -> None:
         raise UserError(f"image={image} does not exist.")
     settings = build_evaluation(run)
     model, language = load_model(cfg.run, build_workshop(run))
-    side = image_side(model)
+    side = model.image_side
     answerer = Answerer(
         model,
         encoder_of(model, language),

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
-from safetensors.torch import save_file
 
 from eaglebench.errors import UserError
-from eaglebench.experts.weights import load_weights
+from eaglebench.experts.weights import load_weights, write_weights
 from eaglebench.files import write_text
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel
@@ -23,11 +22,8 @@ def save_config(folder: Path, cfg: DictConfig) -> None:
 
 
 def save_model(folder: Path, model: EagleModel) -> None:
-    """Write all weights beside their place, and rename them."""
-    temporary = folder / f".{MODEL}"
-    # Clones, because safetensors refuses tensors that share memory, as tied embeddings do.
-    save_file({name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}, temporary)
-    temporary.rename(folder / MODEL)
+    """Write all weights."""
+    write_weights(folder / MODEL, model.state_dict())
 
 
 def load_config(folder: str | Path) -> DictConfig:

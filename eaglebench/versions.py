@@ -6,7 +6,17 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-PACKAGES = ("eaglebench", "torch", "lightning", "transformers", "timm", "segment-anything", "numpy", "pillow", "matplotlib")
+PACKAGES = (
+    "eaglebench",
+    "torch",
+    "lightning",
+    "transformers",
+    "timm",
+    "segment-anything",
+    "numpy",
+    "pillow",
+    "matplotlib",
+)
 
 
 @cache

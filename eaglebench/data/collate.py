@@ -1,7 +1,7 @@
 """Samples as batches."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -37,8 +37,12 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Self:
         """The batch on `device`."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return type(self)(**{k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in values.items()})
+        moved = {
+            name: value.to(device, non_blocking=True)
+            for name in ("input_ids", "attention_mask", "labels", "images")
+            if (value := getattr(self, name)) is not None
+        }
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)

@@ -133,4 +133,3 @@ class Encoder:
             ids += new
             labels += new if target else [IGNORE] * len(new)
         return ids, labels
-

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from eaglebench.data.images import ImageReader
 from eaglebench.data.llava import read_samples
 from eaglebench.data.sample import Sample
 from eaglebench.data.synthetic.engine import World, render
@@ -57,7 +58,7 @@ class DataSource:
         val: what is evaluated; empty if the user gave none.
         digest: changes with anything that training on `train` can depend on.
         world: what the tiny model's warm-up stages train on, whatever the run's own data.
-        cache_mb: memory for decoded images.
+        cache_mb: memory for decoded images of one side.
         workers: loader processes.
     """
 
@@ -67,3 +68,8 @@ class DataSource:
     world: SyntheticWorld
     cache_mb: int
     workers: int
+    _readers: dict[int, ImageReader] = field(default_factory=dict, repr=False)
+
+    def reader(self, side: int) -> ImageReader:
+        """Reads images at `side`; one reader for all stages, so that each image is decoded once."""
+        return self._readers.setdefault(side, ImageReader(side, self.cache_mb))

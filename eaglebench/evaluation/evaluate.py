@@ -14,9 +14,8 @@ from eaglebench.evaluation.answer import Answerer, Question, questions
 from eaglebench.evaluation.score import score_answers, shuffled, summary
 from eaglebench.files import write_json, write_jsonl
 from eaglebench.language.base import LanguageModel
-from eaglebench.model import EagleModel
+from eaglebench.model import EagleModel, encoder_of
 from eaglebench.report.picture import draw_samples
-from eaglebench.stages.joint import encoder_of, image_side
 
 PREDICTIONS, SCORES, PICTURE = "predictions.jsonl", "scores.json", "samples.png"
 
@@ -57,7 +56,7 @@ def evaluate(
     Writes predictions, scores and a picture into `folder`, and gives the scores (see `summary`).
     """
     asked = questions(samples)
-    read_image = ImageReader(image_side(model), settings.cache_mb)
+    read_image = ImageReader(model.image_side, settings.cache_mb)
 
     def answers(which: tuple[EagleModel, LanguageModel], about: Sequence[Question], doing: str) -> list[str]:
         network, spoken = which

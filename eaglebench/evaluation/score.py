@@ -35,9 +35,7 @@ def score_answers(
     ]
 
 
-def summary(
-    asked: Sequence[Question], scores: Sequence[float], blind: Mapping[str, Sequence[float]]
-) -> dict[str, Any]:
+def summary(asked: Sequence[Question], scores: Sequence[float], blind: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     """`overall` and `families.<name>`, each with `score`, `stderr`, `n`, `blind` and every blind score by its name.
 
     `blind` is the higher of the blind scores: what a model gets without looking at the right image. The overall figure is the

@@ -32,7 +32,14 @@ class VisionExpert(nn.Module, ABC):
     """
 
     def __init__(
-        self, *, image_size: int, stride: int, channels: int, mean: Sequence[float], std: Sequence[float], unshuffle: int = 1
+        self,
+        *,
+        image_size: int,
+        stride: int,
+        channels: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        unshuffle: int = 1,
     ) -> None:
         super().__init__()
         name = type(self).__name__.lower()
@@ -52,6 +59,9 @@ class VisionExpert(nn.Module, ABC):
         self.grid = native_grid // unshuffle
         self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
+
+    mean: Tensor
+    std: Tensor
 
     @abstractmethod
     def encode(self, pixels_B3SS: Tensor) -> Tensor:

@@ -33,4 +33,4 @@ class ConvNeXt(VisionExpert):
         return self.network(pixels_B3SS)
 
     def blocks(self) -> Sequence[nn.Module]:
-        return [block for stage in self.network[1].children() for block in stage.blocks.children()]
+        return [block for stage in self.network[1].children() for block in stage.get_submodule("blocks").children()]

@@ -58,5 +58,3 @@ class Eva02(VisionExpert):
 
     def blocks(self) -> Sequence[nn.Module]:
         return list(self.network.blocks)
-
-

@@ -62,6 +62,8 @@ class Pix2Struct(VisionExpert):
         ids = torch.arange(1, side + 1, dtype=torch.float32)
         self.register_buffer("row_col_N2", torch.cartesian_prod(ids, ids), persistent=False)
 
+    row_col_N2: Tensor
+
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
         patches_BNP = F.pixel_unshuffle(pixels_B3SS, self.patch_size)  # channel-major: c, dy, dx
         patches_BNP = patches_BNP.unflatten(1, (3, self.patch_size**2)).permute(0, 3, 4, 2, 1).flatten(1, 2).flatten(2)

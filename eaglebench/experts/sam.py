@@ -65,7 +65,7 @@ def sam_encoder(
         mlp_ratio=4,
         out_chans=neck_channels,
         qkv_bias=True,
-        norm_layer=partial(nn.LayerNorm, eps=1e-6),  # type: ignore[arg-type]  # upstream asks for a class, uses a callable
+        norm_layer=partial(nn.LayerNorm, eps=1e-6),  # upstream's annotation asks for a class
         use_rel_pos=True,
         window_size=window,
         global_attn_indexes=tuple(global_blocks),

@@ -1,11 +1,11 @@
-"""Reading weights from files: safetensors, and torch files without pickled objects."""
+"""Weights in files: safetensors, and torch files without pickled objects."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from eaglebench.errors import UserError
@@ -26,12 +26,23 @@ def read_weights(path: Path, wanted_by: str) -> dict[str, Tensor]:
             return load_file(path)
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise UserError(f"the checkpoint {path} of {wanted_by} cannot be read ({str(error).splitlines()[0]}).") from error
+        raise UserError(
+            f"the checkpoint {path} of {wanted_by} cannot be read ({str(error).splitlines()[0]})."
+        ) from error
     except Exception as error:  # torch raises pickle.UnpicklingError and others for refused contents
         raise UserError(f"the checkpoint {path} of {wanted_by} holds more than tensors, and is not opened.") from error
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise UserError(f"the checkpoint {path} of {wanted_by} is not a flat dictionary of tensors.")
     return weights
+
+
+def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors, beside their place and renamed."""
+    temporary = path.with_name(f".{path.name}")
+    # Clones, because safetensors refuses tensors that share memory, as tied embeddings do.
+    save_file({name: tensor.detach().cpu().clone() for name, tensor in weights.items()}, temporary)
+    temporary.chmod(0o644)
+    temporary.rename(path)
 
 
 def load_weights(module: nn.Module, path: Path, wanted_by: str) -> None:

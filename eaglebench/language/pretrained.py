@@ -20,7 +20,9 @@ def pretrained(checkpoint: str, template: str, max_length: int, dtype: str = "fl
         network = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype, attn_implementation="sdpa")
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"llm.checkpoint={checkpoint} cannot be loaded ({reason}): give a local folder or a hub name.") from error
+        raise UserError(
+            f"llm.checkpoint={checkpoint} cannot be loaded ({reason}): give a local folder or a hub name."
+        ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     return LanguageModel(network, tokenizer, template, max_length)

@@ -1,45 +1,13 @@
 """What a stage is: which models it trains, which of their parts, on what, for how long."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, NamedTuple
-
-from torch import nn
-from torch.utils.data import Dataset
 
 from eaglebench.data.source import DataSource
 from eaglebench.errors import UserError
 from eaglebench.stages.workshop import Workshop
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """The numbers of an optimisation.
-
-    Args:
-        batch_size: samples a step.
-        steps, epochs: the length; exactly one is set.
-        warmup: fraction of the steps with a rising learning rate; cosine to zero follows.
-        weight_decay: of AdamW, on matrices (not on biases, norms or embeddings of one dimension).
-        betas: of AdamW.
-        clip: gradient norm; 0 leaves gradients as they are.
-    """
-
-    batch_size: int
-    steps: int | None
-    epochs: float | None
-    warmup: float
-    weight_decay: float
-    betas: tuple[float, float]
-    clip: float
-
-    def length(self, samples: int) -> int:
-        """Optimizer steps over so many samples."""
-        if self.steps is not None:
-            return self.steps
-        assert self.epochs is not None
-        return max(1, round(self.epochs * samples / self.batch_size))
+from eaglebench.training.training import Schedule, Training
 
 
 class Unit(NamedTuple):
@@ -47,24 +15,6 @@ class Unit(NamedTuple):
 
     label: str
     experts: tuple[str, ...]
-
-
-@dataclass
-class Training:
-    """Everything that training one unit needs.
-
-    Attributes:
-        network: called with a batch, gives the loss.
-        parts: modules of the network by name; what is not named here has no weights.
-        learning_rates: by part; 0: frozen.
-        dataset, collate: what batches are made of.
-    """
-
-    network: nn.Module
-    parts: Mapping[str, nn.Module]
-    learning_rates: Mapping[str, float]
-    dataset: Dataset[Any]
-    collate: Callable[[Sequence[Any]], Any]
 
 
 class Stage(ABC):

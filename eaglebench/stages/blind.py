@@ -3,12 +3,11 @@
 from typing import Any
 
 from eaglebench.data.collate import Collator, ConversationDataset
-from eaglebench.data.images import load_image
 from eaglebench.data.source import DataSource
-from eaglebench.model import EagleModel
-from eaglebench.stages.base import Stage, Training, Unit
-from eaglebench.stages.joint import encoder_of
+from eaglebench.model import EagleModel, encoder_of
+from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.workshop import Workshop
+from eaglebench.training.training import Training
 
 
 class Blind(Stage):
@@ -35,6 +34,6 @@ class Blind(Stage):
             network=model,
             parts=model.parts(),
             learning_rates=self.lr,
-            dataset=ConversationDataset(data.train, encoder_of(model, language), lambda path: load_image(path, 1), blind=True),
+            dataset=ConversationDataset(data.train, encoder_of(model, language), data.reader(1), blind=True),
             collate=Collator(language.tokenizer.pad_token_id),
         )

@@ -4,14 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from eaglebench.data.collate import Collator, ConversationDataset
-from eaglebench.data.conversation import TEMPLATES, Encoder
-from eaglebench.data.images import ImageReader
 from eaglebench.data.source import DataSource
 from eaglebench.fusion.base import Fusion
 from eaglebench.language.base import LanguageModel
-from eaglebench.model import EagleModel
-from eaglebench.stages.base import Schedule, Stage, Training, Unit
+from eaglebench.model import EagleModel, encoder_of
+from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.workshop import Workshop
+from eaglebench.training.training import Schedule, Training
 
 
 class Joint(Stage):
@@ -41,12 +40,11 @@ class Joint(Stage):
     def training(self, model: EagleModel, language: LanguageModel, workshop: Workshop, data: DataSource) -> Training:
         """The model with its conversations."""
         encoder = encoder_of(model, language)
-        read_image = ImageReader(image_side(model), data.cache_mb)
         return Training(
             network=model,
             parts=model.parts(),
             learning_rates={part: self.learning_rate(part, workshop) for part in model.parts()},
-            dataset=ConversationDataset(data.train, encoder, read_image),
+            dataset=ConversationDataset(data.train, encoder, data.reader(model.image_side)),
             collate=Collator(language.tokenizer.pad_token_id),
         )
 
@@ -61,7 +59,12 @@ class PreAlign(Joint):
     kinds = ("experts", "fusion")
 
     def __init__(
-        self, name: str, lr: Mapping[str, float], schedule: Schedule, projector: Callable[..., Fusion], projector_config: Any
+        self,
+        name: str,
+        lr: Mapping[str, float],
+        schedule: Schedule,
+        projector: Callable[..., Fusion],
+        projector_config: Any,
     ) -> None:
         super().__init__(name, lr, schedule)
         self.projector = projector
@@ -83,15 +86,3 @@ class PreAlign(Joint):
     def build(self, unit: Unit, workshop: Workshop, data: DataSource) -> Training:
         model, language = workshop.eagle(unit.experts, self.projector)
         return self.training(model, language, workshop, data)
-
-
-def encoder_of(model: EagleModel, language: LanguageModel) -> Encoder:
-    """The encoder of conversations for this model."""
-    visual_tokens = model.fusion.visual_tokens if model.fusion is not None else 0
-    template = TEMPLATES[language.template]
-    return Encoder(language.tokenizer, template, language.image_token_id, visual_tokens, language.max_length)
-
-
-def image_side(model: EagleModel) -> int:
-    """The side that images are loaded at: the largest that an expert of the model needs."""
-    return max(expert.image_size for expert in model.experts.values())

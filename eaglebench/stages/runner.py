@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from eaglebench.config import digest
 from eaglebench.data.source import DataSource
+from eaglebench.digests import digest
 from eaglebench.experts.weights import copy_weights
-from eaglebench.stages.base import Stage, Training, Unit
+from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.store import SCHEMA, Artefact, Store
 from eaglebench.stages.workshop import Workshop
 from eaglebench.training.fit import Fit
@@ -115,7 +115,7 @@ class Runner:
         self, stage: Stage, unit: Unit, state: State, carried: Sequence[str], description: Mapping[str, Any]
     ) -> Artefact:
         """Train a unit that the store does not have."""
-        training: Training = stage.build(unit, self.workshop, self.data)
+        training = stage.build(unit, self.workshop, self.data)
         state.load_into(training.parts)
         started = time.monotonic()
         losses = self.fit(training, stage.schedule, unit.label, self.data.workers)

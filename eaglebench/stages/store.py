@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
-from eaglebench.experts.weights import read_weights
+from eaglebench.experts.weights import read_weights, write_weights
 from eaglebench.files import write_json
 
 # Raise it whenever code changes what a stage of the same description gives.
@@ -56,7 +55,7 @@ class Store:
         temporary = self.root / f".{folder.name}.{os.getpid()}.{time.monotonic_ns()}"
         temporary.mkdir(parents=True)
         try:
-            save_file({name: tensor.contiguous() for name, tensor in artefact.weights.items()}, temporary / WEIGHTS)
+            write_weights(temporary / WEIGHTS, artefact.weights)
             write_json(temporary / MANIFEST, dict(artefact.manifest))
             try:
                 temporary.rename(folder)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from eaglebench.data.images import ImageReader
 from eaglebench.data.source import DataSource
-from eaglebench.stages.base import Stage, Training, Unit
+from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.workshop import Workshop
+from eaglebench.training.training import Training
 from eaglebench.zoo.cells import CellBatch, CellDataset, CellReader
 
 
@@ -40,11 +40,10 @@ class WarmExperts(Stage):
         expert = workshop.expert(name)
         network = workshop.seeded("head", lambda: CellReader(expert))
         part = f"experts.{name}"
-        read_image = ImageReader(expert.image_size, data.cache_mb)
         return Training(
             network=network,
             parts={part: expert, "head": network.head},
             learning_rates={part: self.learning_rate(part, workshop), "head": self.lr["head"]},
-            dataset=CellDataset(data.world.records, data.world.folder, read_image),
+            dataset=CellDataset(data.world.records, data.world.folder, data.reader(expert.image_size)),
             collate=CellBatch.collate,
         )

@@ -6,10 +6,10 @@ from typing import Any
 from eaglebench.data.collate import Collator, ConversationDataset
 from eaglebench.data.source import DataSource
 from eaglebench.fusion.channel_concat import ChannelConcat
-from eaglebench.model import EagleModel
-from eaglebench.stages.base import Stage, Training, Unit
-from eaglebench.stages.joint import encoder_of
+from eaglebench.model import EagleModel, encoder_of
+from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.workshop import Workshop
+from eaglebench.training.training import Training
 from eaglebench.zoo.cells import CellDataset, CellOracle
 
 
@@ -39,7 +39,7 @@ class WarmLanguageModel(Stage):
         fusion = workshop.fusion_of({"oracle": oracle}, language.width, ChannelConcat)
         model = EagleModel({"oracle": oracle}, fusion, language)  # type: ignore[dict-item]  # all that the model asks of an expert
         world = data.world
-        cells = CellDataset(world.records, world.folder, read_image=lambda path: None)  # type: ignore[arg-type,return-value]
+        cells = CellDataset(world.records, world.folder, data.reader(1))
         rows = {Path(record["image"]).name: row for row, record in enumerate(world.records)}
         return Training(
             network=model,

@@ -1,6 +1,5 @@
 """Builds the parts of models. Each part's first weights depend on the seed and its own name, and on nothing built beside it."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +7,13 @@ from typing import Any, TypeVar
 
 import torch
 
+from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.weights import load_weights
 from eaglebench.fusion.base import Fusion, MapShape
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel
-
 
 Part = TypeVar("Part")
 
@@ -77,7 +76,9 @@ class Workshop:
         """The language model."""
         return self.seeded("llm", self._language)
 
-    def eagle(self, names: Iterable[str], fusion: Callable[..., Fusion] | None = None) -> tuple[EagleModel, LanguageModel]:
+    def eagle(
+        self, names: Iterable[str], fusion: Callable[..., Fusion] | None = None
+    ) -> tuple[EagleModel, LanguageModel]:
         """The whole model of these experts, joined by the run's fusion or another one."""
         experts = {name: self.expert(name) for name in names}
         language = self.language()
@@ -89,9 +90,7 @@ class Workshop:
             )
         return EagleModel(experts, joined, language), language
 
-    def fusion_of(
-        self, experts: Mapping[str, Any], width: int, fusion: Callable[..., Fusion] | None = None
-    ) -> Fusion:
+    def fusion_of(self, experts: Mapping[str, Any], width: int, fusion: Callable[..., Fusion] | None = None) -> Fusion:
         """A fusion of anything with `channels` and `grid`."""
         shapes = {name: MapShape(expert.channels, expert.grid) for name, expert in experts.items()}
         return self.seeded("fusion", lambda: (fusion or self._fusion)(experts=shapes, width=width))
@@ -101,8 +100,3 @@ class Workshop:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(named_seed(self.seed, name))
             return build()
-
-
-def named_seed(seed: int, name: str) -> int:
-    """A seed of its own for everything that has a name."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "big")

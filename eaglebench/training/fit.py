@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -11,13 +11,12 @@ from lightning.pytorch.loggers import Logger
 from rich.console import Console
 from torch.utils.data import DataLoader
 
+from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
-from eaglebench.stages.workshop import named_seed
 from eaglebench.training.module import TrainingModule
 from eaglebench.training.progress import StageProgress
+from eaglebench.training.training import Schedule, Training
 
-if TYPE_CHECKING:
-    from eaglebench.stages.base import Schedule, Training
 
 class Fit:
     """A call trains the network of a `Training` in place.
@@ -37,7 +36,7 @@ class Fit:
         self.console = console
         quieten_lightning()
 
-    def __call__(self, training: "Training", schedule: "Schedule", label: str, workers: int) -> list[float]:
+    def __call__(self, training: Training, schedule: Schedule, label: str, workers: int) -> list[float]:
         """Train, and give the loss of each step."""
         samples = len(training.dataset)  # type: ignore[arg-type]
         if samples < schedule.batch_size:
@@ -90,3 +89,4 @@ def quieten_lightning() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")

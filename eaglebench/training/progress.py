@@ -7,6 +7,8 @@ import lightning.pytorch as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from eaglebench.training.module import TrainingModule
+
 SMOOTHING = 0.95  # of the shown loss
 LINES = 4  # progress lines of a stage where there is no terminal to draw a bar on
 
@@ -41,7 +43,8 @@ class StageProgress(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        value = pl_module.losses[-1]  # type: ignore[index,union-attr]
+        assert isinstance(pl_module, TrainingModule)
+        value = pl_module.losses[-1]
         self.loss = value if self.loss is None else SMOOTHING * self.loss + (1 - SMOOTHING) * value
         self.samples += len(batch) * trainer.world_size
         elapsed = time.monotonic() - self.started

@@ -29,6 +29,12 @@ COVERED = 0.3  # of a cell's area, from which on a mark counts as being in it
 POSITIVE_WEIGHT = 4.0
 
 
+def places() -> Tensor:
+    """Row and column of every cell, one-hot: float [2 K, K, K]."""
+    line = torch.eye(CELLS)
+    return torch.cat([line[:, :, None].expand(-1, -1, CELLS), line[:, None, :].expand(-1, CELLS, -1)])
+
+
 def cell_targets(marks: Sequence[tuple[Sequence[str], Sequence[float]]]) -> np.ndarray:
     """Which labels lie in which cell: uint8 [L, K, K] of marks [labels, [left, top, right, bottom]] in [0, 1]."""
     targets = np.zeros((len(LABELS), CELLS, CELLS), dtype=np.uint8)
@@ -49,7 +55,9 @@ def cell_targets(marks: Sequence[tuple[Sequence[str], Sequence[float]]]) -> np.n
 class CellDataset(Dataset[tuple[Tensor, Tensor]]):
     """Images uint8 [3, S, S] with their targets uint8 [L, K, K], of the records of a synthetic file in `folder`."""
 
-    def __init__(self, records: Sequence[Mapping[str, Any]], folder: Path, read_image: Callable[[Path], Tensor]) -> None:
+    def __init__(
+        self, records: Sequence[Mapping[str, Any]], folder: Path, read_image: Callable[[Path], Tensor]
+    ) -> None:
         self.records = records
         self.folder = folder
         self.read_image = read_image
@@ -90,7 +98,12 @@ class CellBatch:
 
 
 class CellReader(nn.Module):
-    """An expert with one linear head that says what lies in each cell; gives the loss of a `CellBatch`."""
+    """An expert with one linear head that says what lies in each cell, and which cell it is; the loss of a `CellBatch`.
+
+    Naming the cell keeps the place in the features, where questions about positions will look for it.
+    """
+
+    places: Tensor
 
     def __init__(self, expert: VisionExpert) -> None:
         super().__init__()
@@ -101,17 +114,19 @@ class CellReader(nn.Module):
             )
         self.expert = expert
         self.split = CELLS // expert.grid
-        self.head = nn.Conv2d(expert.channels, len(LABELS) * self.split**2, 1)
+        self.head = nn.Conv2d(expert.channels, (len(LABELS) + 2 * CELLS) * self.split**2, 1)
+        self.register_buffer("places", places(), persistent=False)
 
     def logits(self, images: Tensor) -> Tensor:
-        """[B, L, K, K] of uint8 images."""
+        """[B, L + 2 K, K, K] of uint8 images: labels, row, column."""
         return F.pixel_shuffle(self.head(self.expert(self.expert.preprocess(images))), self.split)
 
     def forward(self, batch: CellBatch) -> Tensor:
         """The binary cross-entropy, summed over labels and averaged over cells."""
         weight = torch.tensor(POSITIVE_WEIGHT, device=batch.images.device)
-        loss = F.binary_cross_entropy_with_logits(self.logits(batch.images), batch.targets.float(), pos_weight=weight)
-        return loss * len(LABELS)
+        targets = torch.cat([batch.targets.float(), self.places.expand(len(batch), -1, -1, -1)], dim=1)
+        loss = F.binary_cross_entropy_with_logits(self.logits(batch.images), targets, pos_weight=weight)
+        return loss * targets.shape[1]
 
 
 class CellOracle(nn.Module):
@@ -121,19 +136,18 @@ class CellOracle(nn.Module):
     """
 
     unshuffle = 2
+    places: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.grid = CELLS // self.unshuffle
         self.channels = (len(LABELS) + 2 * CELLS) * self.unshuffle**2
-        line = torch.eye(CELLS)
-        places = torch.cat([line[:, :, None].expand(-1, -1, CELLS), line[:, None, :].expand(-1, CELLS, -1)])
-        self.register_buffer("places", places, persistent=False)
+        self.register_buffer("places", places(), persistent=False)
 
     def preprocess(self, targets_BLKK: Tensor) -> Tensor:
         """The targets with each cell's row and column added."""
-        places = self.places.expand(len(targets_BLKK), -1, -1, -1)  # type: ignore[operator]
-        return torch.cat([targets_BLKK.to(places.dtype), places], dim=1)
+        shown = self.places.expand(len(targets_BLKK), -1, -1, -1)
+        return torch.cat([targets_BLKK.to(shown.dtype), shown], dim=1)
 
     def forward(self, cells: Tensor) -> Tensor:
         """The map [B, channels, K / 2, K / 2]."""

@@ -10,18 +10,20 @@ from eaglebench.data.synthetic.drawing import COLOURS, Mark, Picture, Question, 
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
 SIDE = 4  # cells of the board
 PLACES = [f"{column}{row}" for row in range(1, SIDE + 1) for column in "abcd"]  # a1 is the top left
-MOST = 6  # shapes on one board
+MOST = 4  # shapes on one board
 OVERSAMPLING = 2
 
 
 def draw(rng: Random, canvas: int) -> Picture:
-    """A board of one to six shapes, one per cell, and questions about it."""
+    """A board of one to four shapes, one per cell, and questions about it."""
     side = canvas * OVERSAMPLING
     background = paper(rng)
     image = Image.new("RGB", (side, side), background)
     pen = ImageDraw.Draw(image)
     cells = rng.sample(range(SIDE**2), rng.randint(1, MOST))
-    objects = [(cell, rng.choice(SHAPES), rng.choice(list(COLOURS))) for cell in cells]
+    # No two of one colour, so that every shape can be asked for.
+    colours = rng.sample(list(COLOURS), len(cells))
+    objects = [(cell, rng.choice(SHAPES), colour) for cell, colour in zip(cells, colours, strict=True)]
     marks = []
     for cell, shape, colour in objects:
         step = side / SIDE
@@ -36,23 +38,21 @@ def draw(rng: Random, canvas: int) -> Picture:
 
 
 def questions(rng: Random, objects: list[tuple[int, str, str]]) -> list[Question]:
-    """One question for each shape that can be named by its form or its colour alone, and one that counts.
+    """One question for each shape, named by its colour or, if no other has it, by its form; and one that counts.
 
     No more than one for each shape: two would answer each other, and a model would learn to read its own text.
     """
     shapes = [shape for _, shape, _ in objects]
-    colours = [colour for _, _, colour in objects]
     asked = [Question("how many shapes", str(len(objects)), "counting")]
     for cell, shape, colour in objects:
-        possible = []
+        possible = [
+            Question(f"shape in {colour}", shape, "attributes"),
+            Question(f"cell of {colour}", PLACES[cell], "position"),
+        ]
         if shapes.count(shape) == 1:
             possible.append(Question(f"colour of the {shape}", colour, "attributes"))
             possible.append(Question(f"cell of the {shape}", PLACES[cell], "position"))
-        if colours.count(colour) == 1:
-            possible.append(Question(f"shape in {colour}", shape, "attributes"))
-            possible.append(Question(f"cell of {colour}", PLACES[cell], "position"))
-        if possible:
-            asked.append(rng.choice(possible))
+        asked.append(rng.choice(possible))
     rng.shuffle(asked)
     return asked
 

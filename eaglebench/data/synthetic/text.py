@@ -4,7 +4,17 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from eaglebench.data.synthetic.drawing import COLOURS, FONTS, Mark, Picture, Question, font, paper, short_string, written
+from eaglebench.data.synthetic.drawing import (
+    COLOURS,
+    FONTS,
+    Mark,
+    Picture,
+    Question,
+    font,
+    paper,
+    short_string,
+    written,
+)
 
 
 def draw(rng: Random, canvas: int) -> Picture:

@@ -1,0 +1,55 @@
+"""What one training is made of."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch.utils.data import Dataset
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The numbers of an optimisation.
+
+    Args:
+        batch_size: samples a step.
+        steps, epochs: the length; exactly one is set.
+        warmup: fraction of the steps with a rising learning rate; cosine to zero follows.
+        weight_decay: of AdamW, on matrices (not on biases, norms or embeddings of one dimension).
+        betas: of AdamW.
+        clip: gradient norm; 0 leaves gradients as they are.
+    """
+
+    batch_size: int
+    steps: int | None
+    epochs: float | None
+    warmup: float
+    weight_decay: float
+    betas: tuple[float, float]
+    clip: float
+
+    def length(self, samples: int) -> int:
+        """Optimizer steps over so many samples."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, round(self.epochs * samples / self.batch_size))
+
+
+@dataclass
+class Training:
+    """Everything that training one unit needs.
+
+    Attributes:
+        network: called with a batch, gives the loss.
+        parts: modules of the network by name; what is not named here has no weights.
+        learning_rates: by part; 0: frozen.
+        dataset, collate: what batches are made of.
+    """
+
+    network: nn.Module
+    parts: Mapping[str, nn.Module]
+    learning_rates: Mapping[str, float]
+    dataset: Dataset[Any]
+    collate: Callable[[Sequence[Any]], Any]

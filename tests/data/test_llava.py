@@ -1,0 +1,119 @@
+"""Reading users' files: what is good is read whole, what is bad is named."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from eaglebench.data.llava import read_samples, samples_digest
+from eaglebench.data.sample import Turn
+from eaglebench.errors import UserError
+from tests.conftest import turns, write_records
+
+GOOD = {"id": "good", "image": "a.png", "conversations": turns("<image>\nwhat is it", "a square")}
+
+
+def test_single_multi_turn_and_text_only_records(tmp_path: Path) -> None:
+    records = [
+        GOOD,
+        {"id": "many", "image": "a.png", "conversations": turns("what is <image> it", "a square", "its colour", "red")},
+        {"id": "text", "conversations": turns("say hi", "hi")},
+    ]
+    samples = read_samples(write_records(tmp_path, records), checked=tmp_path / "checked")
+    assert [sample.id for sample in samples] == ["good", "many", "text"]
+    assert [sample.image is not None for sample in samples] == [True, True, False]
+    assert samples[1].turns == (Turn("what is  it", "a square"), Turn("its colour", "red"))
+
+
+def test_jsonl_and_other_names_of_roles(tmp_path: Path) -> None:
+    write_records(tmp_path, [])
+    record = {
+        "conversations": [{"from": "user", "value": "hi"}, {"from": "assistant", "value": "ho", "family": "greeting"}]
+    }
+    path = tmp_path / "data.jsonl"
+    path.write_text(json.dumps(record) + "\n\n" + json.dumps(record) + "\n")
+    samples = read_samples(path)
+    assert [sample.id for sample in samples] == ["record 1", "record 2"]
+    assert samples[0].turns[0].family == "greeting"
+
+
+BAD = {
+    "does not exist": {"image": "none.png", "conversations": turns("<image>", "x")},
+    "is broken": {"image": "broken.png", "conversations": turns("<image>", "x")},
+    "must say <image> exactly once": {"image": "a.png", "conversations": turns("what", "x")},
+    "no later one": {"image": "a.png", "conversations": turns("<image>", "x", "<image>", "y")},
+    "says <image> but names no image": {"conversations": turns("<image>", "x")},
+    "unknown role 'robot'": {"conversations": [{"from": "human", "value": "a"}, {"from": "robot", "value": "b"}]},
+    "spoken by 'gpt' where 'human' is due": {
+        "conversations": [{"from": "gpt", "value": "a"}, {"from": "gpt", "value": "b"}]
+    },
+    "turn 2 has an empty answer": {"conversations": turns("what", "  ")},
+    "turn 2 has no 'value'": {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt"}]},
+    "its last question has no answer": {"conversations": turns("what")},
+    "has no conversations": {},
+    "lies outside": {"image": "../a.png", "conversations": turns("<image>", "x")},
+    "not one file name": {"image": ["a.png"], "conversations": turns("<image>", "x")},
+}
+
+
+@pytest.mark.parametrize("reason", BAD)
+def test_a_bad_record_stops_the_run_and_is_named(tmp_path: Path, reason: str) -> None:
+    path = write_records(tmp_path, [GOOD, {"id": "bad-one", **BAD[reason]}])
+    (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
+    with pytest.raises(UserError) as caught:
+        read_samples(path, checked=tmp_path / "checked")
+    message = str(caught.value)
+    assert reason in message
+    assert "bad-one" in message
+    assert "1 of 2 records" in message
+    assert "data.max_bad=1" in message
+    assert "\n" not in message
+
+
+def test_as_many_as_max_bad_are_skipped_and_told(tmp_path: Path) -> None:
+    records = [GOOD, {"id": "x", **BAD["does not exist"]}, {"id": "y", **BAD["turn 2 has no 'value'"]}]
+    path = write_records(tmp_path, records)
+    told: list[str] = []
+    samples = read_samples(path, max_bad=2, warn=told.append)
+    assert [sample.id for sample in samples] == ["good"]
+    assert "x: its image" in told[0]
+    assert "y: turn 2" in told[0]
+    with pytest.raises(UserError):
+        read_samples(path, max_bad=1, warn=told.append)
+
+
+def test_a_broken_image_is_found_again_after_it_was_remembered(tmp_path: Path) -> None:
+    path = write_records(tmp_path, [GOOD, {"id": "bad", **BAD["is broken"]}])
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"bad: its image .* is broken"):
+            read_samples(path, checked=tmp_path / "checked")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes())
+    assert len(read_samples(path, checked=tmp_path / "checked")) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [("{", "is not valid JSON"), ('{"id": 1}', "must hold a list"), ("[]", "has no usable record")],
+)
+def test_a_file_that_is_no_data_is_refused(tmp_path: Path, content: str, reason: str) -> None:
+    path = tmp_path / "data.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=reason):
+        read_samples(path)
+
+
+def test_a_missing_file_or_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        read_samples(tmp_path / "none.json")
+    path = write_records(tmp_path, [GOOD])
+    with pytest.raises(UserError, match="image_root"):
+        read_samples(path, tmp_path / "nowhere")
+
+
+def test_the_digest_follows_text_and_images(tmp_path: Path) -> None:
+    samples = read_samples(write_records(tmp_path, [GOOD]))
+    before = samples_digest(samples)
+    assert samples_digest(samples) == before
+    (tmp_path / "a.png").write_bytes(b"longer than before" * 100)
+    assert samples_digest(samples) != before

@@ -1,0 +1,118 @@
+"""The synthetic world: deterministic, honest about what lies where, and free of leaks between splits."""
+
+import hashlib
+import json
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+
+from eaglebench.data.llava import read_samples
+from eaglebench.data.synthetic.drawing import COLOURS
+from eaglebench.data.synthetic.engine import FAMILIES, KINDS, World, render
+
+WORLD = World(train_images=40, val_questions=5, canvas=64, weights={kind: 1.0 for kind in KINDS}, seed=3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return render(WORLD, tmp_path_factory.mktemp("world"), workers=1)
+
+
+def pixels(folder: Path, split: str) -> set[str]:
+    records = json.loads((folder / f"{split}.json").read_text())
+    return {hashlib.sha256((folder / record["image"]).read_bytes()).hexdigest() for record in records}
+
+
+def test_the_same_numbers_give_the_same_world(folder: Path, tmp_path: Path) -> None:
+    again = render(WORLD, tmp_path, workers=2)
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    assert names == sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
+    assert all((folder / name).read_bytes() == (again / name).read_bytes() for name in names)
+
+
+def test_it_is_rendered_once(folder: Path) -> None:
+    before = (folder / "val.json").stat().st_mtime_ns
+    assert render(WORLD, folder.parent) == folder
+    assert (folder / "val.json").stat().st_mtime_ns == before
+
+
+def test_another_seed_gives_another_world(folder: Path, tmp_path: Path) -> None:
+    other = render(World(**{**WORLD.__dict__, "seed": 4}), tmp_path, workers=1)
+    assert not pixels(folder, "train") & pixels(other, "train")
+
+
+def test_the_splits_share_no_image(folder: Path) -> None:
+    assert not pixels(folder, "train") & pixels(folder, "val")
+
+
+def test_every_family_has_as_many_held_out_questions(folder: Path) -> None:
+    samples = read_samples(folder / "val.json", checked=folder.parent / "checked")
+    families = [turn.family for sample in samples for turn in sample.turns]
+    assert {family: families.count(family) for family in families} == dict.fromkeys(FAMILIES, WORLD.val_questions)
+    assert all(len(sample.turns) == 1 for sample in samples)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_marks_lie_inside_the_picture_and_cover_ink(kind: str) -> None:
+    for seed in range(20):
+        picture = KINDS[kind](Random(seed), 128)
+        image = np.asarray(picture.image.convert("L"), dtype=float)
+        assert picture.marks
+        for mark in picture.marks:
+            left, top, right, bottom = mark.box
+            assert -0.02 <= left <= right <= 1.05 and -0.02 <= top <= bottom <= 1.05
+            if mark.labels[0].startswith("="):
+                continue  # the top edge of a bar, a line without area
+            inside = image[
+                max(int(top * 128), 0) : int(bottom * 128) + 1, max(int(left * 128), 0) : int(right * 128) + 1
+            ]
+            assert inside.max() - inside.min() > 15, (kind, seed, mark)
+
+
+def test_questions_of_one_board_do_not_answer_each_other() -> None:
+    """No two questions are about the same shape: the answer must come from the image."""
+    for seed in range(100):
+        picture = KINDS["shapes"](Random(seed), 64)
+        named = []
+        for question in picture.questions:
+            for mark in picture.marks:
+                if any(question.text.endswith(f" {label}") for label in mark.labels):
+                    named.append(tuple(mark.box))
+        assert len(named) == len(set(named))
+
+
+def test_answers_are_right() -> None:
+    """Each answer follows from the marks alone."""
+    for seed in range(60):
+        board = KINDS["shapes"](Random(seed), 64)
+        for question in board.questions:
+            if question.family == "counting":
+                assert question.answer == str(len(board.marks))
+                continue
+            key = question.text.split()[-1]
+            (mark,) = [mark for mark in board.marks if key in mark.labels]
+            shape, colour = mark.labels
+            column, row = (int((mark.box[i] + mark.box[i + 2]) / 2 * 4) for i in (0, 1))
+            expected = {"colour": colour, "shape": shape, "cell": f"{'abcd'[column]}{row + 1}"}
+            assert question.answer == expected[question.text.split()[0]]
+        sign = KINDS["text"](Random(seed), 64)
+        for question in sign.questions:
+            colour = question.text.split()[-1]
+            assert question.answer == "".join(mark.labels[0] for mark in sign.marks if colour in mark.labels)
+        chart = KINDS["chart"](Random(seed), 64)
+        values = {
+            colour.labels[0]: top.labels[0][1:] for colour, top in zip(chart.marks[::2], chart.marks[1::2], strict=True)
+        }
+        for question in chart.questions:
+            if question.text == "tallest bar":
+                assert int(values[question.answer]) == max(map(int, values.values()))
+            else:
+                assert question.answer == values[question.text.split()[-1]]
+
+
+def test_colours_are_told_apart() -> None:
+    colours = [np.array(rgb, dtype=float) for rgb in COLOURS.values()]
+    distances = [np.linalg.norm(a - b) for i, a in enumerate(colours) for b in colours[:i]]
+    assert min(distances) > 60

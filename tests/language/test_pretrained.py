@@ -1,0 +1,34 @@
+"""Language models are read from what their upstream classes write."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from eaglebench.errors import UserError
+from eaglebench.language.pretrained import pretrained
+from eaglebench.language.tokenizer import tiny_tokenizer
+
+
+def test_a_saved_model_gives_the_same_outputs(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    network = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2
+        )
+    ).eval()
+    network.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    language = pretrained(str(tmp_path), template="chatml", max_length=64)
+    ids = torch.tensor([tokenizer("colour of the star")["input_ids"]])
+    with torch.no_grad():
+        assert torch.equal(language.network.eval()(ids).logits, network(ids).logits)
+    assert language.width == 32
+    assert language.image_token_id == len(tokenizer)
+    assert language.tokenizer.pad_token_id is not None
+
+
+def test_a_folder_without_a_model_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="give a local folder or a hub name"):
+        pretrained(str(tmp_path), template="chatml", max_length=64)

@@ -1,0 +1,182 @@
+"""The stages train what they say, freeze what they say, hand on what they say, and reuse what is finished."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+
+from eaglebench.build import build_blind, build_data, build_fit, build_stages, build_store, build_workshop
+from eaglebench.errors import UserError
+from eaglebench.stages.base import Stage, Unit
+from eaglebench.stages.runner import Runner, State
+from tests.conftest import composed
+
+
+def runner_of(cfg: DictConfig) -> tuple[Runner, list[str]]:
+    told: list[str] = []
+    fit = build_fit(cfg, [], Console(quiet=True))
+    return Runner(build_workshop(cfg), build_data(cfg, told.append), build_store(cfg), fit, told.append), told
+
+
+def stage_of(cfg: DictConfig, name: str) -> Stage:
+    return next(stage for stage in build_stages(cfg) if stage.name == name)
+
+
+@pytest.fixture
+def shared(fast_store: list[str]) -> list[str]:
+    """Fast, with the session's rendered data but nothing from its store."""
+    return [*fast_store, "store=none"]
+
+
+def trained_parts(runner: Runner, stage: Stage, unit: Unit) -> tuple[set[str], set[str]]:
+    """Names of the parts whose weights a unit changed, and of those whose parameters had a gradient."""
+    training = stage.build(unit, runner.workshop, runner.data)
+    before = {name: copy.deepcopy(part.state_dict()) for name, part in training.parts.items()}
+    runner.fit(training, stage.schedule, unit.label, 0)
+    changed = {
+        name
+        for name, part in training.parts.items()
+        if any(not torch.equal(value, before[name][key]) for key, value in part.state_dict().items())
+    }
+    with_gradient = {
+        name for name, part in training.parts.items() if any(p.grad is not None for p in part.parameters())
+    }
+    return changed, with_gradient
+
+
+@pytest.mark.parametrize(
+    ("stage", "overrides", "trains"),
+    [
+        ("warm_experts", [], {"experts.clip", "head"}),
+        ("warm_llm", [], {"fusion", "llm"}),
+        ("pre_align", [], {"experts.sam", "fusion"}),
+        ("projector", [], {"fusion"}),
+        ("projector", ["stages.projector.lr.experts=1e-3"], {"fusion", "experts.clip", "experts.sam"}),
+        ("sft", [], {"experts.clip", "experts.sam", "fusion", "llm"}),
+        ("sft", ["experts.sam.frozen=true"], {"experts.clip", "fusion", "llm"}),
+        ("sft", ["stages.sft.lr.llm=0"], {"experts.clip", "experts.sam", "fusion"}),
+    ],
+)
+def test_what_trains_and_what_is_frozen(shared: list[str], stage: str, overrides: list[str], trains: set[str]) -> None:
+    cfg = composed(*shared, *overrides)
+    runner, _ = runner_of(cfg)
+    made = stage_of(cfg, stage)
+    changed, with_gradient = trained_parts(runner, made, made.units(runner.workshop)[0])
+    assert changed == trains
+    assert with_gradient <= trains  # frozen means no gradient at all
+
+
+def test_pre_alignment_is_for_each_expert_that_is_neither_aligned_nor_frozen(shared: list[str]) -> None:
+    cfg = composed(*shared, "experts=[clip,sam,convnext,eva02]", "experts.eva02.frozen=true")
+    runner, _ = runner_of(cfg)
+    units = stage_of(cfg, "pre_align").units(runner.workshop)
+    assert units == [Unit("pre_align/sam", ("sam",)), Unit("pre_align/convnext", ("convnext",))]
+
+
+def test_the_loss_falls(shared: list[str]) -> None:
+    cfg = composed(*shared, "stages.warm_experts.steps=40", "stages.warm_llm.steps=40")
+    runner, _ = runner_of(cfg)
+    for name in ("warm_experts", "warm_llm"):
+        stage = stage_of(cfg, name)
+        unit = stage.units(runner.workshop)[0]
+        losses = runner.fit(stage.build(unit, runner.workshop, runner.data), stage.schedule, unit.label, 0)
+        assert len(losses) == 40
+        assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+
+
+def test_later_stages_start_from_what_earlier_ones_gave(shared: list[str]) -> None:
+    cfg = composed(*shared, "stages=[pre_align,projector]")
+    runner, _ = runner_of(cfg)
+    pre_align, projector = build_stages(cfg)
+    state, finished = runner.run([pre_align])
+    assert {name.rsplit(".", 1)[0].split(".network")[0] for name in state.weights} == {"experts.sam"}
+    training = projector.build(projector.units(runner.workshop)[0], runner.workshop, runner.data)
+    state.load_into(training.parts)
+    own = training.parts["experts.sam"].state_dict()
+    assert all(torch.equal(value, state.weights[f"experts.sam.{key}"]) for key, value in own.items())
+    assert runner.key(projector, projector.units(runner.workshop)[0], state)[1]["parents"] == {
+        "experts.sam": finished[0].key
+    }
+
+
+def test_the_same_command_gives_the_same_weights_twice(shared: list[str]) -> None:
+    cfg = composed(*shared, "stages=[warm_experts,warm_llm,sft]")
+    first, second = (runner_of(cfg)[0].run(build_stages(cfg))[0].weights for _ in range(2))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_an_experts_first_weights_do_not_depend_on_its_company(shared: list[str]) -> None:
+    alone = build_workshop(composed(*shared, "experts=[sam]")).expert("sam").state_dict()
+    model, _ = build_workshop(composed(*shared, "experts=[clip,sam]", "fusion=sequence_append")).eagle(["clip", "sam"])
+    company = model.experts["sam"].state_dict()
+    assert all(torch.equal(alone[name], company[name]) for name in alone)
+
+
+def test_a_finished_stage_is_taken_from_the_store(shared: list[str], tmp_path: Path) -> None:
+    words = [*shared, f"store={tmp_path}", "stages=[warm_experts,pre_align,sft]"]
+    cfg = composed(*words)
+    runner, _ = runner_of(cfg)
+    weights, finished = runner.run(build_stages(cfg))
+    assert [unit.reused for unit in finished] == [False] * 4
+    runner, told = runner_of(cfg)
+    again, finished = runner.run(build_stages(cfg))
+    assert [unit.reused for unit in finished] == [True] * 4
+    assert all(torch.equal(weights.weights[name], again.weights[name]) for name in weights.weights)
+    assert any("pre_align/sam: taken from the store" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("override", "reused"),
+    [
+        ("fusion=sequence_append", [True, True, True, False]),  # pre-alignment serves every fusion
+        ("stages.sft.steps=2", [True, True, True, False]),
+        ("stages.pre_align.lr.experts=5e-4", [True, True, False, False]),
+        ("experts.sam.neck_channels=32", [True, False, False, False]),
+        ("logger=[]", [True, True, True, True]),
+        ("seed=1", [False, False, False, False]),
+        ("llm.depth=1", [True, True, False, False]),
+    ],
+)
+def test_a_change_retrains_what_it_can_change_and_nothing_else(
+    shared: list[str], fast_store: list[str], override: str, reused: list[bool]
+) -> None:
+    words = [*fast_store, "stages=[warm_experts,pre_align,sft]"]
+    for cfg in (composed(*words), changed := composed(*words, override)):
+        runner, _ = runner_of(cfg)
+        units = [(stage, unit) for stage in build_stages(cfg) for unit in stage.units(runner.workshop)]
+        state, keys = State(), []
+        for stage, unit in units:
+            key, _ = runner.key(stage, unit, state)
+            state.origins.update(dict.fromkeys(stage.carried(unit, runner.workshop), key))
+            keys.append(key)
+        if cfg is not changed:
+            first = keys
+    assert [one == other for one, other in zip(first, keys, strict=True)] == reused
+
+
+def test_the_blind_model_sees_no_image(shared: list[str]) -> None:
+    cfg = composed(*shared)
+    runner, _ = runner_of(cfg)
+    blind = build_blind(cfg)
+    assert blind is not None
+    training = blind.build(Unit("blind", ()), runner.workshop, runner.data)
+    item = training.dataset[0]
+    assert item.image is None
+    assert runner.workshop.language().image_token_id not in item.encoded.input_ids
+    assert build_blind(composed(*shared, "evaluation.blind_steps=0")) is None
+
+
+def test_a_learning_rate_for_a_part_that_a_stage_does_not_have_is_refused(shared: list[str]) -> None:
+    with pytest.raises(UserError, match=r"stages\.sft\.lr names vision; this stage trains experts, fusion, llm"):
+        build_stages(composed(*shared, "+stages.sft.lr.vision=1"))
+
+
+def test_a_batch_that_the_data_cannot_fill_is_refused(shared: list[str]) -> None:
+    cfg = composed(*shared, "stages=[sft]", "stages.sft.batch_size=1000")
+    runner, _ = runner_of(cfg)
+    with pytest.raises(UserError, match="do not fill a batch of 1000"):
+        runner.run(build_stages(cfg))

@@ -1,0 +1,159 @@
+"""Every YAML composes, names and resolvers behave, and what cannot work is refused in one sentence."""
+
+from pathlib import Path
+
+import pytest
+from hydra.utils import get_class, get_method
+from omegaconf import DictConfig, OmegaConf
+
+from eaglebench.config import CONF, options, validate, validate_overrides
+from eaglebench.errors import UserError
+from tests.conftest import EXPERTS, composed
+
+LISTS = ("experts", "stages", "logger")
+
+
+def yamls() -> list[tuple[str, str]]:
+    return [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml"))]
+
+
+@pytest.mark.parametrize(("group", "option"), yamls())
+@pytest.mark.parametrize("size", ["tiny", "full"])
+def test_every_yaml_composes_and_resolves(group: str, option: str, size: str) -> None:
+    value = f"[{option}]" if group in LISTS else option
+    words = [f"size={size}"] if group != "size" else []
+    cfg = composed(
+        *words, f"{group}={value}", "data.train=x.json" if size == "full" or option == "llava_json" else "seed=0"
+    )
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    assert OmegaConf.missing_keys(cfg) == set()
+    for target in targets(resolved):
+        assert callable(get_class(target) if target.rsplit(".", 1)[1][0].isupper() else get_method(target))
+
+
+def targets(node) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["_target_"]] if "_target_" in node else []
+        return own + [found for value in node.values() for found in targets(value)]
+    return []
+
+
+def test_the_tests_know_every_expert() -> None:
+    assert sorted(EXPERTS) == options("experts")
+
+
+@pytest.mark.parametrize(
+    ("size", "expert", "expected"),
+    [
+        ("full", "clip", (448, 14, 1024, 24)),
+        ("full", "sam", (1024, 16, 1024, 24)),
+        ("full", "sam_vary", (1024, 16, 768, 12)),
+        ("full", "eva02", (1024, 16, 1024, 24)),
+        ("full", "pix2struct", (1024, 16, 1536, 18)),
+        ("tiny", "clip", (64, 8, 64, 2)),
+    ],
+)
+def test_both_sizes_of_an_expert(size: str, expert: str, expected: tuple[int, ...]) -> None:
+    node = composed(f"size={size}", f"experts=[{expert}]", "data.train=x.json" if size == "full" else "seed=0").experts[
+        expert
+    ]
+    assert (node.image_size, node.patch_size, node.width, node.depth) == expected
+
+
+def test_the_order_of_experts_is_the_users() -> None:
+    assert list(composed("experts=[sam,clip]").experts) == ["sam", "clip"]
+
+
+def test_the_command_line_beats_the_size_and_every_field_is_an_override() -> None:
+    cfg = composed(
+        "size=full",
+        "llm=tiny",
+        "data=synthetic",
+        "experts.clip.image_size=336",
+        "stages.sft.steps=7",
+        "stages.sft.epochs=null",
+    )
+    assert cfg.llm.width == 128
+    assert cfg.experts.clip.image_size == 336
+    assert cfg.stages.sft.steps == 7
+
+
+def test_debug_fast_shortens_and_a_given_length_beats_it() -> None:
+    assert composed("debug=fast").stages.sft.steps < 10 < composed().stages.sft.steps
+    assert composed("debug=fast", "stages.sft.steps=77").stages.sft.steps == 77
+
+
+def test_the_run_is_named_after_what_changes_its_result() -> None:
+    name = composed().run_name
+    assert name.startswith("clip+sam-channel_concat-tiny-s0-")
+    assert composed("logger=[csv,wandb]").run_name == name
+    assert composed("store=none").run_name == name
+    assert composed("debug=true").run_name == name
+    for other in (
+        "experts.clip.image_size=96",
+        "seed=1",
+        "debug=fast",
+        "fusion=sequence_append",
+        "stages.sft.batch_size=8",
+    ):
+        assert composed(other).run_name != name
+
+
+def refused(cfg: DictConfig) -> str:
+    with pytest.raises(UserError) as caught:
+        validate(cfg)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["experts=[]"], "experts=[] leaves nothing to see with: choose from clip, convnext"),
+        (["experts.clip.image_size=60"], "experts.clip.image_size=60 is not a multiple of its patch of 8: the nearest that fit are 56 and 64"),
+        (["stages=[]"], "stages=[] trains nothing"),
+        (["stages.sft.batch_size=0"], "stages.sft.batch_size=0 must be at least 1"),
+        (["stages.sft.steps=0"], "stages.sft has no length"),
+        (["stages.sft.epochs=1"], "stages.sft needs either steps or epochs"),
+        (["evaluation.batch_size=0"], "evaluation.batch_size=0 must be at least 1"),
+        (["task=dance"], "task=dance is unknown: choose train, eval, predict"),
+        (["debug=maybe"], "debug=maybe is unknown"),
+        (["task=eval"], "task=eval needs run=FOLDER"),
+        (["task=predict", "run=x"], "task=predict needs prompt="),
+        (["size=full", "data.train=x.json"], "experts.clip.checkpoint is not set"),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_refused(overrides: list[str], told: str) -> None:
+    assert told in refused(composed(*overrides))
+
+
+def test_the_default_and_its_variants_are_accepted() -> None:
+    for words in ([], ["debug=fast"], ["experts=[sam_vary]"], ["task=eval", "run=x"]):
+        validate(composed(*words))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["experts=[clip,nosuch]"], "experts=nosuch is unknown: choose from clip, convnext, eva02, pix2struct, sam, sam_vary."),
+        (["fusion=nosuch"], "fusion=nosuch is unknown: choose from channel_concat, sequence_append."),
+        (["experts=[clip,sam,clip]"], "experts names clip twice"),
+        (["llm=gpt"], "llm=gpt is unknown"),
+        (["size=huge"], "size=huge is unknown: choose from full, tiny."),
+    ],
+)  # fmt: skip
+def test_unknown_and_repeated_names_are_refused_with_the_choices(words: list[str], told: str) -> None:
+    with pytest.raises(UserError) as caught:
+        validate_overrides(words)
+    assert told in str(caught.value)
+
+
+def test_good_words_pass() -> None:
+    validate_overrides(
+        ["experts=[clip,sam]", "fusion=channel_concat", "-m", "fusion=channel_concat,sequence_append", "--cfg", "job"]
+    )
+
+
+def test_the_configs_lie_where_the_package_looks() -> None:
+    assert (CONF / "config.yaml").is_file()
+    assert Path(CONF).name == "conf"

@@ -1,0 +1,67 @@
+"""Imports run one way, and Hydra and Lightning stay where they belong."""
+
+import ast
+from pathlib import Path
+
+import eaglebench
+
+PACKAGE = Path(eaglebench.__file__).parent
+MODULES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+
+APART = {"experts", "fusion", "language"}  # these know nothing of each other
+
+
+def imported(path: Path) -> set[str]:
+    """The modules that a file imports, type-checking imports aside."""
+    found = set()
+    tree = ast.parse(path.read_text())
+    skipped = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def part_of(module: str) -> str:
+    words = module.split(".")
+    return words[1] if len(words) > 1 else ""
+
+
+def test_experts_fusions_and_language_models_know_nothing_of_each_other() -> None:
+    for module, path in MODULES.items():
+        part = part_of(module)
+        if part in APART and module != "eaglebench.language.tokenizer":  # its program reads the synthetic world
+            others = {part_of(name) for name in imported(path) if name.startswith("eaglebench.")}
+            assert others <= {part, "errors", "files"}, module
+
+
+def test_hydra_stops_at_the_task_functions() -> None:
+    tasks = {"eaglebench.__main__", "eaglebench.config", "eaglebench.build", "eaglebench.runs", "eaglebench.train",
+             "eaglebench.predict", "eaglebench.evaluation.task"}  # fmt: skip
+    for module, path in MODULES.items():
+        if module not in tasks:
+            assert not {name.split(".")[0] for name in imported(path)} & {"hydra", "omegaconf"}, module
+
+
+def test_lightning_stays_in_training() -> None:
+    for module, path in MODULES.items():
+        if part_of(module) not in ("training", "build"):
+            assert "lightning" not in {name.split(".")[0] for name in imported(path)}, module
+
+
+def test_nothing_below_imports_what_is_above() -> None:
+    below = {"model": APART | {"data"}, "data": set(), "zoo": APART | {"data", "model"}}
+    for module, path in MODULES.items():
+        part = part_of(module)
+        if part in below:
+            others = {part_of(name) for name in imported(path) if name.startswith("eaglebench.")}
+            assert others <= below[part] | {part, "errors", "files"}, module

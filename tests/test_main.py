@@ -1,0 +1,145 @@
+"""The command line: mistakes give one sentence, exit code 2 and no traceback."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Outcome, turns, write_records
+
+
+def refused(outcome: Outcome) -> str:
+    assert outcome.code == 2
+    lines = outcome.err.strip().splitlines()
+    assert len(lines) == 1, outcome.err
+    assert lines[0].startswith("error: ")
+    assert "Traceback" not in outcome.err + outcome.out
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["experts=[clip,nosuch]"], "choose from clip, convnext"),
+        (["fusion=nosuch"], "choose from channel_concat"),
+        (["experts=[]"], "leaves nothing to see with"),
+        (["experts=[clip,clip]"], "clip twice"),
+        (["experts.clip.image_size=60"], "nearest that fit are 56 and 64"),
+        (["stages.sft.batch_size=0"], "must be at least 1"),
+        (["experts.clip.nosuch=1"], "experts.clip.nosuch"),
+        (["experts.clip.image_size=abc"], "image_size=abc"),
+        (["experts.sam_vary.image_size=32", "experts=[sam_vary]"], "multiple of its 64 px stride"),
+        (["data=llava_json"], "data.train"),
+        (["data=llava_json", "data.train=none.json"], "none.json does not exist"),
+        (["task=eval", "run=nowhere"], "run=nowhere is not the folder of a finished run"),
+        (["task=predict", "run=nowhere", "prompt=hi"], "run=nowhere is not the folder of a finished run"),
+        (["experts.clip.checkpoint=none.safetensors"], "none.safetensors of experts.clip does not exist"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert told in refused(command("debug=fast", *words))
+
+
+def test_a_bad_record_is_one_sentence(
+    command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    record = {"id": "r7", "image": "a.png", "conversations": [{"from": "human", "value": "<image>"}, {"from": "gpt"}]}
+    write_records(tmp_path, [record])
+    assert "r7: turn 2 has no 'value'" in refused(command("debug=fast", "data=llava_json", "data.train=data.json"))
+
+
+def test_debug_shows_the_traceback(
+    command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = command("debug=true", "task=eval", "run=nowhere")
+    assert outcome.code == 2
+    assert "Traceback" in outcome.err
+
+
+def test_a_mistake_leaves_nothing_behind(
+    command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command("task=eval", "run=nowhere")
+    command("fusion=nosuch")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"]])
+def test_help_and_config_come_without_heavy_imports(words: list[str], tmp_path: Path) -> None:
+    program = (
+        "import sys, runpy; sys.argv = ['eaglebench', *sys.argv[1:]]\n"
+        "try: runpy.run_module('eaglebench', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'lightning', 'timm', 'matplotlib'} & set(sys.modules)\n"
+        "print('HEAVY', sorted(heavy))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert "HEAVY []" in done.stdout, done.stderr
+    assert "experts" in done.stdout
+
+
+def test_text_only_and_multi_turn_data_of_a_user(
+    command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast_store: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    records = [
+        {
+            "id": f"r{index}",
+            "image": "a.png",
+            "conversations": turns("what is <image> this", "a square", "colour", "red"),
+        }
+        for index in range(12)
+    ] + [{"id": f"t{index}", "conversations": turns("say hi", "hi")} for index in range(12)]
+    write_records(tmp_path, records)
+    write_records(tmp_path, records[10:14], "val.json")
+    outcome = command(
+        *fast_store,
+        "data=llava_json",
+        "data.train=data.json",
+        "data.val=val.json",
+        "data.image_root=.",
+        "hydra.run.dir=run",
+    )
+    assert outcome.code == 0, outcome.err
+    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert scores["families"]["all"]["n"] == 6  # two records of two turns, two of one
+    rows = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    assert [row["reference"] for row in rows] == ["a square", "red"] * 2 + ["hi"] * 2
+    assert rows[-1]["image"] is None
+
+
+def test_without_held_out_data_nothing_is_evaluated(
+    command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast_store: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_records(tmp_path, [{"conversations": turns("say hi", "hi")}] * 20)
+    outcome = command(*fast_store, "data=llava_json", "data.train=data.json", "hydra.run.dir=run", "stages=[sft]")
+    assert outcome.code == 0, outcome.err
+    assert "data.val is not set" in outcome.out
+    assert not (tmp_path / "run" / "scores.json").exists()
+    outcome = command("task=eval", "run=run")
+    assert "nothing to evaluate" in refused(outcome)
+
+
+def test_a_reused_run_trains_nothing(
+    command: Callable[..., Outcome], finished_run: Path, fast_store: list[str], tmp_path: Path
+) -> None:
+    started = time.monotonic()
+    outcome = command(*fast_store, f"hydra.run.dir={tmp_path}")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.count("taken from the store") == 7
+    assert time.monotonic() - started < 60
+    assert (tmp_path / "scores.json").read_text() == (finished_run / "scores.json").read_text()
+    assert (tmp_path / "model.safetensors").read_bytes() == (finished_run / "model.safetensors").read_bytes()

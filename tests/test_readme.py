@@ -1,0 +1,71 @@
+"""The README's commands, run as they are printed; trainings at a reduced length."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import turns, write_records
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INSTALL = "pip install -q uv && "
+
+
+def commands() -> list[str]:
+    lines = [line for block in BLOCK.findall(README.read_text()) for line in block.replace("\\\n", " ").splitlines()]
+    return [line.split("   #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def ours(line: str) -> list[str]:
+    """The words after `python -m eaglebench`."""
+    words = shlex.split(line.removeprefix(INSTALL))
+    words = words[2:] if words[:2] == ["uv", "run"] else words
+    assert words[:3] == ["python", "-m", "eaglebench"], line
+    return words[3:]
+
+
+def test_the_first_screen_has_the_two_commands() -> None:
+    assert commands()[:2] == [
+        "pip install -q uv && uv run python -m eaglebench fusion=channel_concat 'experts=[clip,sam]'",
+        "pip install -q uv && uv run pytest",
+    ]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the commands run: the files that they name are there."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "images").mkdir()
+    records = [{"id": f"r{i}", "image": "a.png", "conversations": turns("<image> colour", "red")} for i in range(20)]
+    write_records(folder / "images", records)
+    for name in ("my.json", "held_out.json"):
+        (folder / "images" / "data.json").replace(folder / name) if name == "my.json" else write_records(
+            folder, records, name
+        )
+    (folder / "images" / "a.png").write_bytes((folder / "a.png").read_bytes())
+    (folder / "page.png").write_bytes((folder / "a.png").read_bytes())
+    return folder
+
+
+def test_the_commands_run_in_their_order(workplace: Path, fast_store: list[str]) -> None:
+    told = []
+    for line in commands():
+        if line.endswith("pytest") or "-m slow" in line or line.startswith("uv run ruff"):
+            continue
+        words = ours(line)
+        run = next((word for word in words if word.startswith("run=")), None)
+        if run is not None:
+            words[words.index(run)] = f"run={workplace / 'results' / 'readme'}"
+        elif not {"--help", "--cfg"} & set(words):
+            words += [*fast_store, "hydra.run.dir=results/readme"]
+        done = subprocess.run(
+            [sys.executable, "-m", "eaglebench", *words], cwd=workplace, capture_output=True, text=True, timeout=300
+        )
+        told.append(line)
+        assert done.returncode == 0, (line, done.stderr[-2000:])
+        assert "Traceback" not in done.stderr
+    assert len(told) >= 6

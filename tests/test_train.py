@@ -1,0 +1,94 @@
+"""A finished run: its folder, and what eval and predict make of it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from eaglebench.data.synthetic.engine import FAMILIES
+from tests.conftest import Outcome, turns, write_records
+
+
+def test_the_folder_of_a_run(finished_run: Path) -> None:
+    names = {path.name for path in finished_run.iterdir()}
+    assert names == {
+        "config.yaml",
+        "manifest.json",
+        "metrics.csv",
+        "model.safetensors",
+        "predictions.jsonl",
+        "samples.png",
+        "scores.json",
+    }
+
+
+def test_the_scores(finished_run: Path) -> None:
+    scores = json.loads((finished_run / "scores.json").read_text())
+    assert set(scores["families"]) == set(FAMILIES)
+    for row in (scores["overall"], *scores["families"].values()):
+        assert {"score", "blind", "stderr", "n", "blind_shuffled", "blind_trained"} == set(row)
+        assert 0 <= row["score"] <= 1
+    assert scores["overall"]["n"] == sum(row["n"] for row in scores["families"].values())
+
+
+def test_the_manifest_says_what_was_done(finished_run: Path) -> None:
+    manifest = json.loads((finished_run / "manifest.json").read_text())
+    labels = [stage["label"] for stage in manifest["stages"]]
+    assert labels == ["warm_experts/clip", "warm_experts/sam", "warm_llm", "pre_align/sam", "projector", "sft", "blind"]
+    assert all(stage["steps"] > 0 for stage in manifest["stages"])
+    assert {"torch", "lightning", "python", "commit"} <= set(manifest["versions"])
+
+
+def test_the_picture_is_one(finished_run: Path) -> None:
+    with Image.open(finished_run / "samples.png") as picture:
+        assert picture.width > 600 and picture.height > 300
+
+
+def test_metrics_of_every_stage_are_logged(finished_run: Path) -> None:
+    header = (finished_run / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert {"sft/loss", "pre_align/sam/loss", "warm_llm/loss", "eval/score"} <= set(header)
+
+
+def test_evaluating_again_gives_the_same_scores(command: Callable[..., Outcome], finished_run: Path) -> None:
+    outcome = command("task=eval", f"run={finished_run}")
+    assert outcome.code == 0, outcome.err
+    again = json.loads((finished_run / "eval" / "scores.json").read_text())
+    before = json.loads((finished_run / "scores.json").read_text())
+    for family in FAMILIES:
+        assert again["families"][family]["score"] == before["families"][family]["score"]
+        assert again["families"][family]["blind_shuffled"] == before["families"][family]["blind_shuffled"]
+
+
+def test_evaluating_on_other_data(command: Callable[..., Outcome], finished_run: Path, tmp_path: Path) -> None:
+    path = write_records(tmp_path, [{"id": "x", "image": "a.png", "conversations": turns("<image> colour", "red")}])
+    outcome = command(
+        "task=eval", f"run={finished_run}", "data=llava_json", f"data.train={path}", f"data.val={path}",
+        "evaluation.max_new_tokens=2",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert json.loads((finished_run / "eval" / "scores.json").read_text())["overall"]["n"] == 1
+
+
+def test_a_finished_model_cannot_be_changed(command: Callable[..., Outcome], finished_run: Path) -> None:
+    outcome = command("task=eval", f"run={finished_run}", "fusion=sequence_append")
+    assert outcome.code == 2
+    assert "fusion made the model of the finished run" in outcome.err
+
+
+@pytest.mark.parametrize("with_image", [True, False])
+def test_predict_prints_the_answer_alone(
+    command: Callable[..., Outcome], finished_run: Path, tmp_path: Path, with_image: bool
+) -> None:
+    write_records(tmp_path, [])
+    words = [f"image={tmp_path / 'a.png'}"] if with_image else []
+    outcome = command("task=predict", f"run={finished_run}", "prompt='how many shapes'", *words)
+    assert outcome.code == 0, outcome.err
+    assert len(outcome.out.splitlines()) == 1
+
+
+def test_predict_refuses_a_missing_image(command: Callable[..., Outcome], finished_run: Path) -> None:
+    outcome = command("task=predict", f"run={finished_run}", "prompt=hi", "image=none.png")
+    assert outcome.code == 2
+    assert "image=none.png does not exist" in outcome.err

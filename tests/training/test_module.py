@@ -1,0 +1,51 @@
+"""Parameter groups, the schedule, and what a step does."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from eaglebench.errors import UserError
+from eaglebench.training.module import TrainingModule, cosine_with_warmup, parameter_groups
+
+
+def test_the_schedule_rises_then_falls_to_zero() -> None:
+    factors = [cosine_with_warmup(step, 100, 0.1) for step in range(101)]
+    assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert factors[10] == 1.0
+    assert all(later <= earlier for earlier, later in pairwise(factors[10:]))
+    assert factors[55] == pytest.approx(0.5)
+    assert factors[100] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_only_matrices_decay_and_frozen_parts_have_no_group() -> None:
+    parts = {"a": nn.Linear(2, 3), "b": nn.LayerNorm(3), "c": nn.Linear(3, 1)}
+    groups = parameter_groups(parts, {"a": 0.1, "b": 0.2, "c": 0.0}, weight_decay=0.5)
+    told = [(group["name"], group["lr"], group["weight_decay"], len(group["params"])) for group in groups]
+    assert told == [("a", 0.1, 0.5, 1), ("a, no decay", 0.1, 0.0, 1), ("b, no decay", 0.2, 0.0, 2)]
+    assert not any(parameter.requires_grad for parameter in parts["c"].parameters())
+
+
+ARGUMENTS = {"steps": 4, "warmup": 0.0, "weight_decay": 0.0, "betas": (0.9, 0.99), "label": "sft"}
+
+
+def test_a_stage_that_trains_nothing_is_refused() -> None:
+    part = nn.Linear(1, 1)
+    with pytest.raises(UserError, match="sft trains nothing"):
+        TrainingModule(part, {"a": part}, {"a": 0.0}, **ARGUMENTS)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_with_step_and_samples(value: float) -> None:
+    class Broken(nn.Linear):
+        def forward(self, batch):
+            return self.weight.sum() * 0 + value
+
+    class Batch(list):
+        ids = ("sample-7",)
+
+    network = Broken(1, 1)
+    module = TrainingModule(network, {"a": network}, {"a": 0.1}, **ARGUMENTS)
+    with pytest.raises(UserError, match=r"sft: the loss is (nan|inf) at step 1;.*sample-7"):
+        module.training_step(Batch([torch.zeros(1)]), 0)
