@@ -83,6 +83,8 @@ def validate_experts(cfg: DictConfig) -> None:
     if not cfg.experts:
         raise UserError(f"experts=[] leaves nothing to see with: choose from {', '.join(options('experts'))}.")
     for name, expert in cfg.experts.items():
+        usual = cfg.presets[name][cfg.size] if name in cfg.presets else {}
+        check_numbers(f"experts.{name}", expert, [*(key for key in usual if is_number(usual[key])), "lr_scale"])
         size, patch = expert.get("image_size"), expert.get("patch_size")
         if patch is not None and (size < patch or size % patch):
             below = max(size // patch, 1) * patch
@@ -97,12 +99,27 @@ def validate_experts(cfg: DictConfig) -> None:
             )
 
 
+def is_number(value: Any) -> bool:
+    """An int or a float, and not a truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def check_numbers(path: str, node: DictConfig, keys: Iterable[Any]) -> None:
+    """Refuse fields of `node` that must be numbers and are not."""
+    for key in keys:
+        if not is_number(node[key]):
+            raise UserError(f"{path}.{key}={node[key]} is not a number.")
+
+
 def validate_stages(cfg: DictConfig) -> None:
     """Refuse an empty list and lengths that train nothing."""
     if not cfg.stages:
         raise UserError(f"stages=[] trains nothing: choose from {', '.join(options('stages'))}.")
     for name, stage in cfg.stages.items():
-        if stage.batch_size < 1:
+        numbers = ("batch_size", "steps", "epochs", "warmup", "weight_decay", "clip")
+        check_numbers(f"stages.{name}", stage, [key for key in numbers if stage[key] is not None])
+        check_numbers(f"stages.{name}.lr", stage.lr, list(stage.lr))
+        if stage.batch_size is None or stage.batch_size < 1:
             raise UserError(f"stages.{name}.batch_size={stage.batch_size} must be at least 1.")
         if (stage.steps is None) == (stage.epochs is None):
             raise UserError(f"stages.{name} needs either steps or epochs: set one and leave the other null.")

@@ -25,10 +25,9 @@ def read_weights(path: Path, wanted_by: str) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise UserError(
-            f"the checkpoint {path} of {wanted_by} cannot be read ({str(error).splitlines()[0]})."
-        ) from error
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, IndexError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"the checkpoint {path} of {wanted_by} cannot be read ({reason}).") from error
     except Exception as error:  # torch raises pickle.UnpicklingError and others for refused contents
         raise UserError(f"the checkpoint {path} of {wanted_by} holds more than tensors, and is not opened.") from error
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from eaglebench.data.llava import read_samples, samples_digest
 from eaglebench.data.sample import Turn
@@ -59,7 +60,9 @@ BAD = {
 @pytest.mark.parametrize("reason", BAD)
 def test_a_bad_record_stops_the_run_and_is_named(tmp_path: Path, reason: str) -> None:
     path = write_records(tmp_path, [GOOD, {"id": "bad-one", **BAD[reason]}])
-    (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
+    Image.effect_noise((64, 64), 50).save(tmp_path / "broken.png")
+    whole = (tmp_path / "broken.png").read_bytes()
+    (tmp_path / "broken.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError) as caught:
         read_samples(path, checked=tmp_path / "checked")
     message = str(caught.value)
