@@ -5,8 +5,10 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -23,7 +25,8 @@ register_resolvers()
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def run(cfg: DictConfig) -> None:
     """Run the task of a composed config. Heavy imports wait until here."""
-    with mistakes_told():
+    folder = Path(HydraConfig.get().runtime.output_dir) if cfg.task == "train" else None
+    with mistakes_told(folder):
         validate(cfg)
         if cfg.task == "train":
             from eaglebench.train import train
@@ -48,20 +51,24 @@ def main() -> None:
 
 
 @contextmanager
-def mistakes_told() -> Iterator[None]:
+def mistakes_told(folder: Path | None = None) -> Iterator[None]:
     """A user's mistake gives one sentence and exit code 2; with debug=true the traceback too.
+
+    Leaves no `folder` behind that nothing was written to.
 
     Used inside Hydra's job as well: Hydra adds lines of its own to any exception that leaves a job, but not to an exit.
     """
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        if "debug=true" in sys.argv:
+        if any(word.lower() == "debug=true" for word in sys.argv):
             traceback.print_exc()
+        if folder is not None and folder != Path.cwd() and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
         print(f"error: {sentence(error)}", file=sys.stderr)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the last finished stage.", file=sys.stderr)
+        print("interrupted: the same command goes on from the last stage in the store.", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 

@@ -43,8 +43,8 @@ def optional_path(value: str | None) -> Path | None:
     return None if value is None or str(value) == NONE else Path(value)
 
 
-def build_workshop(cfg: DictConfig) -> Workshop:
-    """The factory of the run's parts."""
+def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = False) -> Workshop:
+    """The factory of the run's parts; of `trained` ones, whose weights come from the run and not from their checkpoints."""
     experts = {}
     for name, node in cfg.experts.items():
         config = plain(node)
@@ -54,17 +54,27 @@ def build_workshop(cfg: DictConfig) -> Workshop:
             aligned=config["aligned"],
             frozen=config["frozen"],
             lr_scale=config["lr_scale"],
-            checkpoint=optional_path(config["checkpoint"]),
-            described={**config, "name": name},
+            checkpoint=None if trained else optional_path(config["checkpoint"]),
+            described={**config, "name": name, "checkpoint": file_state(optional_path(config["checkpoint"]))},
         )
     fusion, llm = plain(cfg.fusion), plain(cfg.llm)
     return Workshop(
         experts,
         constructor({key: value for key, value in fusion.items() if key != "name"}),
         constructor(llm),
-        described={"fusion": fusion, "llm": llm},
-        seed=cfg.seed,
+        described={"fusion": fusion, "llm": {**llm, "files": file_state(optional_path(llm.get("checkpoint")))}},
+        seed=cfg.seed if seed is None else seed,
     )
+
+
+def file_state(path: Path | None) -> list[str] | None:
+    """Names, sizes and times of a local file, or of a folder's files: a changed checkpoint is another one."""
+    if path is None:
+        return None
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files if file.is_file()] or [
+        str(path)
+    ]
 
 
 def build_stages(cfg: DictConfig) -> list[Stage]:
@@ -82,14 +92,12 @@ def build_stage(name: str, config: dict[str, Any]) -> Stage:
 
 
 def build_blind(cfg: DictConfig) -> Blind | None:
-    """The model that is trained without images, with the last stage's batch and learning rate; None if it is switched off."""
-    steps = cfg.evaluation.blind_steps
-    if not steps:
+    """The model that is trained without images, on a schedule of its own; None if it is switched off."""
+    config = plain(cfg.evaluation.blind)
+    if not config["steps"]:
         return None
-    config = plain(list(cfg.stages.values())[-1])
-    schedule = Schedule(**{key: config[key] for key in SCHEDULE} | {"steps": steps, "epochs": None})
-    lr = config["lr"].get("llm") or max(config["lr"].values())
-    return Blind("blind", {"llm": lr}, schedule)
+    lr = config.pop("lr")
+    return Blind("blind", {"llm": lr}, Schedule(**config))
 
 
 def build_data(cfg: DictConfig, tell: Callable[[str], None], training: bool = True) -> DataSource:
@@ -105,7 +113,7 @@ def build_data(cfg: DictConfig, tell: Callable[[str], None], training: bool = Tr
         train = synthetic.train[: cfg.data.limit] if training else []
         digest = synthetic.digest if cfg.data.limit is None else f"{synthetic.digest}-{cfg.data.limit}"
         return DataSource(train=train, val=synthetic.val, digest=digest, **common)
-    if OmegaConf.is_missing(cfg.data, "train"):
+    if training and OmegaConf.is_missing(cfg.data, "train"):
         raise UserError("data.train is not set: give your LLaVA file, data.train=my.json.")
     read = partial(
         read_samples,
@@ -123,7 +131,7 @@ def build_data(cfg: DictConfig, tell: Callable[[str], None], training: bool = Tr
 def build_evaluation(cfg: DictConfig) -> Settings:
     """How answers are made and scored."""
     config = plain(cfg.evaluation)
-    del config["blind_steps"]
+    del config["blind"]
     device = "cuda" if cfg.trainer.accelerator == "gpu" else cfg.trainer.accelerator
     return Settings(**config, device=device, seed=cfg.seed, cache_mb=cfg.data.cache_mb)
 
@@ -135,9 +143,9 @@ def new_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=LOG_WIDTH)
 
 
-def build_fit(cfg: DictConfig, loggers: list[Logger], console: Console) -> Fit:
+def build_fit(cfg: DictConfig, loggers: list[Logger], console: Console, seed: int | None = None) -> Fit:
     """What trains a unit."""
-    return Fit(plain(cfg.trainer), loggers, cfg.seed, console)
+    return Fit(plain(cfg.trainer), loggers, cfg.seed if seed is None else seed, console)
 
 
 def build_loggers(cfg: DictConfig, folder: Path) -> list[Logger]:

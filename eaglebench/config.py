@@ -11,11 +11,13 @@ from eaglebench.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent
 # Beside the package in a checkout, inside it in a wheel.
-CONF = next(folder for folder in (PACKAGE.parent / "conf", PACKAGE / "conf") if (folder / "config.yaml").is_file())
+CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if (folder / "config.yaml").is_file())
 
 TASKS = ("train", "eval", "predict")
+METRICS = ("exact", "anls", "relaxed")
 # What does not change the result of a run, and so not its name.
 UNNAMED = ("hydra", "run_name", "task", "run", "image", "prompt", "store", "logger", "trainer", "debug")
+UNNAMED_FIELDS = {"world": ("root",), "data": ("cache_mb", "workers")}
 DIGEST_LENGTH = 6
 
 
@@ -23,6 +25,8 @@ def _run_digest(*, _root_: DictConfig) -> str:
     config = OmegaConf.to_container(_root_, resolve=False)
     assert isinstance(config, dict)
     named = {str(key): value for key, value in config.items() if key not in UNNAMED}
+    for group, keys in UNNAMED_FIELDS.items():
+        named[group] = {key: value for key, value in named[group].items() if key not in keys}
     named["fast"] = _root_.get("debug") == "fast"
     return digest(named, DIGEST_LENGTH)
 
@@ -69,6 +73,7 @@ def validate(cfg: DictConfig) -> None:
         raise UserError(
             f"debug={cfg.debug} is unknown: choose false, true (tracebacks) or fast (the whole path in seconds)."
         )
+    validate_evaluation(cfg)
     if cfg.task == "train":
         validate_experts(cfg)
         validate_stages(cfg)
@@ -86,6 +91,8 @@ def validate_experts(cfg: DictConfig) -> None:
         usual = cfg.presets[name][cfg.size] if name in cfg.presets else {}
         check_numbers(f"experts.{name}", expert, [*(key for key in usual if is_number(usual[key])), "lr_scale"])
         size, patch = expert.get("image_size"), expert.get("patch_size")
+        if patch is not None and patch < 1:
+            raise UserError(f"experts.{name}.patch_size={patch} must be at least 1.")
         if patch is not None and (size < patch or size % patch):
             below = max(size // patch, 1) * patch
             raise UserError(
@@ -97,6 +104,21 @@ def validate_experts(cfg: DictConfig) -> None:
                 f"experts.{name}.checkpoint is not set: at size=full give the file of its weights, "
                 "or none to start from random ones."
             )
+
+
+def validate_evaluation(cfg: DictConfig) -> None:
+    """Refuse sizes that answer nothing, and unknown metrics."""
+    settings = cfg.evaluation
+    for key in ("batch_size", "max_new_tokens"):
+        check_numbers("evaluation", settings, [key])
+        if settings[key] < 1:
+            raise UserError(f"evaluation.{key}={settings[key]} must be at least 1.")
+    for key, name in {
+        **{f"metrics.{key}": value for key, value in settings.metrics.items()},
+        "default_metric": settings.default_metric,
+    }.items():
+        if name not in METRICS:
+            raise UserError(f"evaluation.{key}={name} is unknown: choose from {', '.join(METRICS)}.")
 
 
 def is_number(value: Any) -> bool:
@@ -115,18 +137,19 @@ def validate_stages(cfg: DictConfig) -> None:
     """Refuse an empty list and lengths that train nothing."""
     if not cfg.stages:
         raise UserError(f"stages=[] trains nothing: choose from {', '.join(options('stages'))}.")
+    check_numbers("fusion", cfg.fusion, ["grid"])
+    check_numbers("world", cfg.world, ["train_images", "val_questions", "canvas"])
+    check_numbers("data", cfg.data, ["max_bad", "cache_mb", "workers"])
     for name, stage in cfg.stages.items():
         numbers = ("batch_size", "steps", "epochs", "warmup", "weight_decay", "clip")
         check_numbers(f"stages.{name}", stage, [key for key in numbers if stage[key] is not None])
         check_numbers(f"stages.{name}.lr", stage.lr, list(stage.lr))
-        if stage.batch_size is None or stage.batch_size < 1:
+        if not isinstance(stage.batch_size, int) or stage.batch_size < 1:
             raise UserError(f"stages.{name}.batch_size={stage.batch_size} must be at least 1.")
         if (stage.steps is None) == (stage.epochs is None):
             raise UserError(f"stages.{name} needs either steps or epochs: set one and leave the other null.")
         if (stage.steps if stage.steps is not None else stage.epochs) <= 0:
             raise UserError(f"stages.{name} has no length: steps or epochs must be above 0.")
-    if cfg.evaluation.batch_size < 1:
-        raise UserError(f"evaluation.batch_size={cfg.evaluation.batch_size} must be at least 1.")
 
 
 def validate_overrides(arguments: Sequence[str]) -> None:
@@ -141,6 +164,10 @@ def validate_overrides(arguments: Sequence[str]) -> None:
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     for override in OverridesParser.create().parse_overrides(words):
         group = override.key_or_group
+        if group in groups and (override.is_add() or override.is_force_add()):
+            raise UserError(
+                f"+{group}=... would be added to the default choice and lost: write {group}=... without the +."
+            )
         if group not in groups or override.is_sweep_override() or override.is_delete():
             continue
         value = override.value()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from eaglebench.build import build_evaluation, build_workshop
@@ -9,6 +10,7 @@ from eaglebench.data.images import load_image
 from eaglebench.data.sample import Sample, Turn
 from eaglebench.errors import UserError
 from eaglebench.evaluation.answer import Answerer, Question
+from eaglebench.evaluation.task import take_overrides
 from eaglebench.model import encoder_of
 from eaglebench.runs import load_config, load_model
 
@@ -16,11 +18,12 @@ from eaglebench.runs import load_config, load_model
 def predict(cfg: DictConfig) -> None:
     """Print the answer of `cfg.run` to `cfg.prompt`, about `cfg.image` if there is one."""
     run = load_config(cfg.run)
+    take_overrides(run, cfg, HydraConfig.get().overrides.task)
     image = None if cfg.image is None else Path(cfg.image)
     if image is not None and not image.is_file():
         raise UserError(f"image={image} does not exist.")
     settings = build_evaluation(run)
-    model, language = load_model(cfg.run, build_workshop(run))
+    model, language = load_model(cfg.run, build_workshop(run, trained=True))
     side = model.image_side
     answerer = Answerer(
         model,

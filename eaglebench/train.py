@@ -18,14 +18,17 @@ from eaglebench.build import (
     build_workshop,
     new_console,
 )
-from eaglebench.evaluation.evaluate import evaluate
+from eaglebench.evaluation.evaluate import PICTURE, PREDICTIONS, SCORES, evaluate
 from eaglebench.files import write_json
 from eaglebench.model import EagleModel
 from eaglebench.report.tables import parts_table, scores_table
-from eaglebench.runs import MANIFEST, save_config, save_model
+from eaglebench.runs import MANIFEST, MODEL, save_config, save_model
 from eaglebench.stages.blind import Blind
 from eaglebench.stages.runner import Finished, Runner, State
 from eaglebench.versions import versions
+
+BLIND_SEED = 0
+OUTPUTS = (MODEL, MANIFEST, SCORES, PREDICTIONS, PICTURE)
 
 
 def train(cfg: DictConfig) -> None:
@@ -39,6 +42,8 @@ def train(cfg: DictConfig) -> None:
     data = build_data(cfg, console.print)
     loggers = build_loggers(cfg, folder)
     runner = Runner(workshop, data, build_store(cfg), build_fit(cfg, loggers, console), console.print)
+    for name in OUTPUTS:  # of an earlier run in this folder: none may be taken for this one's
+        (folder / name).unlink(missing_ok=True)
     save_config(folder, cfg)
 
     state, finished = runner.run(stages)
@@ -50,7 +55,15 @@ def train(cfg: DictConfig) -> None:
         blind = build_blind(cfg)
         sightless = None
         if blind is not None:
-            unit, blind_model = train_blind(runner, blind)
+            # Of one seed, so that it is trained once for each data set.
+            blind_runner = Runner(
+                build_workshop(cfg, BLIND_SEED),
+                data,
+                runner.store,
+                build_fit(cfg, loggers, console, BLIND_SEED),
+                console.print,
+            )
+            unit, blind_model = train_blind(blind_runner, blind)
             finished.append(unit)
             sightless = (blind_model, language)
         scores = evaluate(model, language, data.val, build_evaluation(cfg), folder, console, sightless)

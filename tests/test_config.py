@@ -47,7 +47,7 @@ def test_the_tests_know_every_expert() -> None:
         ("full", "sam", (1024, 16, 1024, 24)),
         ("full", "sam_vary", (1024, 16, 768, 12)),
         ("full", "eva02", (1024, 16, 1024, 24)),
-        ("full", "pix2struct", (1024, 16, 1536, 18)),
+        ("full", "pix2struct", (720, 16, 1536, 18)),
         ("tiny", "clip", (64, 8, 64, 2)),
     ],
 )

@@ -32,6 +32,11 @@ def refused(outcome: Outcome) -> str:
         (["stages.sft.batch_size=0"], "must be at least 1"),
         (["experts.clip.nosuch=1"], "experts.clip.nosuch"),
         (["experts.clip.image_size=abc"], "image_size=abc"),
+        (["experts.clip.heads=3"], "experts.clip cannot be built"),
+        (["evaluation.batch_size=abc"], "evaluation.batch_size=abc is not a number"),
+        (["evaluation.default_metric=bleu"], "choose from exact, anls, relaxed"),
+        (["+experts=[sam]"], "without the +"),
+        (["trainer.accelerator=nosuch"], "the trainer refuses its settings"),
         (["experts.sam_vary.image_size=32", "experts=[sam_vary]"], "multiple of its 64 px stride"),
         (["data=llava_json"], "data.train"),
         (["data=llava_json", "data.train=none.json"], "none.json does not exist"),
@@ -71,6 +76,9 @@ def test_a_mistake_leaves_nothing_behind(
     monkeypatch.chdir(tmp_path)
     command("task=eval", "run=nowhere")
     command("fusion=nosuch")
+    command("experts=[]")
+    command("stages.sft.batch_size=0")
+    (tmp_path / "results").rmdir()  # Hydra made it for the run
     assert list(tmp_path.iterdir()) == []
 
 
@@ -100,10 +108,10 @@ def test_text_only_and_multi_turn_data_of_a_user(
             "image": "a.png",
             "conversations": turns("what is <image> this", "a square", "colour", "red"),
         }
-        for index in range(12)
+        for index in range(20)
     ] + [{"id": f"t{index}", "conversations": turns("say hi", "hi")} for index in range(12)]
     write_records(tmp_path, records)
-    write_records(tmp_path, records[10:14], "val.json")
+    write_records(tmp_path, records[18:22], "val.json")
     outcome = command(
         *fast_store,
         "data=llava_json",
@@ -118,6 +126,30 @@ def test_text_only_and_multi_turn_data_of_a_user(
     rows = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
     assert [row["reference"] for row in rows] == ["a square", "red"] * 2 + ["hi"] * 2
     assert rows[-1]["image"] is None
+
+
+def test_text_without_any_image(
+    command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast_store: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_records(tmp_path, [{"conversations": turns("say hi", "hi")}] * 20)
+    words = [*fast_store, "data=llava_json", "data.train=data.json", "hydra.run.dir=run"]
+    assert "pre_align trains on images" in refused(command(*words, "stages=[pre_align,sft]"))
+    assert command(*words, "stages=[sft]").code == 0
+
+
+def test_a_users_own_family_and_metric(
+    command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast_store: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    conversation = [{"from": "human", "value": "say hi"}, {"from": "gpt", "value": "hi", "family": "mine"}]
+    write_records(tmp_path, [{"conversations": conversation}] * 20)
+    outcome = command(
+        *fast_store, "data=llava_json", "data.train=data.json", "data.val=data.json", "+evaluation.metrics.mine=anls",
+        "stages=[sft]", "hydra.run.dir=run",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert set(json.loads((tmp_path / "run" / "scores.json").read_text())["families"]) == {"mine"}
 
 
 def test_without_held_out_data_nothing_is_evaluated(

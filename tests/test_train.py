@@ -64,8 +64,7 @@ def test_evaluating_again_gives_the_same_scores(command: Callable[..., Outcome],
 def test_evaluating_on_other_data(command: Callable[..., Outcome], finished_run: Path, tmp_path: Path) -> None:
     path = write_records(tmp_path, [{"id": "x", "image": "a.png", "conversations": turns("<image> colour", "red")}])
     outcome = command(
-        "task=eval", f"run={finished_run}", "data=llava_json", f"data.train={path}", f"data.val={path}",
-        "evaluation.max_new_tokens=2",
+        "task=eval", f"run={finished_run}", "data=llava_json", f"data.val={path}", "evaluation.max_new_tokens=2",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert json.loads((finished_run / "eval" / "scores.json").read_text())["overall"]["n"] == 1

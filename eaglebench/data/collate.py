@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from eaglebench.data.conversation import IGNORE, Encoded, Encoder
+from eaglebench.data.images import UNREADABLE
 from eaglebench.data.sample import Sample
 from eaglebench.errors import UserError
 
@@ -85,7 +86,7 @@ def read(sample: Sample, read_image: Callable[[Path], Tensor]) -> Tensor | None:
         return None
     try:
         return read_image(sample.image)
-    except OSError as error:
+    except UNREADABLE as error:
         raise UserError(f"sample {sample.id}: its image {sample.image} cannot be read ({error}).") from error
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from transformers import PreTrainedTokenizerBase
 
 from eaglebench.data.sample import Sample
+from eaglebench.errors import UserError
 
 IGNORE = -100  # label of every token that is not to be predicted; what transformers' losses skip
 IMAGE = object()  # where the visual tokens go
@@ -80,7 +81,7 @@ class Encoder:
         template: how a conversation is written.
         image_token_id: stands `visual_tokens` times where the image goes.
         visual_tokens: how many tokens the fusion gives for an image.
-        max_length: tokens of text and image that a sample may have; what lies beyond is cut.
+        max_length: tokens of text and image that a training sample may have; what lies beyond is cut.
     """
 
     def __init__(
@@ -105,12 +106,14 @@ class Encoder:
         """The whole conversation; the labels are the answers and their end tokens.
 
         Raises:
-            ValueError: no target is left within `max_length`; names the sample.
+            UserError: no target is left within `max_length`; names the sample.
         """
         ids, labels = self.tokens(sample)
         ids, labels = ids[: self.max_length], labels[: self.max_length]
         if all(label == IGNORE for label in labels):
-            raise ValueError(f"sample {sample.id} has no target within max_length={self.max_length} tokens.")
+            raise UserError(
+                f"sample {sample.id} has no target within the {self.max_length} tokens of llm.max_length: shorten it, or raise it."
+            )
         return Encoded(tuple(ids), tuple(labels))
 
     def prompt(self, sample: Sample, turn: int = 0) -> tuple[int, ...]:

@@ -11,12 +11,15 @@ from torch import Tensor
 # CLIP's mean colour, which LLaVA and Eagle pad with.
 PADDING = (122, 116, 104)
 
+# What Pillow raises for a file that it cannot decode.
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
 
 def load_image(path: Path, side: int) -> Tensor:
     """The image padded to a centred square and resized once to `side`: uint8 [3, side, side].
 
     Raises:
-        OSError: the file cannot be read or decoded.
+        UNREADABLE: the file cannot be read or decoded.
     """
     with Image.open(path) as opened:
         image = opened.convert("RGB")

@@ -14,6 +14,7 @@ from typing import Any
 
 from PIL import Image
 
+from eaglebench.data.images import UNREADABLE
 from eaglebench.data.sample import Sample, Turn
 from eaglebench.errors import UserError
 from eaglebench.files import write_text
@@ -81,12 +82,13 @@ def read_records(path: Path) -> list[Any]:
     """The raw records of a `.json` or `.jsonl` file."""
     if not path.is_file():
         raise UserError(f"the data file {path} does not exist.")
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         if path.suffix == ".jsonl":
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
+            # Not splitlines(): JSON strings may hold the other line separators that it knows.
+            return [json.loads(line) for line in text.split("\n") if line.strip()]
         records = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid JSON: {error}.") from error
     if not isinstance(records, list):
         raise UserError(f"{path} must hold a list of records (or be a .jsonl file with one a line).")
@@ -113,7 +115,10 @@ def parse_record(record: Any, position: int, root: Path) -> Sample:
         answer = turn_value(conversation[index + 1], "gpt", index + 1)
         if not answer.strip():
             raise BadRecord(f"turn {index + 2} has an empty answer")
-        turns.append(Turn(question, answer.strip(), conversation[index + 1].get("family")))
+        family = conversation[index + 1].get("family")
+        if family is not None and not isinstance(family, str):
+            raise BadRecord(f"turn {index + 2} has a family that is no text")
+        turns.append(Turn(question, answer.strip(), family))
     return Sample(record_id(record, position), image_path(record, turns, root), strip_tags(turns))
 
 
@@ -121,7 +126,7 @@ def turn_value(turn: Any, expected: str, index: int) -> str:
     """The text of a turn that must be spoken by `expected`."""
     if not isinstance(turn, dict):
         raise BadRecord(f"turn {index + 1} is not an object")
-    role = ROLES.get(turn.get("from", ""))
+    role = ROLES.get(str(turn.get("from")))
     if role is None:
         raise BadRecord(f"turn {index + 1} has the unknown role {turn.get('from')!r} (known: {', '.join(ROLES)})")
     if role != expected:
@@ -168,7 +173,7 @@ def broken_images(samples: Iterable[Sample], checked: Path) -> dict[Path, str]:
     if memory.is_file():
         return {Path(image): reason for image, reason in json.loads(memory.read_text()).items()}
     with ThreadPoolExecutor() as pool:
-        found = zip(images, pool.map(decode_error, images, chunksize=64), strict=True)
+        found = zip(images, pool.map(decode_error, images), strict=True)
         broken = {image: reason for image, reason in found if reason is not None}
     write_text(memory, json.dumps({str(image): reason for image, reason in broken.items()}, indent=1))
     return broken
@@ -179,7 +184,7 @@ def decode_error(path: Path) -> str | None:
     try:
         with Image.open(path) as image:
             image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         return f"its image {path} is broken ({error})"
     return None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from statistics import fmean, stdev
 from typing import Any
@@ -11,17 +12,19 @@ from eaglebench.evaluation.metrics import METRICS
 
 
 def shuffled(asked: Sequence[Question], seed: int) -> list[Question]:
-    """The questions with each other's images: within a family, and nobody keeps their own if it has two or more."""
-    swapped = list(asked)
-    families: dict[str, list[int]] = {}
-    for index, question in enumerate(asked):
-        if question.sample.image is not None:
-            families.setdefault(question.family, []).append(index)
-    for family, indices in families.items():
-        order = Random(f"{seed} {family}").sample(indices, len(indices))
-        for index, other in zip(order, order[1:] + order[:1], strict=True):
-            sample = replace(asked[index].sample, image=asked[other].sample.image)
-            swapped[index] = replace(asked[index], sample=sample)
+    """The questions with each other's images: within a family, and never their own if the family has two images or more."""
+    images: dict[str, list[Path]] = {}
+    for question in asked:
+        if question.sample.image is not None and question.sample.image not in images.setdefault(question.family, []):
+            images[question.family].append(question.sample.image)
+    following = {}
+    for family, own in images.items():
+        order = Random(f"{seed} {family}").sample(own, len(own))
+        following.update({(family, image): other for image, other in zip(order, order[1:] + order[:1], strict=True)})
+    swapped = []
+    for question in asked:
+        image = following.get((question.family, question.sample.image))
+        swapped.append(replace(question, sample=replace(question.sample, image=image)))
     return swapped
 
 

@@ -16,7 +16,8 @@ from eaglebench.runs import load_config, load_model
 FOLDER = "eval"  # inside the run's
 # What a finished run can be evaluated with again; the rest made its model.
 CHANGEABLE = ("data", "evaluation", "trainer")
-OF_THE_COMMAND = ("task", "run", "debug", "hydra")
+OF_THE_COMMAND = ("task", "run", "image", "prompt", "debug", "store", "hydra")
+FEW = 36  # questions with debug=fast
 
 
 def evaluate_run(cfg: DictConfig) -> None:
@@ -27,7 +28,9 @@ def evaluate_run(cfg: DictConfig) -> None:
     data = build_data(run, console.print, training=False)
     if not data.val:
         raise UserError("there is nothing to evaluate: give a file of questions and answers, data.val=FILE.")
-    model, language = load_model(cfg.run, build_workshop(run))
+    if cfg.debug == "fast":
+        data.val = data.val[:: max(1, len(data.val) // FEW)]
+    model, language = load_model(cfg.run, build_workshop(run, trained=True))
     folder = Path(cfg.run) / FOLDER
     result = evaluate(model, language, data.val, build_evaluation(run), folder, console)
     console.print(scores_table(result), f"wrote {folder}")

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Pix2StructVisionConfig, Pix2StructVisionModel
 
-from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert, tokens_to_map
 
 
@@ -15,15 +14,14 @@ class Pix2Struct(VisionExpert):
     """The encoder of transformers' Pix2Struct on a square image.
 
     Its processor's work is done here in torch, on the device and without a trip through the CPU: each image is standardised
-    by its own mean and deviation, resized to the largest square grid within `max_patches`, and cut into patches that carry
-    their one-based row and column.
+    by its own mean and deviation, resized to `image_size`, and cut into patches that carry their one-based row and column.
+    The processor's 2048 patches are a grid of 45 x 45 on a square image: 720 px, whatever the image's own size.
     """
 
     def __init__(
         self,
-        image_size: int = 1024,
+        image_size: int = 720,
         patch_size: int = 16,
-        max_patches: int = 2048,
         width: int = 1536,
         depth: int = 18,
         heads: int = 24,
@@ -31,20 +29,15 @@ class Pix2Struct(VisionExpert):
         positions: int = 4096,
         unshuffle: int = 1,
     ) -> None:
-        if image_size % patch_size:
-            raise UserError(f"pix2struct: image_size={image_size} is not a multiple of patch_size={patch_size}.")
-        side = int(max_patches**0.5)
         super().__init__(
-            image_size=side * patch_size,
+            image_size=image_size,
             stride=patch_size,
             channels=width,
             mean=(0.0, 0.0, 0.0),  # standardised by the image's own statistics instead
             std=(1.0, 1.0, 1.0),
             unshuffle=unshuffle,
         )
-        self.side = side
         self.patch_size = patch_size
-        self.source_size = image_size
         self.network = Pix2StructVisionModel(
             Pix2StructVisionConfig(
                 hidden_size=width,
@@ -59,7 +52,7 @@ class Pix2Struct(VisionExpert):
                 dropout_rate=0.0,
             )
         )
-        ids = torch.arange(1, side + 1, dtype=torch.float32)
+        ids = torch.arange(1, image_size // patch_size + 1, dtype=torch.float32)
         self.register_buffer("row_col_N2", torch.cartesian_prod(ids, ids), persistent=False)
 
     row_col_N2: Tensor

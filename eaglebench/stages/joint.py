@@ -5,6 +5,7 @@ from typing import Any
 
 from eaglebench.data.collate import Collator, ConversationDataset
 from eaglebench.data.source import DataSource
+from eaglebench.errors import UserError
 from eaglebench.fusion.base import Fusion
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel, encoder_of
@@ -40,23 +41,30 @@ class Joint(Stage):
     def training(self, model: EagleModel, language: LanguageModel, workshop: Workshop, data: DataSource) -> Training:
         """The model with its conversations."""
         encoder = encoder_of(model, language)
+        samples = data.train
+        if not self.lr.get("llm"):
+            # Against a frozen language model, a sample without an image has nothing to train.
+            samples = [sample for sample in samples if sample.image is not None]
+            if not samples:
+                raise UserError(
+                    f"{self.name} trains on images, and no training sample has one: leave it out of stages."
+                )
         return Training(
             network=model,
             parts=model.parts(),
             learning_rates={part: self.learning_rate(part, workshop) for part in model.parts()},
-            dataset=ConversationDataset(data.train, encoder, data.reader(model.image_side)),
+            dataset=ConversationDataset(samples, encoder, data.reader(model.image_side)),
             collate=Collator(language.tokenizer.pad_token_id),
         )
 
 
-class PreAlign(Joint):
-    """Each expert that is not text-aligned, alone with a projector of its own that is thrown away.
+class OwnProjector(Joint):
+    """Some of the experts with a projector of the stage's own, which is thrown away.
 
     Args:
-        projector: the fusion of a single expert, for every run the same whatever fusion follows.
+        projector: the fusion of these experts, the same for every run whatever fusion follows.
+        projector_config: what `projector` is made of, for the keys of finished stages.
     """
-
-    kinds = ("experts", "fusion")
 
     def __init__(
         self,
@@ -64,18 +72,11 @@ class PreAlign(Joint):
         lr: Mapping[str, float],
         schedule: Schedule,
         projector: Callable[..., Fusion],
-        projector_config: Any,
+        projector_config: Mapping[str, Any],
     ) -> None:
         super().__init__(name, lr, schedule)
         self.projector = projector
         self.projector_config = projector_config
-
-    def units(self, workshop: Workshop) -> list[Unit]:
-        return [
-            Unit(f"{self.name}/{name}", (name,))
-            for name, spec in workshop.experts.items()
-            if not spec.aligned and self.learning_rate(f"experts.{name}", workshop)
-        ]
 
     def part_names(self, unit: Unit) -> tuple[str, ...]:
         return (*(f"experts.{name}" for name in unit.experts), "llm")
@@ -86,3 +87,16 @@ class PreAlign(Joint):
     def build(self, unit: Unit, workshop: Workshop, data: DataSource) -> Training:
         model, language = workshop.eagle(unit.experts, self.projector)
         return self.training(model, language, workshop, data)
+
+
+class PreAlign(OwnProjector):
+    """Each expert that is not text-aligned, alone, against the frozen language model."""
+
+    kinds = ("experts", "fusion")
+
+    def units(self, workshop: Workshop) -> list[Unit]:
+        return [
+            Unit(f"{self.name}/{name}", (name,))
+            for name, spec in workshop.experts.items()
+            if not spec.aligned and self.learning_rate(f"experts.{name}", workshop)
+        ]

@@ -105,7 +105,7 @@ class Runner:
             "lr": stage.lr,
             "schedule": asdict(stage.schedule),
             "seed": self.workshop.seed,
-            "precision": self.fit.precision,
+            "trainer": self.fit.trainer,
             "parents": {part: state.origins[part] for part in stage.part_names(unit) if part in state.origins},
             "of": stage.described(unit, self.workshop, self.data),
         }
@@ -116,7 +116,7 @@ class Runner:
     ) -> Artefact:
         """Train a unit that the store does not have."""
         training = stage.build(unit, self.workshop, self.data)
-        state.load_into(training.parts)
+        state.load_into({name: part for name, part in training.parts.items() if name in stage.part_names(unit)})
         started = time.monotonic()
         losses = self.fit(training, stage.schedule, unit.label, self.data.workers)
         weights = {

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 
 from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
@@ -25,7 +26,7 @@ class ExpertSpec:
     Attributes:
         build: gives the expert with fresh weights.
         aligned: it is text-aligned already; not pre-aligned.
-        frozen: no stage trains it.
+        frozen: no stage trains it but the warm-up.
         lr_scale: times a stage's learning rate.
         checkpoint: a file of its weights; None: fresh ones.
         described: its config, for the keys of finished stages.
@@ -67,7 +68,11 @@ class Workshop:
     def expert(self, name: str) -> VisionExpert:
         """The named expert with its first weights, or its checkpoint's."""
         spec = self.experts[name]
-        expert = self.seeded(f"experts.{name}", spec.build)
+        try:
+            expert = self.seeded(f"experts.{name}", spec.build)
+        except (ValueError, TypeError, AssertionError, StrictDataclassError) as error:  # upstream's own checks
+            reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
+            raise UserError(f"experts.{name} cannot be built: {reason}") from error
         if spec.checkpoint is not None:
             load_weights(expert, spec.checkpoint, f"experts.{name}")
         return expert

@@ -1,6 +1,7 @@
 """Trains one unit of a stage with Lightning."""
 
 import logging
+import signal
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from torch.utils.data import DataLoader
 
@@ -30,7 +32,6 @@ class Fit:
 
     def __init__(self, trainer: Mapping[str, Any], loggers: Sequence[Logger], seed: int, console: Console) -> None:
         self.trainer = dict(trainer)
-        self.precision = str(self.trainer["precision"])
         self.loggers = list(loggers)
         self.seed = seed
         self.console = console
@@ -65,21 +66,27 @@ class Fit:
             generator=torch.Generator().manual_seed(seed),
         )
         pl.seed_everything(seed, verbose=False)
-        trainer = pl.Trainer(
-            **self.trainer,
-            max_steps=steps,
-            max_epochs=-1,
-            gradient_clip_val=schedule.clip or None,
-            logger=self.loggers,
-            log_every_n_steps=max(1, min(10, steps)),
-            callbacks=[StageProgress(label, steps, self.console)],
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-        )
-        trainer.fit(module, loader)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        try:
+            trainer = pl.Trainer(
+                **self.trainer,
+                max_steps=steps,
+                max_epochs=-1,
+                gradient_clip_val=schedule.clip or None,
+                logger=self.loggers,
+                log_every_n_steps=max(1, min(10, steps)),
+                callbacks=[StageProgress(label, steps, self.console)],
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                enable_checkpointing=False,
+            )
+        except (MisconfigurationException, TypeError, ValueError) as error:
+            raise UserError(f"the trainer refuses its settings: {str(error).splitlines()[0]}") from error
+        try:
+            trainer.fit(module, loader)
+        except SystemExit as exit:
+            # Lightning turns Ctrl-C into an exit and stops listening to it; the command line has its own words for it.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from exit
         return module.losses
 
 

@@ -6,6 +6,7 @@ from transformers import PreTrainedTokenizerFast
 
 from eaglebench.data.conversation import IGNORE, TEMPLATES, Encoder
 from eaglebench.data.sample import Sample, Turn
+from eaglebench.errors import UserError
 from eaglebench.language.tokenizer import tiny_tokenizer
 
 IMAGE = 9999
@@ -149,5 +150,5 @@ def test_a_sample_is_cut_at_max_length() -> None:
 
 
 def test_a_sample_without_a_target_is_an_error_with_its_id() -> None:
-    with pytest.raises(ValueError, match="sample odd-one has no target within max_length=3"):
+    with pytest.raises(UserError, match="sample odd-one has no target within the 3 tokens"):
         encoder(max_length=3).training(Sample("odd-one", None, (Turn("how many shapes", "4"),)))

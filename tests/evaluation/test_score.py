@@ -33,6 +33,15 @@ def test_nobody_keeps_their_image_and_families_do_not_mix() -> None:
     assert shuffled(asked, seed=0) == swapped != shuffled(asked, seed=1)
 
 
+def test_questions_that_share_an_image_do_not_swap_it_among_themselves() -> None:
+    def about(image: str, count: int) -> list[Question]:
+        sample = Sample(image, Path(image), tuple(Turn(f"q{turn}", "1", "x") for turn in range(count)))
+        return questions([sample])
+
+    asked = about("a.png", 3) + about("b.png", 1)
+    assert [question.sample.image.name for question in shuffled(asked, seed=0)] == ["b.png"] * 3 + ["a.png"]
+
+
 def test_text_only_questions_stay_as_they_are() -> None:
     asked = [ask("a", "x", image=False), ask("b", "x"), ask("c", "x")]
     swapped = shuffled(asked, seed=0)

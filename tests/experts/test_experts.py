@@ -123,9 +123,7 @@ def test_a_size_that_does_not_fit_is_refused_with_the_nearest_that_do(size: int)
 
 
 def test_pix2struct_flattens_patches_as_its_upstream_processor_does() -> None:
-    expert = Pix2Struct(
-        image_size=64, patch_size=16, max_patches=16, width=32, depth=1, heads=2, mlp_width=64, positions=16
-    )
+    expert = Pix2Struct(image_size=64, patch_size=16, width=32, depth=1, heads=2, mlp_width=64, positions=16)
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     processor = Pix2StructImageProcessor(patch_size={"height": 16, "width": 16}, max_patches=16, is_vqa=False)
     expected = processor(images=Image.fromarray(image), return_tensors="pt")["flattened_patches"]

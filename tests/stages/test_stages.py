@@ -52,6 +52,7 @@ def trained_parts(runner: Runner, stage: Stage, unit: Unit) -> tuple[set[str], s
     [
         ("warm_experts", [], {"experts.clip", "head"}),
         ("warm_llm", [], {"fusion", "llm"}),
+        ("warm_llm", ["stages.warm_llm.lr.experts=1e-3"], {"fusion", "llm", "experts.clip"}),
         ("pre_align", [], {"experts.sam", "fusion"}),
         ("projector", [], {"fusion"}),
         ("projector", ["stages.projector.lr.experts=1e-3"], {"fusion", "experts.clip", "experts.sam"}),
@@ -77,14 +78,16 @@ def test_pre_alignment_is_for_each_expert_that_is_neither_aligned_nor_frozen(sha
 
 
 def test_the_loss_falls(shared: list[str]) -> None:
-    cfg = composed(*shared, "stages.warm_experts.steps=40", "stages.warm_llm.steps=40")
+    names = ("warm_experts", "warm_llm", "pre_align", "projector", "sft")
+    cfg = composed(*shared, *(f"stages.{name}.steps=40" for name in names))
     runner, _ = runner_of(cfg)
-    for name in ("warm_experts", "warm_llm"):
+    for name in names:
         stage = stage_of(cfg, name)
         unit = stage.units(runner.workshop)[0]
         losses = runner.fit(stage.build(unit, runner.workshop, runner.data), stage.schedule, unit.label, 0)
         assert len(losses) == 40
-        assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+        # Against a frozen and random language model there is less to gain.
+        assert sum(losses[-5:]) < (0.97 if name in ("pre_align", "projector") else 0.7) * sum(losses[:5]), name
 
 
 def test_later_stages_start_from_what_earlier_ones_gave(shared: list[str]) -> None:
@@ -167,7 +170,7 @@ def test_the_blind_model_sees_no_image(shared: list[str]) -> None:
     item = training.dataset[0]
     assert item.image is None
     assert runner.workshop.language().image_token_id not in item.encoded.input_ids
-    assert build_blind(composed(*shared, "evaluation.blind_steps=0")) is None
+    assert build_blind(composed(*shared, "evaluation.blind.steps=0")) is None
 
 
 def test_a_learning_rate_for_a_part_that_a_stage_does_not_have_is_refused(shared: list[str]) -> None:

@@ -3,7 +3,7 @@
 import torch
 
 from eaglebench.build import build_workshop
-from eaglebench.zoo.cells import CELLS, LABELS, CellBatch, CellOracle, CellReader, cell_targets
+from eaglebench.zoo.cells import CELLS, LABELS, CellBatch, CellReader, cell_targets
 from tests.conftest import EXPERTS, composed
 
 
@@ -23,16 +23,6 @@ def test_a_small_mark_is_in_the_cell_of_its_centre() -> None:
     assert where(cell_targets([(["=3"], (0.3, 0.6, 0.4, 0.6))]), "=3") == {(4, 2)}
 
 
-def test_the_oracle_shows_labels_and_places_cell_by_cell() -> None:
-    oracle = CellOracle()
-    targets = torch.zeros(1, len(LABELS), CELLS, CELLS, dtype=torch.uint8)
-    targets[0, 5, 3, 6] = 1
-    features = oracle(oracle.preprocess(targets))
-    assert features.shape == (1, oracle.channels, oracle.grid, oracle.grid)
-    cell = features[0, :, 1, 3].view(-1, 2, 2)[:, 1, 0]  # row 3, column 6
-    assert cell.nonzero().flatten().tolist() == [5, len(LABELS) + 3, len(LABELS) + CELLS + 6]
-
-
 def test_every_expert_has_a_reader_whose_logits_lie_on_the_cells() -> None:
     for name in EXPERTS:
         reader = CellReader(build_workshop(composed(f"experts=[{name}]")).expert(name))
@@ -41,3 +31,10 @@ def test_every_expert_has_a_reader_whose_logits_lie_on_the_cells() -> None:
         assert reader.logits(images).shape == (2, len(LABELS) + 2 * CELLS, CELLS, CELLS)
         reader(CellBatch(images, targets)).backward()
         assert all(parameter.grad is not None for parameter in reader.parameters())
+
+
+def test_a_map_that_does_not_divide_the_cells_is_resized_to_them() -> None:
+    reader = CellReader(build_workshop(composed("experts=[clip]", "experts.clip.image_size=96")).expert("clip"))
+    assert reader.expert.grid == 6
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    assert reader.logits(images).shape[-2:] == (CELLS, CELLS)

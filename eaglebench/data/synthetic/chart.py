@@ -40,9 +40,10 @@ def draw(rng: Random, canvas: int) -> Picture:
     width, height = surface.get_width_height()
     image = Image.frombytes("RGBA", (width, height), bytes(surface.buffer_rgba())).convert("RGB")
     asked = [Question(f"value of {colour}", str(value), "chart") for colour, value in zip(colours, values, strict=True)]
-    if values.count(max(values)) == 1:
-        asked.append(Question("tallest bar", colours[values.index(max(values))], "chart"))
     rng.shuffle(asked)
+    if values.count(max(values)) == 1:
+        # First: after the values, the answer could be read off the text.
+        asked.insert(0, Question("tallest bar", colours[values.index(max(values))], "chart"))
     return Picture(image, asked, marks)
 
 

@@ -18,7 +18,7 @@ from eaglebench.data.synthetic.drawing import Mark, Question
 from eaglebench.files import write_text
 
 # Raise it whenever a renderer draws or asks something else: rendered folders are reused by these numbers.
-VERSION = 8
+VERSION = 9
 KINDS = {"shapes": shapes.draw, "text": text.draw, "document": document.draw, "chart": chart.draw}
 FAMILIES = ("attributes", "counting", "position", "text", "chart", "document")
 

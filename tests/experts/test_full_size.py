@@ -1,0 +1,33 @@
+"""The full-size experts have the published numbers of parameters (built on the meta device, without memory)."""
+
+import pytest
+import torch
+
+from eaglebench.build import build_workshop
+from tests.conftest import EXPERTS, composed
+
+PUBLISHED = {
+    # Eagle's CLIP at 336 without the final norm, plus 448 more rows of the position table at 448.
+    "clip": 303_507_456 - 2 * 1024 + (32 * 32 - 24 * 24) * 1024,
+    "convnext": 843_391_872,  # the trunk
+    "pix2struct": 512_812_032,
+    "sam_vary": 95_569_152,  # Vary's vocabulary network
+}
+MAPS = {
+    "clip": (1024, 32),
+    "convnext": (3072, 32),
+    "pix2struct": (1536, 45),
+    "eva02": (1024, 64),
+    "sam": (1024, 32),
+    "sam_vary": (1024, 16),
+}
+
+
+@pytest.mark.parametrize("name", EXPERTS)
+def test_full_size(name: str) -> None:
+    cfg = composed("size=full", f"experts=[{name}]", f"experts.{name}.checkpoint=none", "data.train=x.json")
+    with torch.device("meta"):
+        expert = build_workshop(cfg).expert(name)
+    assert (expert.channels, expert.grid) == MAPS[name]
+    if name in PUBLISHED:
+        assert sum(parameter.numel() for parameter in expert.parameters()) == PUBLISHED[name]
