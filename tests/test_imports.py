@@ -58,10 +58,27 @@ def test_lightning_stays_in_training() -> None:
             assert "lightning" not in {name.split(".")[0] for name in imported(path)}, module
 
 
-def test_nothing_below_imports_what_is_above() -> None:
-    below = {"model": APART | {"data"}, "data": set(), "zoo": APART | {"data", "model"}}
+# What each part may import, besides itself and what serves all.
+SERVES_ALL = {"errors", "files", "digests", "versions"}
+MAY_IMPORT = {
+    "data": set(),
+    "model": APART | {"data"},
+    "zoo": APART | {"data", "model"},
+    "training": {"data", "model"},
+    "stages": APART | {"data", "model", "zoo", "training"},
+    "report": APART | {"data", "model", "stages"},
+}
+
+
+def test_imports_run_one_way() -> None:
     for module, path in MODULES.items():
         part = part_of(module)
-        if part in below:
+        if part in MAY_IMPORT:
             others = {part_of(name) for name in imported(path) if name.startswith("eaglebench.")}
-            assert others <= below[part] | {part, "errors", "files"}, module
+            assert others <= MAY_IMPORT[part] | SERVES_ALL | {part}, module
+
+
+def test_imports_are_absolute() -> None:
+    for module, path in MODULES.items():
+        relative = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom) and n.level]
+        assert relative == [], module

@@ -26,7 +26,7 @@ class SyntheticWorld:
         self.world = world
         self.root = root
         self.tell = tell
-        self.digest = world.digest()
+        self.digest = world.training_digest()
 
     @cached_property
     def folder(self) -> Path:

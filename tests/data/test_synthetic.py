@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from eaglebench.data.llava import read_samples
-from eaglebench.data.synthetic.drawing import COLOURS
-from eaglebench.data.synthetic.engine import FAMILIES, KINDS, World, render
+from eaglebench.data.synthetic.drawing import COLOURS, Question
+from eaglebench.data.synthetic.engine import FAMILIES, KINDS, Drawing, Job, World, held_out, kind_of, render
 
 WORLD = World(train_images=40, val_questions=5, canvas=64, weights={kind: 1.0 for kind in KINDS}, seed=3)
 
@@ -45,6 +45,27 @@ def test_another_seed_gives_another_world(folder: Path, tmp_path: Path) -> None:
 
 def test_the_splits_share_no_image(folder: Path) -> None:
     assert not pixels(folder, "train") & pixels(folder, "val")
+
+
+def test_an_image_that_was_seen_is_drawn_again() -> None:
+    """The first images drawn for the held-out split are all in the training split, the next are twins of each other."""
+    drawn = []
+
+    def draw(jobs: list[Job]) -> list[Drawing]:
+        drawings = []
+        for job in jobs:
+            number = len(drawn)
+            digest = "seen" if number < 6 else "twin" if number < 12 else str(number)
+            drawn.append(job.name)
+            drawings.append(Drawing(digest, [Question("q", "a", f) for f in FAMILIES if kind_of(f) == job.kind], []))
+        return drawings
+
+    world = World(**{**WORLD.__dict__, "val_questions": 1})
+    records = held_out(world, draw, {"seen"})
+    places = [drawn.index(record["id"]) for record in records]
+    assert len(records) == len(FAMILIES)
+    assert min(places) >= 6
+    assert sum(place < 12 for place in places) == 1
 
 
 def test_every_family_has_as_many_held_out_questions(folder: Path) -> None:

@@ -15,10 +15,12 @@ from typing import NamedTuple
 
 from eaglebench.data.synthetic import chart, document, shapes, text
 from eaglebench.data.synthetic.drawing import Mark, Question
+from eaglebench.digests import digest
 from eaglebench.files import write_text
 
 # Raise it whenever a renderer draws or asks something else: rendered folders are reused by these numbers.
 VERSION = 9
+DIGEST_LENGTH = 12
 KINDS = {"shapes": shapes.draw, "text": text.draw, "document": document.draw, "chart": chart.draw}
 FAMILIES = ("attributes", "counting", "position", "text", "chart", "document")
 
@@ -43,7 +45,11 @@ class World:
 
     def digest(self) -> str:
         """A name for these numbers."""
-        return hashlib.sha256(json.dumps([VERSION, asdict(self)], sort_keys=True).encode()).hexdigest()[:12]
+        return digest([VERSION, asdict(self)], DIGEST_LENGTH)
+
+    def training_digest(self) -> str:
+        """A name for what the training split depends on: everything but the number of held-out questions."""
+        return digest([VERSION, {**asdict(self), "val_questions": None}], DIGEST_LENGTH)
 
 
 @dataclass(frozen=True)
