@@ -17,7 +17,7 @@ def shuffled(asked: Sequence[Question], seed: int) -> list[Question]:
     for question in asked:
         if question.sample.image is not None and question.sample.image not in images.setdefault(question.family, []):
             images[question.family].append(question.sample.image)
-    following = {}
+    following: dict[tuple[str, Path | None], Path] = {}
     for family, own in images.items():
         order = Random(f"{seed} {family}").sample(own, len(own))
         following.update({(family, image): other for image, other in zip(order, order[1:] + order[:1], strict=True)})
