@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.utils import get_class, instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
@@ -132,7 +133,8 @@ def build_evaluation(cfg: DictConfig) -> Settings:
     """How answers are made and scored."""
     config = plain(cfg.evaluation)
     del config["blind"]
-    device = "cuda" if cfg.trainer.accelerator == "gpu" else cfg.trainer.accelerator
+    devices = {"gpu": "cuda", "cuda": "cuda", "mps": "mps", "auto": "cuda" if torch.cuda.is_available() else "cpu"}
+    device = devices.get(cfg.trainer.accelerator, "cpu")
     return Settings(**config, device=device, seed=cfg.seed, cache_mb=cfg.data.cache_mb)
 
 

@@ -45,7 +45,8 @@ class Template:
 TEMPLATES = {
     # The tiny language model's own: two tokens a turn.
     "compact": Template(system="", first="<|user|>{}<|assistant|>", later="<|user|>{}<|assistant|>", before_answer="", end="<|end|>"),
-    # Vicuna v1.5, as LLaVA-1.5 and Eagle use it.
+    # Vicuna v1.5: the text that LLaVA-1.5 and Eagle use. Tokenised piece by piece, so a SentencePiece tokenizer may split the
+    # space before an answer differently than in one go.
     "vicuna_v1": Template(
         system="A chat between a curious user and an artificial intelligence assistant. "
         "The assistant gives helpful, detailed, and polite answers to the user's questions.",
