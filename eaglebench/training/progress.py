@@ -5,7 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from eaglebench.training.module import TrainingModule
 
@@ -24,13 +24,12 @@ class StageProgress(pl.Callback):
         self.samples = 0
         self.started = 0.0
         self.progress = Progress(
-            TextColumn(f"{label:<22}"),
-            BarColumn(bar_width=24),
+            TextColumn(f"{label:<18}"),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:.0f} samples/s"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=console,
             disable=not console.is_terminal,
         )

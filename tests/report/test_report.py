@@ -1,0 +1,53 @@
+"""The tables and the picture say what they should."""
+
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from eaglebench.build import build_stages, build_workshop
+from eaglebench.report.picture import draw_samples, shortened
+from eaglebench.report.tables import parts_table, scores_table
+from tests.conftest import composed
+
+
+def cells(table: Table) -> dict[str, list[str]]:
+    """The text of each row by its first cell."""
+    columns = [list(column.cells) for column in table.columns]
+    return {str(row[0]): [str(cell) for cell in row[1:]] for row in zip(*columns, strict=True)}
+
+
+def test_parts_with_parameters_and_the_learning_rate_of_each_stage() -> None:
+    cfg = composed("experts.clip.frozen=true", "experts.sam.lr_scale=0.1", "stages=[warm_experts,pre_align,sft]")
+    workshop = build_workshop(cfg)
+    model, _ = workshop.eagle(workshop.experts)
+    table = parts_table(model, workshop, build_stages(cfg))
+    assert [str(column.header) for column in table.columns] == [
+        "part",
+        "parameters",
+        "gives",
+        "warm_experts",
+        "pre_align",
+        "sft",
+    ]
+    rows = cells(table)
+    assert rows["experts.clip"] == ["116,608", "64 px -> 4x4x256", "2e-03", "-", "frozen"]
+    assert rows["experts.sam"][2:] == ["2e-04", "1e-04", "1e-04"]
+    assert rows["llm"][2:] == ["-", "frozen", "1e-03"]
+
+
+def test_scores_beside_their_blind_twins() -> None:
+    row = {"score": 0.5, "stderr": 0.05, "blind": 0.1234, "n": 100}
+    table = scores_table({"overall": row, "families": {"chart": row}})
+    assert cells(table)["chart"] == cells(table)["overall"] == ["0.500 ± 0.050", "0.123", "100"]
+    Console(quiet=True).print(table)
+
+
+def test_a_picture_with_and_without_images_and_with_awkward_text(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    row = {"family": "x", "question": "$ what\nis it?" * 5, "reference": "$5", "prediction": "", "score": 0.0}
+    draw_samples([{**row, "image": str(tmp_path / "a.png")}, {**row, "image": None}], tmp_path / "out" / "samples.png")
+    with Image.open(tmp_path / "out" / "samples.png") as picture:
+        assert picture.width > 300
+    assert shortened("a\n$b") == r"a \$b"
