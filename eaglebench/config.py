@@ -8,13 +8,13 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from eaglebench.digests import digest
 from eaglebench.errors import UserError
+from eaglebench.evaluation.metrics import METRICS
 
 PACKAGE = Path(__file__).resolve().parent
 # Beside the package in a checkout, inside it in a wheel.
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if (folder / "config.yaml").is_file())
 
 TASKS = ("train", "eval", "predict")
-METRICS = ("exact", "anls", "relaxed")
 # What does not change the result of a run, and so not its name.
 UNNAMED = ("hydra", "run_name", "task", "run", "image", "prompt", "store", "logger", "trainer", "debug")
 UNNAMED_FIELDS = {"world": ("root",), "data": ("cache_mb", "workers")}

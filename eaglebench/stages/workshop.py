@@ -87,18 +87,14 @@ class Workshop:
         """The whole model of these experts, joined by the run's fusion or another one."""
         experts = {name: self.expert(name) for name in names}
         language = self.language()
-        joined = self.fusion_of(experts, language.width, fusion)
+        shapes = {name: MapShape(expert.channels, expert.grid) for name, expert in experts.items()}
+        joined = self.seeded("fusion", lambda: (fusion or self._fusion)(experts=shapes, width=language.width))
         if joined.visual_tokens >= language.max_length:
             raise UserError(
                 f"an image becomes {joined.visual_tokens} visual tokens, which leaves no room for text in llm.max_length="
                 f"{language.max_length}: raise it, or lower fusion.grid."
             )
         return EagleModel(experts, joined, language), language
-
-    def fusion_of(self, experts: Mapping[str, Any], width: int, fusion: Callable[..., Fusion] | None = None) -> Fusion:
-        """A fusion of anything with `channels` and `grid`."""
-        shapes = {name: MapShape(expert.channels, expert.grid) for name, expert in experts.items()}
-        return self.seeded("fusion", lambda: (fusion or self._fusion)(experts=shapes, width=width))
 
     def seeded(self, name: str, build: Callable[[], Part]) -> Part:
         """What `build` gives when the random state comes from the seed and `name` alone."""
