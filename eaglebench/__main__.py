@@ -40,6 +40,14 @@ def run(cfg: DictConfig) -> None:
             from eaglebench.predict import predict
 
             predict(cfg)
+        elif cfg.task == "report":
+            from eaglebench.report.task import report
+
+            report(cfg)
+        elif cfg.task == "pretrain":
+            from eaglebench.pretrain import pretrain
+
+            pretrain(cfg)
 
 
 def main() -> None:

@@ -22,6 +22,8 @@ from eaglebench.stages.store import Store
 from eaglebench.stages.workshop import ExpertSpec, Workshop
 from eaglebench.training.fit import Fit
 from eaglebench.training.training import Schedule
+from eaglebench.zoo.cards import SHIPPED, ZOO, sha256, shipped
+from eaglebench.zoo.pretext import Pretext
 
 LOG_WIDTH = 110
 NONE = "none"  # on the command line, for a path that is not wanted
@@ -44,34 +46,57 @@ def optional_path(value: str | None) -> Path | None:
     return None if value is None or str(value) == NONE else Path(value)
 
 
+def checkpoint_of(name: str, value: str | None) -> Path | None:
+    """The checkpoint of the named part: a path, none, or `zoo` for the weights that ship with the package."""
+    return shipped(name) if value == ZOO else optional_path(value)
+
+
 def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = False) -> Workshop:
     """The factory of the run's parts; of `trained` ones, whose weights come from the run and not from their checkpoints."""
     experts = {}
     for name, node in cfg.experts.items():
         config = plain(node)
         arguments = {key: value for key, value in config.items() if key not in TREATMENT}
+        checkpoint = None if trained else checkpoint_of(str(name), config["checkpoint"])
         experts[str(name)] = ExpertSpec(
             build=constructor(arguments),
             aligned=config["aligned"],
             frozen=config["frozen"],
             lr_scale=config["lr_scale"],
-            checkpoint=None if trained else optional_path(config["checkpoint"]),
-            described={**config, "name": name, "checkpoint": file_state(optional_path(config["checkpoint"]))},
+            checkpoint=checkpoint,
+            described={**config, "name": name, "checkpoint": file_state(checkpoint)},
         )
     fusion, llm = plain(cfg.fusion), plain(cfg.llm)
+    checkpoint = checkpoint_of("llm", llm["checkpoint"])
+    llm["checkpoint"] = None if checkpoint is None else str(checkpoint)  # a hub name looks like a path
     return Workshop(
         experts,
         constructor({key: value for key, value in fusion.items() if key != "name"}),
         constructor(llm),
-        described={"fusion": fusion, "llm": {**llm, "files": file_state(optional_path(llm.get("checkpoint")))}},
+        described={"fusion": fusion, "llm": {**llm, "files": file_state(checkpoint)}},
         seed=cfg.seed if seed is None else seed,
     )
 
 
+def build_pretext(cfg: DictConfig) -> tuple[Pretext, dict[str, Any]]:
+    """The pretext task of `cfg.pretrain` with its part, and the config of that part."""
+    workshop = build_workshop(cfg)
+    name = str(cfg.pretrain.part)
+    part: Any = workshop.language() if name == "llm" else workshop.expert(name)
+    config = plain(cfg.llm if name == "llm" else cfg.experts[name])
+    make = constructor(plain(cfg.pretrain.pretext))
+    return workshop.seeded(f"pretext {name}", lambda: make(part=part)), config
+
+
 def file_state(path: Path | None) -> list[str] | None:
-    """Names, sizes and times of a local file, or of a folder's files: a changed checkpoint is another one."""
+    """Names, sizes and times of a local file, or of a folder's files: a changed checkpoint is another one.
+
+    What ships with the package is known by its digest, wherever and whenever it was installed.
+    """
     if path is None:
         return None
+    if path.parent == SHIPPED:
+        return [path.name, sha256(path)]
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     return [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files if file.is_file()] or [
         str(path)

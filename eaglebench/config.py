@@ -14,9 +14,22 @@ PACKAGE = Path(__file__).resolve().parent
 # Beside the package in a checkout, inside it in a wheel.
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if (folder / "config.yaml").is_file())
 
-TASKS = ("train", "eval", "predict")
+TASKS = ("train", "eval", "predict", "report", "pretrain")
 # What does not change the result of a run, and so not its name.
-UNNAMED = ("hydra", "run_name", "task", "run", "image", "prompt", "store", "logger", "trainer", "debug")
+UNNAMED = (
+    "hydra",
+    "run_name",
+    "task",
+    "run",
+    "image",
+    "prompt",
+    "store",
+    "logger",
+    "trainer",
+    "debug",
+    "report",
+    "pretrain",
+)
 UNNAMED_FIELDS = {"world": ("root",), "data": ("cache_mb", "workers")}
 DIGEST_LENGTH = 6
 
@@ -77,7 +90,9 @@ def validate(cfg: DictConfig) -> None:
     if cfg.task == "train":
         validate_experts(cfg)
         validate_stages(cfg)
-    elif cfg.run is None:
+    elif cfg.task == "pretrain":
+        validate_pretraining(cfg)
+    elif cfg.task in ("eval", "predict") and cfg.run is None:
         raise UserError(f"task={cfg.task} needs run=FOLDER, the folder of a finished run (results/...).")
     if cfg.task == "predict" and not cfg.prompt:
         raise UserError("task=predict needs prompt='...' (and image=FILE for a question about an image).")
@@ -104,6 +119,18 @@ def validate_experts(cfg: DictConfig) -> None:
                 f"experts.{name}.checkpoint is not set: at size=full give the file of its weights, "
                 "or none to start from random ones."
             )
+
+
+def validate_pretraining(cfg: DictConfig) -> None:
+    """Refuse a missing part, and sizes that the tiny world cannot teach."""
+    if cfg.pretrain.part is None:
+        raise UserError(f"task=pretrain needs part=NAME: choose from {', '.join(options('part'))}.")
+    if cfg.size != "tiny":
+        raise UserError("task=pretrain makes the tiny parts: leave size=tiny.")
+    check_numbers("pretrain", cfg.pretrain, ["lr", "batch_size", "held_out", "group", "workers"])
+    check_numbers("pretrain.kinds", cfg.pretrain.kinds, list(cfg.pretrain.kinds))
+    if not isinstance(cfg.pretrain.steps, int) or cfg.pretrain.steps < 1:
+        raise UserError(f"pretrain.steps={cfg.pretrain.steps} must be a whole number above 0.")
 
 
 def validate_evaluation(cfg: DictConfig) -> None:

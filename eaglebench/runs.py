@@ -5,11 +5,11 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from eaglebench.errors import UserError
-from eaglebench.experts.weights import load_weights, write_weights
 from eaglebench.files import write_text
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel
 from eaglebench.stages.workshop import Workshop
+from eaglebench.weights import load_weights, write_weights
 
 CONFIG, MODEL, MANIFEST = "config.yaml", "model.safetensors", "manifest.json"
 

@@ -14,7 +14,7 @@ from PIL import Image
 from eaglebench.__main__ import main
 from eaglebench.config import CONF, register_resolvers
 
-EXPERTS = ("clip", "convnext", "pix2struct", "eva02", "sam", "sam_vary")
+EXPERTS = ("clip", "convnext", "pix2struct", "eva02", "sam", "sam_vary", "dinov2")
 FUSIONS = ("channel_concat", "sequence_append")
 
 

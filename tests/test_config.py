@@ -117,9 +117,13 @@ def refused(cfg: DictConfig) -> str:
         (["stages.sft.steps=0"], "stages.sft has no length"),
         (["stages.sft.epochs=1"], "stages.sft needs either steps or epochs"),
         (["evaluation.batch_size=0"], "evaluation.batch_size=0 must be at least 1"),
-        (["task=dance"], "task=dance is unknown: choose train, eval, predict"),
+        (["task=dance"], "task=dance is unknown: choose train, eval, predict, report, pretrain"),
         (["debug=maybe"], "debug=maybe is unknown"),
         (["task=eval"], "task=eval needs run=FOLDER"),
+        (["task=pretrain"], "task=pretrain needs part=NAME: choose from clip, convnext"),
+        (["task=pretrain", "part=clip", "pretrain.steps=0"], "pretrain.steps=0 must be a whole number above 0"),
+        (["task=pretrain", "part=clip", "pretrain.lr=fast"], "pretrain.lr=fast is not a number"),
+        (["task=pretrain", "part=clip", "size=full", "data.train=x.json"], "leave size=tiny"),
         (["task=predict", "run=x"], "task=predict needs prompt="),
         (["size=full", "data.train=x.json"], "experts.clip.checkpoint is not set"),
     ],
@@ -136,7 +140,7 @@ def test_the_default_and_its_variants_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["experts=[clip,nosuch]"], "experts=nosuch is unknown: choose from clip, convnext, eva02, pix2struct, sam, sam_vary."),
+        (["experts=[clip,nosuch]"], "experts=nosuch is unknown: choose from clip, convnext, dinov2, eva02, pix2struct, sam, sam_vary."),
         (["fusion=nosuch"], "fusion=nosuch is unknown: choose from channel_concat, sequence_append."),
         (["experts=[clip,sam,clip]"], "experts names clip twice"),
         (["llm=gpt"], "llm=gpt is unknown"),

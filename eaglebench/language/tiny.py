@@ -1,15 +1,24 @@
 """A small LLaMA for the synthetic world: transformers' own class with small numbers, and its own tokenizer."""
 
+from pathlib import Path
+
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from eaglebench.language.base import LanguageModel
 from eaglebench.language.tokenizer import tiny_tokenizer
+from eaglebench.weights import load_checkpoint
 
 
 def tiny_llama(
-    width: int, depth: int, heads: int, mlp_width: int, template: str = "compact", max_length: int = 512
+    width: int,
+    depth: int,
+    heads: int,
+    mlp_width: int,
+    checkpoint: str | None = None,
+    template: str = "compact",
+    max_length: int = 512,
 ) -> LanguageModel:
-    """A LLaMA with random weights, drawn from torch's current random state."""
+    """A LLaMA with the weights of a file; without one, random weights from torch's current random state."""
     tokenizer = tiny_tokenizer()
     network = LlamaForCausalLM(
         LlamaConfig(
@@ -28,4 +37,6 @@ def tiny_llama(
             attn_implementation="sdpa",
         )
     )
+    if checkpoint is not None:
+        load_checkpoint(network, Path(checkpoint), "llm")
     return LanguageModel(network, tokenizer, template, max_length)

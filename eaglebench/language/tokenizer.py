@@ -21,7 +21,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def train() -> Tokenizer:
-    """Learn the merges from the world's questions, and from those answers that are words rather than something read."""
+    """Learn the merges from the world's questions and answers."""
     from eaglebench.data.synthetic.engine import KINDS
 
     corpus = []
@@ -29,8 +29,7 @@ def train() -> Tokenizer:
         for kind, draw in KINDS.items():
             for question in draw(Random(f"tokenizer {kind} {index}"), 64).questions:
                 corpus.append(question.text)
-                if question.family not in ("text", "document"):  # these are to be spelled
-                    corpus.append(question.answer)
+                corpus.append(question.answer)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]

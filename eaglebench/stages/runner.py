@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from eaglebench.data.source import DataSource
 from eaglebench.digests import digest
-from eaglebench.experts.weights import copy_weights
 from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.store import SCHEMA, Artefact, Store
 from eaglebench.stages.workshop import Workshop
 from eaglebench.training.fit import Fit
 from eaglebench.versions import versions
+from eaglebench.weights import copy_weights
 
 KEY_LENGTH = 16
 LAST = 50  # steps that the reported loss is averaged over

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from eaglebench.experts.weights import read_weights, write_weights
 from eaglebench.files import write_json
+from eaglebench.weights import read_weights, write_weights
 
 # Raise it whenever code changes what a stage of the same description gives.
 SCHEMA = 1

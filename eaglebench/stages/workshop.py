@@ -11,10 +11,10 @@ from huggingface_hub.errors import StrictDataclassError
 from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
-from eaglebench.experts.weights import load_weights
 from eaglebench.fusion.base import Fusion, MapShape
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel
+from eaglebench.weights import load_checkpoint
 
 Part = TypeVar("Part")
 
@@ -74,7 +74,7 @@ class Workshop:
             reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
             raise UserError(f"experts.{name} cannot be built: {reason}") from error
         if spec.checkpoint is not None:
-            load_weights(expert, spec.checkpoint, f"experts.{name}")
+            load_checkpoint(expert, spec.checkpoint, f"experts.{name}")
         return expert
 
     def language(self) -> LanguageModel:

@@ -1,1 +1,1 @@
-"""How the tiny model's parts learn their first skills."""
+"""Tiny pretrained parts, one pretext task each, and how they are made. One file per task; `pretext.py` has the contract."""

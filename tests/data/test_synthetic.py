@@ -57,7 +57,7 @@ def test_an_image_that_was_seen_is_drawn_again() -> None:
             number = len(drawn)
             digest = "seen" if number < 6 else "twin" if number < 12 else str(number)
             drawn.append(job.name)
-            drawings.append(Drawing(digest, [Question("q", "a", f) for f in FAMILIES if kind_of(f) == job.kind], []))
+            drawings.append(Drawing(digest, [Question("q", "a", f) for f in FAMILIES if kind_of(f) == job.kind]))
         return drawings
 
     world = World(**{**WORLD.__dict__, "val_questions": 1})
@@ -76,20 +76,21 @@ def test_every_family_has_as_many_held_out_questions(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_marks_lie_inside_the_picture_and_cover_ink(kind: str) -> None:
+def test_things_lie_in_their_boxes_and_show(kind: str) -> None:
     for seed in range(20):
         picture = KINDS[kind](Random(seed), 128)
         image = np.asarray(picture.image.convert("L"), dtype=float)
         assert picture.marks
-        for mark in picture.marks:
+        assert set(np.unique(picture.regions)) == {*range(len(picture.marks) + 1)}
+        for number, mark in enumerate(picture.marks, start=1):
+            rows, columns = (picture.regions == number).nonzero()
             left, top, right, bottom = mark.box
-            assert -0.02 <= left <= right <= 1.05 and -0.02 <= top <= bottom <= 1.05
-            if mark.labels[0].startswith("="):
-                continue  # the top edge of a bar, a line without area
-            inside = image[
-                max(int(top * 128), 0) : int(bottom * 128) + 1, max(int(left * 128), 0) : int(right * 128) + 1
-            ]
-            assert inside.max() - inside.min() > 15, (kind, seed, mark)
+            assert 0 <= left < right <= 129 and 0 <= top < bottom <= 129
+            assert (
+                left - 1 <= columns.min() and columns.max() <= right and top - 1 <= rows.min() and rows.max() <= bottom
+            )
+            background = image[picture.regions == 0].max()
+            assert (background - image[rows, columns]).max() > 15, (kind, seed, mark)
 
 
 def test_questions_of_one_board_do_not_answer_each_other() -> None:
@@ -104,8 +105,7 @@ def test_questions_of_one_board_do_not_answer_each_other() -> None:
         assert len(named) == len(set(named))
 
 
-def test_answers_are_right() -> None:
-    """Each answer follows from the marks alone."""
+def test_answers_about_boards_are_right() -> None:
     for seed in range(60):
         board = KINDS["shapes"](Random(seed), 64)
         for question in board.questions:
@@ -115,22 +115,49 @@ def test_answers_are_right() -> None:
             key = question.text.split()[-1]
             (mark,) = [mark for mark in board.marks if key in mark.labels]
             shape, colour = mark.labels
-            column, row = (int((mark.box[i] + mark.box[i + 2]) / 2 * 4) for i in (0, 1))
+            column, row = (int((mark.box[i] + mark.box[i + 2]) / 2 / 64 * 4) for i in (0, 1))
             expected = {"colour": colour, "shape": shape, "cell": f"{'abcd'[column]}{row + 1}"}
             assert question.answer == expected[question.text.split()[0]]
+
+
+def test_answers_about_piles_are_right() -> None:
+    """From the pixels alone: areas by the number of pixels of a colour, and what lies on top by what its outline keeps."""
+    texts = set()
+    for seed in range(150):
+        pile = KINDS["pile"](Random(seed), 128)
+        colours = [mark.labels[1] for mark in pile.marks]
+        image = np.asarray(pile.image, dtype=int)
+        areas = {colour: int((np.abs(image - COLOURS[colour]).max(axis=2) < 12).sum()) for colour in colours}
+        for question in pile.questions:
+            words = question.text.split()
+            texts.add(" ".join(words[:2]))
+            others = [area for colour, area in areas.items() if colour != question.answer]
+            if words[0] == "largest":
+                assert areas[question.answer] > 1.15 * max(others)
+            elif words[0] == "smallest":
+                assert 1.15 * areas[question.answer] < min(others)
+            else:
+                # Shapes are drawn in the order of their marks.
+                assert colours.index(question.answer) > colours.index(words[-1])
+    assert texts == {"largest area", "smallest area", "on top"}
+
+
+def test_answers_about_writing_and_charts_are_right() -> None:
+    for seed in range(60):
         sign = KINDS["text"](Random(seed), 64)
-        for question in sign.questions:
-            colour = question.text.split()[-1]
-            assert question.answer == "".join(mark.labels[0] for mark in sign.marks if colour in mark.labels)
+        written = {mark.labels[1]: mark.labels[0] for mark in sign.marks}
+        assert {question.text.split()[-1]: question.answer for question in sign.questions} == written
+        form = KINDS["document"](Random(seed), 64)
+        rows = [form.marks[start : start + 3] for start in range(0, len(form.marks), 3)]
+        values = {key.labels[0]: tens.labels[0] + ones.labels[0] for key, tens, ones in rows}
+        assert {question.text.split()[-1]: question.answer for question in form.questions} == values
         chart = KINDS["chart"](Random(seed), 64)
-        values = {
-            colour.labels[0]: top.labels[0][1:] for colour, top in zip(chart.marks[::2], chart.marks[1::2], strict=True)
-        }
+        heights = {mark.labels[0]: mark.labels[1][1:] for mark in chart.marks}
         for question in chart.questions:
             if question.text == "tallest bar":
-                assert int(values[question.answer]) == max(map(int, values.values()))
+                assert int(heights[question.answer]) == max(map(int, heights.values()))
             else:
-                assert question.answer == values[question.text.split()[-1]]
+                assert question.answer == heights[question.text.split()[-1]]
 
 
 def test_colours_are_told_apart() -> None:

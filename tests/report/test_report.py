@@ -19,7 +19,7 @@ def cells(table: Table) -> dict[str, list[str]]:
 
 
 def test_parts_with_parameters_and_the_learning_rate_of_each_stage() -> None:
-    cfg = composed("experts.clip.frozen=true", "experts.sam.lr_scale=0.1", "stages=[warm_experts,pre_align,sft]")
+    cfg = composed("experts.clip.frozen=true", "experts.sam.lr_scale=0.1", "stages=[pre_align,projector,sft]")
     workshop = build_workshop(cfg)
     model, _ = workshop.eagle(workshop.experts)
     table = parts_table(model, workshop, build_stages(cfg))
@@ -27,14 +27,14 @@ def test_parts_with_parameters_and_the_learning_rate_of_each_stage() -> None:
         "part",
         "parameters",
         "gives",
-        "warm_experts",
         "pre_align",
+        "projector",
         "sft",
     ]
     rows = cells(table)
-    assert rows["experts.clip"] == ["116,608", "64 px -> 4x4x256", "2e-03", "-", "frozen"]
-    assert rows["experts.sam"][2:] == ["2e-04", "1e-04", "1e-04"]
-    assert rows["llm"][2:] == ["-", "frozen", "1e-03"]
+    assert rows["experts.clip"] == ["116,608", "64 px -> 4x4x256", "-", "frozen", "frozen"]
+    assert rows["experts.sam"][2:] == ["1e-04", "frozen", "1e-04"]
+    assert rows["llm"][2:] == ["frozen", "frozen", "1e-03"]
 
 
 def test_scores_beside_their_blind_twins() -> None:

@@ -50,9 +50,6 @@ def trained_parts(runner: Runner, stage: Stage, unit: Unit) -> tuple[set[str], s
 @pytest.mark.parametrize(
     ("stage", "overrides", "trains"),
     [
-        ("warm_experts", [], {"experts.clip", "head"}),
-        ("warm_llm", [], {"fusion", "llm"}),
-        ("warm_llm", ["stages.warm_llm.lr.experts=1e-3"], {"fusion", "llm", "experts.clip"}),
         ("pre_align", [], {"experts.sam", "fusion"}),
         ("projector", [], {"fusion"}),
         ("projector", ["stages.projector.lr.experts=1e-3"], {"fusion", "experts.clip", "experts.sam"}),
@@ -78,7 +75,7 @@ def test_pre_alignment_is_for_each_expert_that_is_neither_aligned_nor_frozen(sha
 
 
 def test_the_loss_falls(shared: list[str]) -> None:
-    names = ("warm_experts", "warm_llm", "pre_align", "projector", "sft")
+    names = ("pre_align", "projector", "sft")
     cfg = composed(*shared, *(f"stages.{name}.steps=40" for name in names))
     runner, _ = runner_of(cfg)
     for name in names:
@@ -86,8 +83,7 @@ def test_the_loss_falls(shared: list[str]) -> None:
         unit = stage.units(runner.workshop)[0]
         losses = runner.fit(stage.build(unit, runner.workshop, runner.data), stage.schedule, unit.label, 0)
         assert len(losses) == 40
-        # Against a frozen and random language model there is less to gain.
-        assert sum(losses[-5:]) < (0.97 if name in ("pre_align", "projector") else 0.7) * sum(losses[:5]), name
+        assert sum(losses[-5:]) < 0.7 * sum(losses[:5]), name
 
 
 def test_later_stages_start_from_what_earlier_ones_gave(shared: list[str]) -> None:
@@ -106,7 +102,7 @@ def test_later_stages_start_from_what_earlier_ones_gave(shared: list[str]) -> No
 
 
 def test_the_same_command_gives_the_same_weights_twice(shared: list[str]) -> None:
-    cfg = composed(*shared, "stages=[warm_experts,warm_llm,sft]")
+    cfg = composed(*shared, "stages=[pre_align,sft]")
     first, second = (runner_of(cfg)[0].run(build_stages(cfg))[0].weights for _ in range(2))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -120,14 +116,14 @@ def test_an_experts_first_weights_do_not_depend_on_its_company(shared: list[str]
 
 
 def test_a_finished_stage_is_taken_from_the_store(shared: list[str], tmp_path: Path) -> None:
-    words = [*shared, f"store={tmp_path}", "stages=[warm_experts,pre_align,sft]"]
+    words = [*shared, f"store={tmp_path}", "stages=[pre_align,projector,sft]"]
     cfg = composed(*words)
     runner, _ = runner_of(cfg)
     weights, finished = runner.run(build_stages(cfg))
-    assert [unit.reused for unit in finished] == [False] * 4
+    assert [unit.reused for unit in finished] == [False] * 3
     runner, told = runner_of(cfg)
     again, finished = runner.run(build_stages(cfg))
-    assert [unit.reused for unit in finished] == [True] * 4
+    assert [unit.reused for unit in finished] == [True] * 3
     assert all(torch.equal(weights.weights[name], again.weights[name]) for name in weights.weights)
     assert any("pre_align/sam: taken from the store" in line for line in told)
 
@@ -135,19 +131,20 @@ def test_a_finished_stage_is_taken_from_the_store(shared: list[str], tmp_path: P
 @pytest.mark.parametrize(
     ("override", "reused"),
     [
-        ("fusion=sequence_append", [True, True, True, False]),  # pre-alignment serves every fusion
-        ("stages.sft.steps=2", [True, True, True, False]),
-        ("stages.pre_align.lr.experts=5e-4", [True, True, False, False]),
-        ("experts.sam.neck_channels=32", [True, False, False, False]),
-        ("logger=[]", [True, True, True, True]),
-        ("seed=1", [False, False, False, False]),
-        ("llm.depth=1", [True, True, False, False]),
+        ("fusion=sequence_append", [True, False, False]),  # pre-alignment serves every fusion
+        ("stages.sft.steps=2", [True, True, False]),
+        ("stages.pre_align.lr.experts=5e-4", [False, False, False]),
+        ("experts.clip.checkpoint=none", [True, False, False]),
+        ("experts.sam.checkpoint=none", [False, False, False]),
+        ("llm.checkpoint=none", [False, False, False]),
+        ("logger=[]", [True, True, True]),
+        ("seed=1", [False, False, False]),
     ],
 )
 def test_a_change_retrains_what_it_can_change_and_nothing_else(
     shared: list[str], fast_store: list[str], override: str, reused: list[bool]
 ) -> None:
-    words = [*fast_store, "stages=[warm_experts,pre_align,sft]"]
+    words = [*fast_store, "stages=[pre_align,projector,sft]"]
     for cfg in (composed(*words), changed := composed(*words, override)):
         runner, _ = runner_of(cfg)
         units = [(stage, unit) for stage in build_stages(cfg) for unit in stage.units(runner.workshop)]

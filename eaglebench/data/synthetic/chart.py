@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from eaglebench.data.synthetic.drawing import COLOURS, Mark, Picture, Question
+from eaglebench.data.synthetic.drawing import COLOURS, Mark, Picture, Question, box_regions
 
 DPI = 100
 HIGHEST = 9
+VALUE = "="  # before a value that is shown by a height, and not written
 TOP = HIGHEST + 0.5  # of the value axis
 AXES = (0.13, 0.06, 0.85, 0.9)  # left, bottom, width, height, as fractions of the figure
 
@@ -34,9 +35,9 @@ def draw(rng: Random, canvas: int) -> Picture:
         bar = Rectangle((left, 0), thickness, value, facecolor=[c / 255 for c in COLOURS[colour]])
         bar.set_transform(axes.transData)
         bar.draw(surface.get_renderer())
-        x0, x1 = (AXES[0] + AXES[2] * x for x in (left, left + thickness))
-        top, bottom = (1 - AXES[1] - AXES[3] * y / TOP for y in (value, 0))
-        marks += [Mark([colour], (x0, top, x1, bottom)), Mark([f"={value}"], (x0, top, x1, top))]
+        x0, x1 = (canvas * (AXES[0] + AXES[2] * x) for x in (left, left + thickness))
+        top, bottom = (canvas * (1 - AXES[1] - AXES[3] * y / TOP) for y in (value, 0))
+        marks.append(Mark([colour, f"{VALUE}{value}"], (x0, top, x1, bottom)))
     width, height = surface.get_width_height()
     image = Image.frombytes("RGBA", (width, height), bytes(surface.buffer_rgba())).convert("RGB")
     asked = [Question(f"value of {colour}", str(value), "chart") for colour, value in zip(colours, values, strict=True)]
@@ -44,7 +45,7 @@ def draw(rng: Random, canvas: int) -> Picture:
     if values.count(max(values)) == 1:
         # First: after the values, the answer could be read off the text.
         asked.insert(0, Question("tallest bar", colours[values.index(max(values))], "chart"))
-    return Picture(image, asked, marks)
+    return Picture(image, asked, marks, box_regions(canvas, marks))
 
 
 @cache

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import matplotlib
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 COLOURS = {
@@ -35,7 +36,7 @@ class Question:
 
 @dataclass
 class Mark:
-    """What lies where: labels, and the box (left, top, right, bottom) that they cover, in fractions of the side."""
+    """One thing in a picture: its labels, and the box (left, top, right, bottom) around what is seen of it, in pixels."""
 
     labels: list[str]
     box: tuple[float, float, float, float]
@@ -43,11 +44,28 @@ class Mark:
 
 @dataclass
 class Picture:
-    """A rendered RGB image, everything that can be asked about it, and what lies where in it."""
+    """A rendered RGB image, everything that can be asked about it, and the things in it.
+
+    Attributes:
+        image: square.
+        questions: with their answers.
+        marks: the things, in reading order where they are written.
+        regions: uint8 [canvas, canvas]; pixel by pixel which thing is seen: 0 for none, i + 1 for `marks[i]`.
+    """
 
     image: Image.Image
     questions: list[Question]
     marks: list[Mark]
+    regions: np.ndarray
+
+
+def box_regions(canvas: int, marks: Sequence[Mark]) -> np.ndarray:
+    """The regions of things that fill their boxes."""
+    regions = np.zeros((canvas, canvas), dtype=np.uint8)
+    for index, mark in enumerate(marks):
+        left, top, right, bottom = (round(min(max(edge, 0), canvas)) for edge in mark.box)
+        regions[top : max(bottom, top + 1), left : max(right, left + 1)] = index + 1
+    return regions
 
 
 def written(
@@ -56,19 +74,12 @@ def written(
     string: str,
     face: ImageFont.FreeTypeFont,
     colour: tuple[int, int, int],
-    canvas: int,
-    labels: Sequence[str] = (),
-) -> list[Mark]:
-    """Write `string` with the top left of its ink at `at`; a mark for each character, with `labels` added to it."""
-    left, top, _, bottom = pen.textbbox((0, 0), string, font=face)
+    labels: Sequence[str],
+) -> Mark:
+    """Write `string` with the top left of its ink at `at`."""
+    left, top, right, bottom = pen.textbbox((0, 0), string, font=face)
     pen.text((at[0] - left, at[1] - top), string, font=face, fill=colour)
-    marks, x = [], at[0]
-    for index, character in enumerate(string):
-        width = pen.textlength(string[: index + 1], font=face) - pen.textlength(string[:index], font=face)
-        box = (x / canvas, at[1] / canvas, (x + width) / canvas, (at[1] + bottom - top) / canvas)
-        marks.append(Mark([character, *labels], box))
-        x += width
-    return marks
+    return Mark(list(labels), (at[0], at[1], at[0] + right - left, at[1] + bottom - top))
 
 
 @cache
@@ -82,11 +93,3 @@ def paper(rng: Random) -> tuple[int, int, int]:
     base = rng.randint(225, 255)
     red, green, blue = (min(255, max(215, base + rng.randint(-8, 8))) for _ in range(3))
     return red, green, blue
-
-
-def short_string(rng: Random) -> str:
-    """A number of two or three digits, or one of a few short words."""
-    return rng.choice(WORDS) if rng.random() < 0.25 else str(rng.randint(10, 999))
-
-
-WORDS = ("CAT", "DOG", "SUN", "BOX", "KEY", "MAP", "TEA", "ICE", "JAM", "OWL", "PEN", "VAN", "WEB", "ZOO", "FIG", "HUT")

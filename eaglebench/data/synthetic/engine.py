@@ -13,16 +13,16 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from eaglebench.data.synthetic import chart, document, shapes, text
-from eaglebench.data.synthetic.drawing import Mark, Question
+from eaglebench.data.synthetic import chart, document, pile, shapes, text
+from eaglebench.data.synthetic.drawing import Question
 from eaglebench.digests import digest
 from eaglebench.files import write_text
 
 # Raise it whenever a renderer draws or asks something else: rendered folders are reused by these numbers.
-VERSION = 9
+VERSION = 10
 DIGEST_LENGTH = 12
-KINDS = {"shapes": shapes.draw, "text": text.draw, "document": document.draw, "chart": chart.draw}
-FAMILIES = ("attributes", "counting", "position", "text", "chart", "document")
+KINDS = {"shapes": shapes.draw, "pile": pile.draw, "text": text.draw, "document": document.draw, "chart": chart.draw}
+FAMILIES = ("attributes", "counting", "position", "area", "text", "chart", "document")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def render(world: World, root: Path, workers: int | None = None, tell: Callable[
             jobs = training_jobs(world)
             drawn = list(draw(jobs))
             seen = {drawing.digest for drawing in drawn}
-            records = [record(job, drawing.questions, drawing.marks) for job, drawing in zip(jobs, drawn, strict=True)]
+            records = [record(job, drawing.questions) for job, drawing in zip(jobs, drawn, strict=True)]
             write_text(temporary / "train.json", json.dumps(records))
             write_text(temporary / "val.json", json.dumps(held_out(world, draw, seen)))
         try:
@@ -120,36 +120,34 @@ def held_out(world: World, draw: Callable, seen: set[str]) -> list[dict]:
             question = max(still_wanted, key=lambda question: wanted[question.family])
             seen.add(drawing.digest)
             wanted[question.family] -= 1
-            records.append(record(job, [question], drawing.marks))
+            records.append(record(job, [question]))
     return records
 
 
 def kind_of(family: str) -> str:
     """The kind of picture that a family's questions are about."""
-    return family if family in KINDS else "shapes"
+    return {"area": "pile"}.get(family, family if family in KINDS else "shapes")
 
 
 class Drawing(NamedTuple):
-    """What is kept of a drawn image: a digest of its pixels, its questions, and what lies where."""
+    """What is kept of a drawn image: a digest of its pixels, and its questions."""
 
     digest: str
     questions: list[Question]
-    marks: list[Mark]
 
 
 def draw_file(world: World, folder: Path, job: Job) -> Drawing:
     """Draw one image into `folder`."""
     picture = KINDS[job.kind](Random(f"{world.seed} {job.name}"), world.canvas)
     picture.image.save(folder / f"{job.name}.png", compress_level=1)
-    return Drawing(hashlib.sha256(picture.image.tobytes()).hexdigest(), picture.questions, picture.marks)
+    return Drawing(hashlib.sha256(picture.image.tobytes()).hexdigest(), picture.questions)
 
 
-def record(job: Job, asked: list[Question], marks: list[Mark]) -> dict:
-    """The LLaVA record of one image; `marks` are extra: [labels, [left, top, right, bottom]] in fractions of the side."""
+def record(job: Job, asked: list[Question]) -> dict:
+    """The LLaVA record of one image."""
     conversation = []
     for position, question in enumerate(asked):
         tag = "<image>\n" if position == 0 else ""
         conversation.append({"from": "human", "value": tag + question.text})
         conversation.append({"from": "gpt", "value": question.answer, "family": question.family})
-    places = [[mark.labels, [round(edge, 3) for edge in mark.box]] for mark in marks]
-    return {"id": job.name, "image": f"images/{job.name}.png", "conversations": conversation, "marks": places}
+    return {"id": job.name, "image": f"images/{job.name}.png", "conversations": conversation}

@@ -3,6 +3,7 @@
 import math
 from random import Random
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from eaglebench.data.synthetic.drawing import COLOURS, Mark, Picture, Question, paper
@@ -10,12 +11,12 @@ from eaglebench.data.synthetic.drawing import COLOURS, Mark, Picture, Question, 
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
 SIDE = 4  # cells of the board
 PLACES = [f"{column}{row}" for row in range(1, SIDE + 1) for column in "abcd"]  # a1 is the top left
-MOST = 4  # shapes on one board
+MOST = 5  # shapes on one board
 OVERSAMPLING = 2
 
 
 def draw(rng: Random, canvas: int) -> Picture:
-    """A board of one to four shapes, one per cell, and questions about it."""
+    """A board of one to five shapes, one per cell, and questions about it."""
     side = canvas * OVERSAMPLING
     background = paper(rng)
     image = Image.new("RGB", (side, side), background)
@@ -24,17 +25,30 @@ def draw(rng: Random, canvas: int) -> Picture:
     # No two of one colour, so that every shape can be asked for.
     colours = rng.sample(list(COLOURS), len(cells))
     objects = [(cell, rng.choice(SHAPES), colour) for cell, colour in zip(cells, colours, strict=True)]
+    layer = Image.new("L", (side, side))
+    regions = ImageDraw.Draw(layer)
     marks = []
-    for cell, shape, colour in objects:
+    for index, (cell, shape, colour) in enumerate(objects):
         step = side / SIDE
         radius = step * rng.uniform(0.32, 0.45)
         slack = step / 2 - radius
         x = (cell % SIDE + 0.5) * step + rng.uniform(-slack, slack)
         y = (cell // SIDE + 0.5) * step + rng.uniform(-slack, slack)
         draw_shape(pen, shape, x, y, radius, COLOURS[colour], background)
-        box = ((x - radius) / side, (y - radius) / side, (x + radius) / side, (y + radius) / side)
-        marks.append(Mark([shape, colour], box))
-    return Picture(image.reduce(OVERSAMPLING), questions(rng, objects), marks)
+        draw_shape(regions, shape, x, y, radius, index + 1, 0)
+        left, top, right, bottom = (
+            (x - radius) / OVERSAMPLING,
+            (y - radius) / OVERSAMPLING,
+            (x + radius) / OVERSAMPLING,
+            (y + radius) / OVERSAMPLING,
+        )
+        marks.append(Mark([shape, colour], (left, top, right, bottom)))
+    return Picture(image.reduce(OVERSAMPLING), questions(rng, objects), marks, seen(layer))
+
+
+def seen(layer: Image.Image) -> np.ndarray:
+    """Regions at the picture's own side."""
+    return np.asarray(layer)[::OVERSAMPLING, ::OVERSAMPLING].copy()
 
 
 def questions(rng: Random, objects: list[tuple[int, str, str]]) -> list[Question]:
@@ -63,8 +77,8 @@ def draw_shape(
     x: float,
     y: float,
     radius: float,
-    colour: tuple[int, int, int],
-    background: tuple[int, int, int],
+    colour: tuple[int, int, int] | int,
+    background: tuple[int, int, int] | int,
 ) -> None:
     """One filled shape centred at (x, y)."""
     box = (x - radius, y - radius, x + radius, y + radius)

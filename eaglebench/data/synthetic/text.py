@@ -1,40 +1,36 @@
-"""One to three short strings in different colours: reading."""
+"""A sign with small words in different colours: reading."""
 
 from random import Random
 
 from PIL import Image, ImageDraw
 
-from eaglebench.data.synthetic.drawing import (
-    COLOURS,
-    FONTS,
-    Mark,
-    Picture,
-    Question,
-    font,
-    paper,
-    short_string,
-    written,
-)
+from eaglebench.data.synthetic.drawing import COLOURS, FONTS, Picture, Question, box_regions, font, paper, written
+
+WORDS = (
+    "CAT", "DOG", "SUN", "BOX", "KEY", "MAP", "TEA", "ICE", "JAM", "OWL", "PEN", "VAN",
+    "WEB", "ZOO", "FIG", "HUT", "COT", "DOT", "BUN", "FOX", "HEY", "PIG", "CAN", "OIL",
+)  # fmt: skip
+SIDE = 4  # lines that a sign has room for
+MOST = 4  # words on one sign
+SMALLEST, LARGEST = 0.085, 0.13  # size of a font, of the side
 
 
 def draw(rng: Random, canvas: int) -> Picture:
-    """A sign with one to three lines and a question for each."""
+    """A sign with two to four words, one to a line, and a question for each."""
     image = Image.new("RGB", (canvas, canvas), paper(rng))
     pen = ImageDraw.Draw(image)
-    lines = rng.randint(1, 3)
-    height = canvas / lines
+    lines = sorted(rng.sample(range(SIDE), rng.randint(2, MOST)))
     asked: list[Question] = []
-    marks: list[Mark] = []
-    for row, colour in enumerate(rng.sample(list(COLOURS), lines)):
-        string = short_string(rng)
-        size = int(canvas * rng.uniform(0.25, 0.36 if lines > 1 else 0.45))
-        name = rng.choice(FONTS)
-        while pen.textlength(string, font=font(name, size)) > canvas * 0.96:
-            size -= 1
-        face = font(name, size)
-        left, top, right, bottom = pen.textbbox((0, 0), string, font=face)
-        x = rng.uniform(0, max(canvas - (right - left), 0))
-        y = row * height + rng.uniform(0, max(height - (bottom - top), 0))
-        marks += written(pen, (x, y), string, face, COLOURS[colour], canvas, [colour])
-        asked.append(Question(f"text in {colour}", string, "text"))
-    return Picture(image, asked, marks)
+    marks = []
+    # No word and no colour twice, so that every word can be asked for.
+    for line, word, colour in zip(
+        lines, rng.sample(WORDS, len(lines)), rng.sample(list(COLOURS), len(lines)), strict=True
+    ):
+        face = font(rng.choice(FONTS), round(canvas * rng.uniform(SMALLEST, LARGEST)))
+        left, top, right, bottom = pen.textbbox((0, 0), word, font=face)
+        x = rng.uniform(0, canvas - (right - left))
+        y = (line + rng.uniform(0.02, 0.98 - (bottom - top) * SIDE / canvas)) * canvas / SIDE
+        marks.append(written(pen, (x, y), word, face, COLOURS[colour], [word, colour]))
+        asked.append(Question(f"word in {colour}", word, "text"))
+    rng.shuffle(asked)
+    return Picture(image, asked, marks, box_regions(canvas, marks))

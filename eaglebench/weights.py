@@ -49,6 +49,16 @@ def load_weights(module: nn.Module, path: Path, wanted_by: str) -> None:
     copy_weights(module, read_weights(path, wanted_by), f"the checkpoint {path} of {wanted_by}")
 
 
+def load_checkpoint(module: nn.Module, path: Path, owner: str) -> None:
+    """`load_weights` for the part that a user configures as `owner`."""
+    try:
+        load_weights(module, path, owner)
+    except UserError as error:
+        raise UserError(
+            f"{error} Give {owner}.checkpoint=FILE that fits, or {owner}.checkpoint=none to start from random weights."
+        ) from error
+
+
 def copy_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
     """Copy tensors into a module.
 

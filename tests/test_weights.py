@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from eaglebench.errors import UserError
-from eaglebench.experts.weights import load_weights, write_weights
+from eaglebench.weights import load_weights, write_weights
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])

@@ -1,0 +1,103 @@
+"""task=pretrain: one tiny part on its own task, its weights and its card."""
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+
+from eaglebench.build import build_fit, build_loggers, build_pretext, new_console, plain
+from eaglebench.training.training import Schedule, Training
+from eaglebench.versions import versions
+from eaglebench.weights import load_weights
+from eaglebench.zoo.cards import Card, head_file, save_half, weights_file, write_card
+from eaglebench.zoo.pretext import Pictures, Pretext
+
+POINTS = 100  # of the loss curve on a card
+
+
+def pretrain(cfg: DictConfig) -> None:
+    """Train `cfg.pretrain.part` from scratch, measure it on held-out pictures, and write its weights and its card."""
+    console = new_console()
+    settings = cfg.pretrain
+    part, folder = str(settings.part), Path(settings.folder)
+    pretext, config = build_pretext(cfg)
+    schedule = Schedule(**{name: plain(settings)[name] for name in Schedule.__dataclass_fields__})
+    assert schedule.steps is not None
+    parameters = sum(parameter.numel() for parameter in pretext.part.parameters())
+    task = (type(pretext).__doc__ or "").splitlines()[0]
+    console.print(f"{part}: {parameters:,} parameters. {task}")
+    started = time.monotonic()
+    training = Training(
+        network=pretext,
+        parts={part: pretext.part, "head": pretext.head},
+        learning_rates={part: settings.lr, "head": settings.lr},
+        dataset=pictures(pretext, cfg, "train", schedule.steps * schedule.batch_size),
+        collate=pretext.collate,
+    )
+    fit = build_fit(cfg, build_loggers(cfg, folder / "logs" / part), console)
+    losses = fit(training, schedule, f"pretrain/{part}", settings.workers)
+    digests = save(pretext, folder, part)
+    score = measured(pretext, cfg, folder, settings.held_out)
+    card = Card(
+        part=part,
+        task=task,
+        command=f"python -m eaglebench {shlex.join(sys.argv[1:])}",
+        data={"kinds": plain(settings.kinds), "canvas": cfg.world.canvas, "seed": cfg.seed},
+        steps=len(losses),
+        batch_size=schedule.batch_size,
+        minutes=round((time.monotonic() - started) / 60, 1),
+        metric=pretext.metric,
+        score=round(score, 4),
+        held_out=settings.held_out,
+        parameters=parameters,
+        sha256=digests,
+        config=config,
+        losses=curve(losses),
+        versions=versions(),
+    )
+    write_card(folder, card)
+    console.print(f"{card.metric}: {card.score:.3f}")
+    tell_written(console, card, folder)
+
+
+def pictures(pretext: Pretext, cfg: DictConfig, split: str, length: int) -> Pictures:
+    """The pictures of a split."""
+    seed = f"{cfg.seed} pretrain {cfg.pretrain.part} {split}"
+    return Pictures(pretext, plain(cfg.pretrain.kinds), cfg.world.canvas, seed, length)
+
+
+def save(pretext: Pretext, folder: Path, part: str) -> dict[str, str]:
+    """Write the part and its head, and give the files' digests."""
+    files = {weights_file(folder, part): pretext.part}
+    if pretext.head.state_dict():
+        files[head_file(folder, part)] = pretext.head
+    return {path.name: save_half(path, module) for path, module in files.items()}
+
+
+@torch.inference_mode()
+def measured(pretext: Pretext, cfg: DictConfig, folder: Path, count: int) -> float:
+    """The score of the saved weights on so many held-out pictures."""
+    part = str(cfg.pretrain.part)
+    load_weights(pretext.part, weights_file(folder, part), part)
+    if pretext.head.state_dict():
+        load_weights(pretext.head, head_file(folder, part), f"the head of {part}")
+    pretext.eval()
+    return pretext.score(pictures(pretext, cfg, "held-out", count).groups(cfg.pretrain.group))
+
+
+def curve(losses: list[float]) -> list[float]:
+    """A loss curve of at most POINTS points, each the mean of as many steps."""
+    step = -(-len(losses) // POINTS)
+    return [round(fmean(losses[start : start + step]), 4) for start in range(0, len(losses), step)]
+
+
+def tell_written(console: Console, card: Card, folder: Path) -> None:
+    """What was written, and how it is used."""
+    name = "llm.checkpoint" if card.part == "llm" else f"experts.{card.part}.checkpoint"
+    console.print(f"{card.minutes:.1f} min; wrote {', '.join([*card.sha256, f'{card.part}.json'])} to {folder}")
+    console.print(f"try it: python -m eaglebench {name}={weights_file(folder, card.part)}")
