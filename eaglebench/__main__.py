@@ -76,7 +76,12 @@ def mistakes_told(folder: Path | None = None) -> Iterator[None]:
         print(f"error: {sentence(error)}", file=sys.stderr)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the last stage in the store.", file=sys.stderr)
+        kept = (
+            "nothing was kept."
+            if "task=pretrain" in sys.argv
+            else "the same command goes on from the last stage in the store."
+        )
+        print(f"interrupted: {kept}", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 

@@ -67,21 +67,27 @@ def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = Fal
             described={**config, "name": name, "checkpoint": file_state(checkpoint)},
         )
     fusion, llm = plain(cfg.fusion), plain(cfg.llm)
-    checkpoint = checkpoint_of("llm", llm["checkpoint"])
-    llm["checkpoint"] = None if checkpoint is None else str(checkpoint)  # a hub name looks like a path
+    weights = checkpoint_of("llm", llm.get("checkpoint"))
+    files = weights or optional_path(llm.get("model"))
+    described = {"fusion": fusion, "llm": {**llm, "files": file_state(files)}}
+    if "checkpoint" in llm:
+        llm["checkpoint"] = None if trained else weights
     return Workshop(
         experts,
         constructor({key: value for key, value in fusion.items() if key != "name"}),
         constructor(llm),
-        described={"fusion": fusion, "llm": {**llm, "files": file_state(checkpoint)}},
+        described=described,
         seed=cfg.seed if seed is None else seed,
     )
 
 
 def build_pretext(cfg: DictConfig) -> tuple[Pretext, dict[str, Any]]:
     """The pretext task of `cfg.pretrain` with its part, and the config of that part."""
-    workshop = build_workshop(cfg)
     name = str(cfg.pretrain.part)
+    if name != "llm":
+        cfg = cfg.copy()
+        cfg.llm.checkpoint = NONE  # it plays no part
+    workshop = build_workshop(cfg)
     part: Any = workshop.language() if name == "llm" else workshop.expert(name)
     config = plain(cfg.llm if name == "llm" else cfg.experts[name])
     make = constructor(plain(cfg.pretrain.pretext))

@@ -1,6 +1,6 @@
 """Where the configuration lives, its resolvers, and the one validation of a composed config. Imports nothing heavy."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +32,22 @@ UNNAMED = (
 )
 UNNAMED_FIELDS = {"world": ("root",), "data": ("cache_mb", "workers")}
 DIGEST_LENGTH = 6
+CANVAS_STEP = 32  # what the grids of the pretext tasks divide
+
+
+def named(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a config can change the result of a run."""
+    kept = {str(key): value for key, value in config.items() if key not in UNNAMED}
+    for group, keys in UNNAMED_FIELDS.items():
+        kept[group] = {key: value for key, value in kept[group].items() if key not in keys}
+    kept["fast"] = config.get("debug") == "fast"
+    return kept
 
 
 def _run_digest(*, _root_: DictConfig) -> str:
     config = OmegaConf.to_container(_root_, resolve=False)
     assert isinstance(config, dict)
-    named = {str(key): value for key, value in config.items() if key not in UNNAMED}
-    for group, keys in UNNAMED_FIELDS.items():
-        named[group] = {key: value for key, value in named[group].items() if key not in keys}
-    named["fast"] = _root_.get("debug") == "fast"
-    return digest(named, DIGEST_LENGTH)
+    return digest(named({str(key): value for key, value in config.items()}), DIGEST_LENGTH)
 
 
 def _join(parts: Iterable[str]) -> str:
@@ -86,6 +92,8 @@ def validate(cfg: DictConfig) -> None:
         raise UserError(
             f"debug={cfg.debug} is unknown: choose false, true (tracebacks) or fast (the whole path in seconds)."
         )
+    if cfg.pretrain.part is not None and cfg.task != "pretrain":
+        raise UserError(f"part={cfg.pretrain.part} belongs to task=pretrain: add that, or leave part out.")
     validate_evaluation(cfg)
     if cfg.task == "train":
         validate_experts(cfg)
@@ -127,10 +135,24 @@ def validate_pretraining(cfg: DictConfig) -> None:
         raise UserError(f"task=pretrain needs part=NAME: choose from {', '.join(options('part'))}.")
     if cfg.size != "tiny":
         raise UserError("task=pretrain makes the tiny parts: leave size=tiny.")
-    check_numbers("pretrain", cfg.pretrain, ["lr", "batch_size", "held_out", "group", "workers"])
-    check_numbers("pretrain.kinds", cfg.pretrain.kinds, list(cfg.pretrain.kinds))
-    if not isinstance(cfg.pretrain.steps, int) or cfg.pretrain.steps < 1:
-        raise UserError(f"pretrain.steps={cfg.pretrain.steps} must be a whole number above 0.")
+    settings = cfg.pretrain
+    if settings.part != "llm" and list(cfg.experts) != [settings.part]:
+        raise UserError(f"part={settings.part} is the expert that is trained: leave experts as it is.")
+    check_numbers("pretrain", settings, ["lr"])
+    check_numbers("pretrain.kinds", settings.kinds, list(settings.kinds))
+    if min(settings.kinds.values()) < 0 or not any(settings.kinds.values()):
+        raise UserError("pretrain.kinds must be shares of at least 0, and not all of them 0.")
+    for key, value in {
+        "pretrain.steps": settings.steps,
+        "pretrain.batch_size": settings.batch_size,
+        "pretrain.held_out": settings.held_out,
+    }.items():
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"{key}={value} must be a whole number above 0.")
+    if settings.epochs is not None:
+        raise UserError("pretrain.epochs has no meaning: no picture is drawn twice; set pretrain.steps.")
+    if cfg.world.canvas % CANVAS_STEP:
+        raise UserError(f"world.canvas={cfg.world.canvas} must be a multiple of {CANVAS_STEP} for task=pretrain.")
 
 
 def validate_evaluation(cfg: DictConfig) -> None:

@@ -5,17 +5,18 @@ import sys
 import time
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from rich.console import Console
 
 from eaglebench.build import build_fit, build_loggers, build_pretext, new_console, plain
+from eaglebench.data.synthetic.engine import VERSION
 from eaglebench.training.training import Schedule, Training
 from eaglebench.versions import versions
 from eaglebench.weights import load_weights
 from eaglebench.zoo.cards import Card, head_file, save_half, weights_file, write_card
-from eaglebench.zoo.pretext import Pictures, Pretext
+from eaglebench.zoo.pretext import GROUP, Pictures, Pretext
 
 POINTS = 100  # of the loss curve on a card
 
@@ -40,16 +41,14 @@ def pretrain(cfg: DictConfig) -> None:
         collate=pretext.collate,
     )
     fit = build_fit(cfg, build_loggers(cfg, folder / "logs" / part), console)
-    losses = fit(training, schedule, f"pretrain/{part}", settings.workers)
+    losses = fit(training, schedule, f"pretrain/{part}", workers=0)
     digests = save(pretext, folder, part)
     score = measured(pretext, cfg, folder, settings.held_out)
     card = Card(
         part=part,
         task=task,
         command=f"python -m eaglebench {shlex.join(sys.argv[1:])}",
-        data={"kinds": plain(settings.kinds), "canvas": cfg.world.canvas, "seed": cfg.seed},
-        steps=len(losses),
-        batch_size=schedule.batch_size,
+        settings=card_settings(cfg),
         minutes=round((time.monotonic() - started) / 60, 1),
         metric=pretext.metric,
         score=round(score, 4),
@@ -62,7 +61,21 @@ def pretrain(cfg: DictConfig) -> None:
     )
     write_card(folder, card)
     console.print(f"{card.metric}: {card.score:.3f}")
-    tell_written(console, card, folder)
+    console.print(f"{card.minutes:.1f} min; wrote {', '.join([*card.sha256, f'{part}.json'])} to {folder}")
+    console.print(f"try it: python -m eaglebench {shlex.join(usage(part, folder))}", soft_wrap=True, markup=False)
+
+
+def card_settings(cfg: DictConfig) -> dict[str, Any]:
+    """Everything beside the part's own config that its weights follow from."""
+    settings = {name: value for name, value in plain(cfg.pretrain).items() if name not in ("folder", "held_out")}
+    return {**settings, "canvas": cfg.world.canvas, "seed": cfg.seed, "world": VERSION}
+
+
+def usage(part: str, folder: Path) -> list[str]:
+    """The words that start a run from a part."""
+    if part == "llm":
+        return [f"llm.checkpoint={weights_file(folder, part)}"]
+    return [f"experts=[{part}]", f"experts.{part}.checkpoint={weights_file(folder, part)}"]
 
 
 def pictures(pretext: Pretext, cfg: DictConfig, split: str, length: int) -> Pictures:
@@ -87,17 +100,10 @@ def measured(pretext: Pretext, cfg: DictConfig, folder: Path, count: int) -> flo
     if pretext.head.state_dict():
         load_weights(pretext.head, head_file(folder, part), f"the head of {part}")
     pretext.eval()
-    return pretext.score(pictures(pretext, cfg, "held-out", count).groups(cfg.pretrain.group))
+    return pretext.score(pictures(pretext, cfg, "held-out", count).groups(GROUP))
 
 
 def curve(losses: list[float]) -> list[float]:
     """A loss curve of at most POINTS points, each the mean of as many steps."""
     step = -(-len(losses) // POINTS)
     return [round(fmean(losses[start : start + step]), 4) for start in range(0, len(losses), step)]
-
-
-def tell_written(console: Console, card: Card, folder: Path) -> None:
-    """What was written, and how it is used."""
-    name = "llm.checkpoint" if card.part == "llm" else f"experts.{card.part}.checkpoint"
-    console.print(f"{card.minutes:.1f} min; wrote {', '.join([*card.sha256, f'{card.part}.json'])} to {folder}")
-    console.print(f"try it: python -m eaglebench {name}={weights_file(folder, card.part)}")

@@ -1,5 +1,6 @@
 """The folder of a finished run: what its config and model are, and how they are read again."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -26,13 +27,13 @@ def save_model(folder: Path, model: EagleModel) -> None:
     write_weights(folder / MODEL, model.state_dict())
 
 
-def load_config(folder: str | Path) -> DictConfig:
-    """The config of a finished run.
+def load_config(folder: str | Path, needed: Sequence[str] = (CONFIG, MODEL)) -> DictConfig:
+    """The config of a finished run that has the `needed` files.
 
     Raises:
         UserError: the folder is not that of a finished run.
     """
-    missing = [name for name in (CONFIG, MODEL) if not (Path(folder) / name).is_file()]
+    missing = [name for name in needed if not (Path(folder) / name).is_file()]
     if missing:
         raise UserError(
             f"run={folder} is not the folder of a finished run (no {' and no '.join(missing)} in it): "

@@ -10,7 +10,10 @@ from eaglebench.experts.statistics import IMAGENET_MEAN, IMAGENET_STD
 
 
 class Dinov2(VisionExpert):
-    """Patch tokens after the final layer norm of transformers' `Dinov2WithRegistersModel`, as a map."""
+    """Patch tokens after the final layer norm of transformers' `Dinov2WithRegistersModel`, as a map.
+
+    `pretrained_size` is the side whose grid of positions the weights have; upstream's own code resamples it to other sides.
+    """
 
     def __init__(
         self,
@@ -19,6 +22,7 @@ class Dinov2(VisionExpert):
         width: int = 1024,
         depth: int = 24,
         heads: int = 16,
+        pretrained_size: int = 518,
         registers: int = 4,
         layer_scale: float = 1.0,
         unshuffle: int = 1,
@@ -33,7 +37,7 @@ class Dinov2(VisionExpert):
         )
         self.network = Dinov2WithRegistersModel(
             Dinov2WithRegistersConfig(
-                image_size=image_size,
+                image_size=pretrained_size,
                 patch_size=patch_size,
                 hidden_size=width,
                 num_hidden_layers=depth,

@@ -6,7 +6,7 @@ from eaglebench.errors import UserError
 from eaglebench.language.base import LanguageModel
 
 
-def pretrained(checkpoint: str, template: str, max_length: int, dtype: str = "float32") -> LanguageModel:
+def pretrained(model: str, template: str, max_length: int, dtype: str = "float32") -> LanguageModel:
     """Any transformers causal LM with its tokenizer.
 
     A tokenizer without a pad token pads with its unknown token, as Vicuna does, or else with its end token: padding is never
@@ -16,13 +16,11 @@ def pretrained(checkpoint: str, template: str, max_length: int, dtype: str = "fl
         UserError: the folder or name gives no model.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-        network = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype, attn_implementation="sdpa")
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        network = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, attn_implementation="sdpa")
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"llm.checkpoint={checkpoint} cannot be loaded ({reason}): give a local folder or a hub name."
-        ) from error
+        raise UserError(f"llm.model={model} cannot be loaded ({reason}): give a local folder or a hub name.") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     return LanguageModel(network, tokenizer, template, max_length)

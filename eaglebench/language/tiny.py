@@ -14,7 +14,7 @@ def tiny_llama(
     depth: int,
     heads: int,
     mlp_width: int,
-    checkpoint: str | None = None,
+    checkpoint: Path | None = None,
     template: str = "compact",
     max_length: int = 512,
 ) -> LanguageModel:
@@ -38,5 +38,5 @@ def tiny_llama(
         )
     )
     if checkpoint is not None:
-        load_checkpoint(network, Path(checkpoint), "llm")
+        load_checkpoint(network, checkpoint, "llm")
     return LanguageModel(network, tokenizer, template, max_length)

@@ -36,11 +36,16 @@ def caption(picture: Picture, rng: Random) -> str:
 def description(picture: Picture, rng: Random) -> str:
     """What there is to know: things, the cells of a board's shapes, and what was found out about areas."""
     told = sentences(picture.marks)
-    if any(question.family in ("position", "attributes") for question in picture.questions):
+    if on_board(picture):
         told = [f"{sentence} {place(mark, picture)}" for sentence, mark in zip(told, picture.marks, strict=True)]
     told += [f"{question.text} {question.answer}" for question in picture.questions if question.family == "area"]
     rng.shuffle(told)
     return ", ".join(told)
+
+
+def on_board(picture: Picture) -> bool:
+    """Whether the things lie on a board, whose cells have names."""
+    return any(question.family == "counting" for question in picture.questions)
 
 
 def place(mark: Mark, picture: Picture) -> str:

@@ -26,8 +26,8 @@ class Card:
         part: its name.
         task: what it was trained to do.
         command: makes it again.
-        data: of the pictures: how often each kind is drawn, their side, and the seed.
-        steps, batch_size, minutes: of the training; pictures are never seen twice.
+        settings: of the training and its pictures, the seed and the version of the synthetic world with them.
+        minutes: of the training; no picture was seen twice.
         metric, score, held_out: what was measured, after rounding to float16, on how many pictures.
         parameters: of the part.
         sha256: of the weight files, by name.
@@ -39,9 +39,7 @@ class Card:
     part: str
     task: str
     command: str
-    data: Mapping[str, Any]
-    steps: int
-    batch_size: int
+    settings: Mapping[str, Any]
     minutes: float
     metric: str
     score: float
@@ -86,8 +84,8 @@ def shipped(part: str) -> Path:
     """
     file = weights_file(SHIPPED, part)
     if not file.is_file():
-        known = sorted(path.stem for path in SHIPPED.glob("*.json"))
-        raise UserError(f"the zoo has no weights for {part}, only for {', '.join(known)}: give a file, or none.")
+        known = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.json"))) or "nothing"
+        raise UserError(f"the zoo has no weights for {part}, but for {known}: give a file, or none.")
     return file
 
 

@@ -23,6 +23,7 @@ CELLS = 8  # K
 VALUES = tuple(f"{VALUE}{value}" for value in range(1, HIGHEST + 1))
 LABELS = (*COLOURS, *SHAPES, *WORDS, *FIELDS, *map(str, range(10)), *VALUES)
 SHARE = 0.2  # of a thing's own area, from which on it counts as being in a cell
+HALF = 0.5  # of a cell, which counts too: a large thing has no more than that in any
 # A cell holds a handful of the labels at most: without weight, predicting none of them is a long plateau.
 POSITIVE_WEIGHT = 3.0
 
@@ -61,8 +62,7 @@ def cell_targets(picture: Picture) -> Tensor:
     targets = torch.zeros(len(LABELS), CELLS, CELLS, dtype=torch.uint8)
     shares = torch.from_numpy(cell_shares(picture, CELLS))
     for mark, share in zip(picture.marks, shares, strict=True):
-        inside = share >= SHARE * share.sum()
-        inside |= share >= 0.5
+        inside = (share > 0) & ((share >= SHARE * share.sum()) | (share >= HALF))
         for label in mark.labels:
             targets[LABELS.index(label)] |= inside
     return targets

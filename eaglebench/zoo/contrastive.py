@@ -14,7 +14,7 @@ from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.grid import to_tokens
 from eaglebench.language.tokenizer import tiny_tokenizer
 from eaglebench.zoo.captions import caption
-from eaglebench.zoo.pretext import ExpertPretext, Fields, pixels
+from eaglebench.zoo.pretext import GROUP, ExpertPretext, Fields, pixels
 
 LONGEST = 40  # tokens of a caption
 WIDTH, HEADS, DEPTH = 128, 4, 2
@@ -25,7 +25,7 @@ SHARPEST = 0.01
 class Contrastive(ExpertPretext):
     """An expert and a small text encoder with CLIP's symmetric loss; both are pooled by attention, as in SigLIP's image tower."""
 
-    metric = "share of held-out pictures whose own caption is the nearest of 64"
+    metric = f"share of held-out pictures whose own caption is the nearest of {GROUP}"
 
     def __init__(self, part: VisionExpert) -> None:
         super().__init__(part)

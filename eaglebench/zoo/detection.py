@@ -13,7 +13,7 @@ from eaglebench.data.synthetic.document import FIELDS
 from eaglebench.data.synthetic.drawing import Mark, Picture
 from eaglebench.data.synthetic.shapes import SHAPES
 from eaglebench.experts.base import VisionExpert
-from eaglebench.zoo.pretext import ExpertPretext, Fields, pixels
+from eaglebench.zoo.pretext import ExpertPretext, Fields, fine_split, pixels
 
 CELLS = 8  # K: one prediction a cell
 CLASSES = (*SHAPES, "bar", "word", "field", "digit")  # of things; colours and readings play no part
@@ -29,7 +29,7 @@ class Detection(ExpertPretext):
 
     def __init__(self, part: VisionExpert) -> None:
         super().__init__(part)
-        self.split = CELLS // part.grid
+        self.split = fine_split(part, CELLS)
         predictor = nn.Conv2d(part.channels, (1 + len(CLASSES) + 4) * self.split**2, 1)
         assert predictor.bias is not None
         nn.init.constant_(predictor.bias[: self.split**2], math.log(RARE / (1 - RARE)))
@@ -52,9 +52,10 @@ class Detection(ExpertPretext):
     def predictions(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Objectness [B, K, K], classes [B, K, K, classes] and boxes [B, K, K, 4] (left, top, right, bottom; of the side)."""
         found = F.pixel_shuffle(self.predictor(self.features(images)), self.split).permute(0, 2, 3, 1)
-        objectness, classes, edges = found.split([1, len(CLASSES), 4], dim=-1)
-        reach = F.softplus(edges - 2)
-        boxes = torch.cat([self.centres - reach[..., :2], self.centres + reach[..., 2:]], dim=-1)
+        objectness, classes, offset, size = found.split([1, len(CLASSES), 2, 2], dim=-1)
+        middle = self.centres + offset.tanh() / CELLS
+        half = F.softplus(size) / CELLS
+        boxes = torch.cat([middle - half, middle + half], dim=-1)
         return objectness[..., 0], classes, boxes
 
     def forward(self, batch: Fields) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from eaglebench.data.synthetic.drawing import COLOURS, Picture
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.grid import to_tokens
+from eaglebench.zoo.detection import CLASSES, class_of
 from eaglebench.zoo.pretext import ExpertPretext, Fields, cell_shares, pixels
 
 PROTOTYPES = 256
@@ -21,6 +22,7 @@ MASKED = 0.4  # of the places that the student does not see
 SHIFT = 16  # pixels that a view may be moved by, as a fraction: one in so many of the side
 SINKHORN = 3  # iterations
 NEIGHBOURS = 5
+COVERED = 0.1  # of a place, from which on it shows a thing
 
 
 class Distillation(ExpertPretext):
@@ -30,13 +32,14 @@ class Distillation(ExpertPretext):
     """
 
     beside = ("slow_part", "slow_places", "slow_pooled")
-    metric = "share of places in held-out pictures whose colour is that of their nearest neighbours in other pictures"
+    # Among things of one colour: colour alone would be found without any training.
+    metric = "share of places in held-out pictures that nearest neighbours of the same colour, in other pictures, name rightly"
 
     slow_part: VisionExpert
 
     def __init__(self, part: VisionExpert) -> None:
         super().__init__(part)
-        self.places, self.pooled = prototypes(part.channels), prototypes(part.channels)
+        self.places, self.pooled = Prototypes(part.channels), Prototypes(part.channels)
         self.slow_part = copy.deepcopy(part).requires_grad_(False)
         self.slow_places, self.slow_pooled = (
             copy.deepcopy(head).requires_grad_(False) for head in (self.places, self.pooled)
@@ -53,7 +56,8 @@ class Distillation(ExpertPretext):
         tint = torch.tensor([rng.uniform(0.9, 1.1) for _ in range(3)]).view(3, 1, 1)
         other = (moved * tint).clamp(0, 255).to(torch.uint8)
         hidden = torch.tensor([[rng.random() < MASKED for _ in range(self.part.grid)] for _ in range(self.part.grid)])
-        return {"images": image, "others": other, "hidden": hidden, "colours": colours_of(picture, self.part.grid)}
+        classes, colours = things(picture, self.part.grid)
+        return {"images": image, "others": other, "hidden": hidden, "classes": classes, "colours": colours}
 
     def forward(self, batch: Fields) -> Tensor:
         self.follow()
@@ -83,35 +87,33 @@ class Distillation(ExpertPretext):
                 slow.lerp_(fast, 1 - MOMENTUM)
 
     def score(self, groups: Iterable[Sequence[Mapping[str, Tensor]]]) -> float:
-        features, colours, owners = [], [], []
-        for number, batch in enumerate(self.batches(groups)):
+        features, classes, colours, owners = [], [], [], []
+        pictures = 0
+        for batch in self.batches(groups):
             tokens = F.normalize(to_tokens(self.features(batch.images)), dim=-1)
-            coloured = batch.colours.flatten(1) >= 0
-            features.append(tokens[coloured])
-            colours.append(batch.colours.flatten(1)[coloured])
-            owners.append(coloured.nonzero()[:, 0] + number * len(batch))
-        vectors, named, owner = torch.cat(features), torch.cat(colours), torch.cat(owners)
+            there = batch.classes.flatten(1) >= 0
+            features.append(tokens[there])
+            classes.append(batch.classes.flatten(1)[there])
+            colours.append(batch.colours.flatten(1)[there])
+            owners.append(there.nonzero()[:, 0] + pictures)
+            pictures += len(batch)
+        vectors, named, colour, owner = (torch.cat(values) for values in (features, classes, colours, owners))
         likeness = vectors @ vectors.T
-        likeness[owner[:, None] == owner] = -1
-        nearest = named[likeness.topk(NEIGHBOURS, dim=1).indices]
+        likeness[(owner[:, None] == owner) | (colour[:, None] != colour)] = -1
+        nearest = named[likeness.topk(min(NEIGHBOURS, len(named)), dim=1).indices]
         return float((nearest.mode(dim=1).values == named).float().mean())
 
 
-def prototypes(channels: int) -> nn.Sequential:
-    """DINO's head: an MLP to scores of prototypes, by cosine."""
-    last = nn.utils.parametrizations.weight_norm(nn.Linear(WIDTH, PROTOTYPES, bias=False))
-    last.parametrizations.weight.original0.data.fill_(1.0)
-    last.parametrizations.weight.original0.requires_grad_(False)
-    return nn.Sequential(
-        nn.LayerNorm(channels), nn.Linear(channels, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH), Unit(), last
-    )
+class Prototypes(nn.Module):
+    """DINO's head: an MLP, and the cosine with each prototype."""
 
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH))
+        self.prototypes = nn.Parameter(torch.randn(PROTOTYPES, WIDTH))
 
-class Unit(nn.Module):
-    """Vectors of length 1."""
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        return F.normalize(vectors, dim=-1)
+    def forward(self, features: Tensor) -> Tensor:
+        return F.linear(F.normalize(self.mlp(features), dim=-1), F.normalize(self.prototypes, dim=-1))
 
 
 def balanced(scores: Tensor) -> Tensor:
@@ -128,12 +130,13 @@ def matched(scores: Tensor, targets: Tensor) -> Tensor:
     return -(targets * F.log_softmax(scores / STUDENT, dim=-1)).sum(-1).mean()
 
 
-def colours_of(picture: Picture, grid: int) -> Tensor:
-    """The colour that covers most of each place [grid, grid], as its number; -1 where no colour covers a tenth."""
-    names = list(COLOURS)
+def things(picture: Picture, grid: int) -> tuple[Tensor, Tensor]:
+    """Class and colour of the thing that covers most of each place [grid, grid], as numbers; class -1 where none covers a tenth."""
     shares = torch.from_numpy(cell_shares(picture, grid))
     largest, thing = shares.max(0)
-    found = torch.tensor(
-        [next((names.index(label) for label in mark.labels if label in names), -1) for mark in picture.marks]
+    classes = torch.tensor([CLASSES.index(class_of(mark)) for mark in picture.marks])
+    names = list(COLOURS)
+    colours = torch.tensor(
+        [next((names.index(one) for one in mark.labels if one in names), -1) for mark in picture.marks]
     )
-    return torch.where(largest >= 0.1, found[thing], -1)
+    return torch.where(largest >= COVERED, classes[thing], -1), colours[thing]

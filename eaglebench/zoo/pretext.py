@@ -16,7 +16,10 @@ from torch.utils.data import Dataset
 from eaglebench.data.images import square
 from eaglebench.data.synthetic.drawing import Picture
 from eaglebench.data.synthetic.engine import KINDS
+from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
+
+GROUP = 64  # held-out pictures that are scored together
 
 
 class Pretext(nn.Module, ABC):
@@ -53,6 +56,20 @@ class Pretext(nn.Module, ABC):
     @abstractmethod
     def score(self, groups: Iterable[Sequence[Any]]) -> float:
         """The metric over held-out items, given in groups of a batch's size. Called in evaluation mode, without gradients."""
+
+
+def fine_split(part: VisionExpert, cells: int) -> int:
+    """Into how many cells along a side each of the expert's own has to be split for a grid of `cells`.
+
+    Raises:
+        UserError: the grid does not divide; it names the sides that would.
+    """
+    if cells % part.grid:
+        fitting = ", ".join(str(side) for side in range(1, cells + 1) if cells % side == 0)
+        raise UserError(
+            f"this pretext task needs a map whose side is one of {fitting}, not {part.grid}: change image_size."
+        )
+    return cells // part.grid
 
 
 class Fields:
@@ -140,8 +157,8 @@ def pixels(picture: Picture) -> Tensor:
 
 
 def cell_shares(picture: Picture, cells: int) -> np.ndarray:
-    """How much of each cell each thing takes: float [marks, cells, cells], in [0, 1]."""
-    step = picture.regions.shape[0] // cells
-    numbered = picture.regions[: step * cells, : step * cells].reshape(cells, step, cells, step)
+    """How much of each cell each thing takes: float [marks, cells, cells], in [0, 1]. The picture's side divides into the cells."""
+    step = len(picture.regions) // cells
+    numbered = picture.regions.reshape(cells, step, cells, step)
     things = np.arange(1, len(picture.marks) + 1)[:, None, None, None, None]
     return (numbered == things).mean(axis=(2, 4))

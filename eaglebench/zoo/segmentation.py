@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from eaglebench.data.synthetic.drawing import Picture
 from eaglebench.experts.base import VisionExpert
-from eaglebench.zoo.pretext import ExpertPretext, Fields, pixels
+from eaglebench.zoo.pretext import ExpertPretext, Fields, fine_split, pixels
 
 POINTS = 4  # prompts a picture
 MASK = 32  # side of a mask
@@ -27,7 +27,7 @@ class Segmentation(ExpertPretext):
 
     def __init__(self, part: VisionExpert) -> None:
         super().__init__(part)
-        self.split = MASK // part.grid
+        self.split = fine_split(part, MASK)
         self.masks = nn.Sequential(nn.GroupNorm(1, part.channels), nn.Conv2d(part.channels, WIDTH * self.split**2, 1))
         self.place = nn.Linear(4, WIDTH)
         self.query = nn.Sequential(nn.Linear(2 * WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH + 1))

@@ -20,7 +20,7 @@ from eaglebench.data.synthetic.chart import VALUE
 from eaglebench.data.synthetic.drawing import Picture, Question
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel
-from eaglebench.zoo.captions import description
+from eaglebench.zoo.captions import description, on_board, place
 from eaglebench.zoo.pretext import Pretext, cell_shares
 
 SLOTS = Path("slots")  # in the place of an image
@@ -67,8 +67,8 @@ class Text(Pretext):
         self.collator = Collator(part.tokenizer.pad_token_id)
 
     def item(self, picture: Picture, rng: Random) -> tuple[Item, Sample]:
-        # What covers what is not to be seen in slots.
-        seen = [question for question in picture.questions if not question.text.startswith("on top")]
+        # Areas, and what covers what, are not to be seen in slots.
+        seen = [question for question in picture.questions if question.family != "area"]
         if seen and rng.random() < SLOTTED:
             sample, slots = Sample("", SLOTS, turns(some(seen))), self.slots(picture, rng)
         else:
@@ -81,13 +81,17 @@ class Text(Pretext):
         shares = cell_shares(picture, self.grid).reshape(len(picture.marks), -1)
         rows: list[list[int]] = [[] for _ in range(self.grid**2)]
         for mark, share in zip(picture.marks, shares, strict=True):
-            cells = [cell for cell in range(len(rows)) if share[cell] >= SHARE * share.sum()]
+            cells = [cell for cell in range(len(rows)) if share[cell] >= SHARE * share.sum()] or [int(share.argmax())]
             if rng.random() < ONCE:
                 cells = [rng.choice(cells)]
             for label in mark.labels:
                 shown = cells[:1] if label.startswith(VALUE) else cells  # a bar's value is where the bar ends
                 for cell in shown:
                     rows[cell] += self.word_ids(label.removeprefix(VALUE))
+            if on_board(picture):
+                # An expert's map knows where it is; a sum of words does not.
+                for cell in cells:
+                    rows[cell] += self.word_ids(place(mark, picture))
         pad = self.language.tokenizer.pad_token_id
         return torch.tensor([(row + [pad] * WORDS)[:WORDS] for row in rows])
 

@@ -24,7 +24,7 @@ IGNORE = -100
 class Transcription(ExpertPretext):
     """An expert, one linear layer and a small OPT that reads the expert's cells as its first tokens."""
 
-    metric = "share of held-out pictures whose text is written down without a mistake"
+    metric = "share of held-out pictures whose text, and the colour of each word, is written down without a mistake"
 
     def __init__(self, part: VisionExpert) -> None:
         super().__init__(part)
@@ -83,7 +83,7 @@ class Transcription(ExpertPretext):
 
 
 def transcript(picture: Picture) -> str:
-    """What is written in the picture, line by line."""
+    """What is written in the picture, line by line, with the colour of a coloured word."""
     if shows_shapes(picture):
         return NOTHING
     return "\n".join(sentences(picture.marks))

@@ -89,6 +89,8 @@ def test_things_lie_in_their_boxes_and_show(kind: str) -> None:
             assert (
                 left - 1 <= columns.min() and columns.max() <= right and top - 1 <= rows.min() and rows.max() <= bottom
             )
+            if kind in ("shapes", "pile"):
+                assert mark.box == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
             background = image[picture.regions == 0].max()
             assert (background - image[rows, columns]).max() > 15, (kind, seed, mark)
 

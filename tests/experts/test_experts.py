@@ -17,7 +17,7 @@ from tests.conftest import EXPERTS, composed
 
 
 def build(name: str) -> VisionExpert:
-    return build_workshop(composed(f"experts=[{name}]")).expert(name)
+    return build_workshop(composed(f"experts=[{name}]", f"experts.{name}.checkpoint=none")).expert(name)
 
 
 def randomise(module: nn.Module) -> None:

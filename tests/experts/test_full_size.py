@@ -11,6 +11,7 @@ PUBLISHED = {
     "clip": 303_507_456 - 2 * 1024 + (32 * 32 - 24 * 24) * 1024,
     "convnext": 843_391_872,  # the trunk
     "pix2struct": 512_812_032,
+    "dinov2": 304_372_736 - 1024,  # less the mask token, which only its own training needs
     "sam_vary": 95_569_152,  # Vary's vocabulary network
 }
 MAPS = {

@@ -4,14 +4,18 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from eaglebench.errors import UserError
 from eaglebench.report.compare import Run, markdown_table, setting_of
 from tests.conftest import Outcome
 
 
-def run(experts: str, seed: int, chart: float, text: float) -> Run:
+def run(experts: str, seed: int, chart: float, text: float, **fields: str) -> Run:
     families = {"chart": {"score": chart, "blind": 0.1}, "text": {"score": text, "blind": 0.0}}
     overall = {"score": (chart + text) / 2, "blind": 0.05}
-    return Run({"experts": experts, "fusion": "channel_concat"}, seed, {"overall": overall, "families": families})
+    setting = {"experts": experts, "llm.depth": "3", **fields}
+    return Run(f"{experts}{seed}", seed, setting, {"overall": overall, "families": families})
 
 
 def test_a_row_for_each_setting_with_the_spread_over_its_seeds() -> None:
@@ -25,13 +29,30 @@ def test_a_row_for_each_setting_with_the_spread_over_its_seeds() -> None:
     ]
 
 
-def test_a_setting_names_experts_fusion_and_stages() -> None:
-    stages = {"projector": {"steps": 80, "epochs": None}, "sft": {"steps": None, "epochs": 1}}
-    config = {"experts": {"clip": {}, "sam": {}}, "fusion": {"name": "sequence_append"}, "stages": stages}
+def test_whatever_differs_is_a_column_and_runs_that_differ_are_never_averaged() -> None:
+    two = [run("clip", 0, 0.5, 0.1, lr="1"), run("clip", 0, 0.7, 0.1, lr="2"), run("sam", 0, 0.3, 0.2, lr="2")]
+    assert markdown_table(two).splitlines()[0].startswith("| experts | lr | overall |")
+    assert len(markdown_table(two).splitlines()) == 2 + 3 + 1
+
+
+def test_the_same_run_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="clip0 and clip0 are the same run twice"):
+        markdown_table([run("clip", 0, 0.5, 0.1), run("clip", 0, 0.7, 0.1)])
+
+
+def test_a_setting_is_the_config_without_the_seed() -> None:
+    config = {
+        "seed": 1,
+        "experts": {"clip": {"width": 64}, "sam": {}},
+        "fusion": {"name": "x"},
+        "stages": {"sft": {"steps": 8}},
+    }
     assert setting_of(config) == {
         "experts": "clip+sam",
-        "fusion": "sequence_append",
-        "stages": "projector 80, sft 1",
+        "stages": "sft",
+        "experts.clip.width": "64",
+        "fusion.name": "x",
+        "stages.sft.steps": "8",
     }
 
 

@@ -1,6 +1,7 @@
 """The weights that ship: whole, small, and as good as their cards say."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,9 +9,11 @@ import torch
 from eaglebench.build import build_pretext, build_workshop, checkpoint_of
 from eaglebench.config import options
 from eaglebench.errors import UserError
-from eaglebench.pretrain import measured
+from eaglebench.pretrain import card_settings, measured, pictures
 from eaglebench.weights import read_weights
+from eaglebench.zoo import cards
 from eaglebench.zoo.cards import SHIPPED, read_card, sha256, weights_file
+from eaglebench.zoo.pretext import GROUP
 from tests.conftest import composed
 
 PARTS = options("part")
@@ -36,7 +39,7 @@ def test_the_card_says_how_it_was_made(part: str) -> None:
     assert card.command == f"python -m eaglebench task=pretrain part={part}"
     cfg = composed(f"part={part}")
     assert card.config == json.loads(json.dumps(build_pretext(cfg)[1]))
-    assert (card.steps, card.batch_size) == (cfg.pretrain.steps, cfg.pretrain.batch_size)
+    assert card.settings == card_settings(cfg)
     assert card.minutes <= 30
     assert card.losses[-1] < card.losses[0]
 
@@ -50,6 +53,23 @@ def test_the_part_reaches_its_cards_score(part: str) -> None:
 
 def test_all_of_them_are_small() -> None:
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < MEGABYTES * 2**20
+
+
+def test_self_distillation_beats_an_untrained_expert() -> None:
+    """Neighbours of one colour are likely to be of one class without any training: the part must be clearly better."""
+    cfg = composed("part=dinov2")
+    fresh = build_pretext(cfg)[0].eval()
+    with torch.inference_mode():
+        untrained = fresh.score(pictures(fresh, cfg, "held-out", SAMPLE).groups(GROUP))
+    assert read_card(SHIPPED, "dinov2").score > untrained + 0.1
+
+
+def test_an_empty_zoo_does_not_keep_a_part_from_being_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cards, "SHIPPED", tmp_path)
+    for part in PARTS:
+        build_pretext(composed(f"part={part}"))
+    with pytest.raises(UserError, match="the zoo has no weights for clip, but for nothing"):
+        build_workshop(composed())
 
 
 def test_they_are_what_a_run_starts_from_unless_told_otherwise() -> None:
@@ -72,5 +92,5 @@ def test_what_does_not_fit_them_says_how_to_go_on() -> None:
 
 
 def test_a_part_that_the_zoo_does_not_have_is_refused_with_those_that_it_has() -> None:
-    with pytest.raises(UserError, match="the zoo has no weights for resnet, only for clip, convnext"):
+    with pytest.raises(UserError, match="the zoo has no weights for resnet, but for clip, convnext"):
         checkpoint_of("resnet", "zoo")

@@ -9,6 +9,7 @@ from eaglebench.data.synthetic.drawing import FONTS, Picture, Question, box_regi
 FIELDS = ("total", "date", "name", "code", "unit", "page")
 ROWS = 4
 COLUMNS = 4  # the last two hold a digit each
+LOOSE = 0.04  # how far writing may be off its place, of the side
 INK, LINE = (10, 10, 30), (150, 150, 160)
 
 
@@ -21,19 +22,20 @@ def draw(rng: Random, canvas: int) -> Picture:
     height, width = canvas / ROWS, canvas / COLUMNS
     asked: list[Question] = []
     marks = []
+
+    def write(string: str, left: float, row: int) -> None:
+        """Roughly in the middle of a row, roughly `left` of the left edge."""
+        _, top, _, bottom = pen.textbbox((0, 0), string, font=face)
+        x, y = left + rng.uniform(0, LOOSE) * canvas, (row + 0.5) * height - (bottom - top) / 2
+        marks.append(written(pen, (x, y + rng.uniform(-LOOSE, LOOSE) * canvas), string, face, INK, [string]))
+
     for row, key in zip(rows, rng.sample(FIELDS, len(rows)), strict=True):
         value = str(rng.randint(10, 99))
-        y = row * height
-        left, top, right, bottom = pen.textbbox((0, 0), key, font=face)
-        at = (rng.uniform(1, max(2 * width - (right - left) - 2, 1)), y + rng.uniform(2, height - (bottom - top) - 2))
-        marks.append(written(pen, at, key, face, INK, [key]))
+        write(key, 0.02 * canvas, row)
         for column, digit in zip((COLUMNS - 2, COLUMNS - 1), value, strict=True):
-            x = column * width
+            x, y = column * width, row * height
             pen.rectangle((x + 2, y + 2, x + width - 3, y + height - 3), outline=LINE)
-            left, top, right, bottom = pen.textbbox((0, 0), digit, font=face)
-            room_x, room_y = width - (right - left) - 10, height - (bottom - top) - 10
-            at = (x + 5 + rng.uniform(0, max(room_x, 0)), y + 5 + rng.uniform(0, max(room_y, 0)))
-            marks.append(written(pen, at, digit, face, INK, [digit]))
+            write(digit, x + 0.25 * width, row)
         asked.append(Question(f"field {key}", value, "document"))
     rng.shuffle(asked)
     return Picture(image, asked, marks, box_regions(canvas, marks))

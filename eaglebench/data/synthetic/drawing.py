@@ -22,7 +22,7 @@ COLOURS = {
 }
 # The fonts that ship inside matplotlib: the same on every machine.
 FONT_FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-FONTS = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif-Bold.ttf", "DejaVuSansMono-Bold.ttf")
+FONTS = ("DejaVuSans-Bold.ttf", "DejaVuSansMono-Bold.ttf")
 
 
 @dataclass
@@ -66,6 +66,12 @@ def box_regions(canvas: int, marks: Sequence[Mark]) -> np.ndarray:
         left, top, right, bottom = (round(min(max(edge, 0), canvas)) for edge in mark.box)
         regions[top : max(bottom, top + 1), left : max(right, left + 1)] = index + 1
     return regions
+
+
+def around_region(region: np.ndarray) -> tuple[float, float, float, float]:
+    """The box around the pixels of a region."""
+    rows, columns = region.nonzero()
+    return float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)
 
 
 def written(

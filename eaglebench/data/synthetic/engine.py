@@ -19,7 +19,7 @@ from eaglebench.digests import digest
 from eaglebench.files import write_text
 
 # Raise it whenever a renderer draws or asks something else: rendered folders are reused by these numbers.
-VERSION = 10
+VERSION = 11
 DIGEST_LENGTH = 12
 KINDS = {"shapes": shapes.draw, "pile": pile.draw, "text": text.draw, "document": document.draw, "chart": chart.draw}
 FAMILIES = ("attributes", "counting", "position", "area", "text", "chart", "document")

@@ -5,7 +5,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw
 
-from eaglebench.data.synthetic.drawing import COLOURS, Mark, Picture, Question, paper
+from eaglebench.data.synthetic.drawing import COLOURS, Mark, Picture, Question, around_region, paper
 from eaglebench.data.synthetic.shapes import OVERSAMPLING, draw_shape, seen
 
 SOLID = ("circle", "square", "triangle")
@@ -70,9 +70,3 @@ def questions(
             asked.append(Question(f"on top of {colours[index]}", colours[over[0]], "area"))
     rng.shuffle(asked)
     return asked[:2]
-
-
-def around_region(region: np.ndarray) -> tuple[float, float, float, float]:
-    """The box around the pixels of a region."""
-    rows, columns = region.nonzero()
-    return float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)

@@ -6,7 +6,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw
 
-from eaglebench.data.synthetic.drawing import COLOURS, Mark, Picture, Question, paper
+from eaglebench.data.synthetic.drawing import COLOURS, Mark, Picture, Question, around_region, paper
 
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
 SIDE = 4  # cells of the board
@@ -26,8 +26,7 @@ def draw(rng: Random, canvas: int) -> Picture:
     colours = rng.sample(list(COLOURS), len(cells))
     objects = [(cell, rng.choice(SHAPES), colour) for cell, colour in zip(cells, colours, strict=True)]
     layer = Image.new("L", (side, side))
-    regions = ImageDraw.Draw(layer)
-    marks = []
+    outlines = ImageDraw.Draw(layer)
     for index, (cell, shape, colour) in enumerate(objects):
         step = side / SIDE
         radius = step * rng.uniform(0.32, 0.45)
@@ -35,15 +34,12 @@ def draw(rng: Random, canvas: int) -> Picture:
         x = (cell % SIDE + 0.5) * step + rng.uniform(-slack, slack)
         y = (cell // SIDE + 0.5) * step + rng.uniform(-slack, slack)
         draw_shape(pen, shape, x, y, radius, COLOURS[colour], background)
-        draw_shape(regions, shape, x, y, radius, index + 1, 0)
-        left, top, right, bottom = (
-            (x - radius) / OVERSAMPLING,
-            (y - radius) / OVERSAMPLING,
-            (x + radius) / OVERSAMPLING,
-            (y + radius) / OVERSAMPLING,
-        )
-        marks.append(Mark([shape, colour], (left, top, right, bottom)))
-    return Picture(image.reduce(OVERSAMPLING), questions(rng, objects), marks, seen(layer))
+        draw_shape(outlines, shape, x, y, radius, index + 1, 0)
+    regions = seen(layer)
+    marks = [
+        Mark([shape, colour], around_region(regions == index + 1)) for index, (_, shape, colour) in enumerate(objects)
+    ]
+    return Picture(image.reduce(OVERSAMPLING), questions(rng, objects), marks, regions)
 
 
 def seen(layer: Image.Image) -> np.ndarray:

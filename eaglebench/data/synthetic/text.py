@@ -6,13 +6,11 @@ from PIL import Image, ImageDraw
 
 from eaglebench.data.synthetic.drawing import COLOURS, FONTS, Picture, Question, box_regions, font, paper, written
 
-WORDS = (
-    "CAT", "DOG", "SUN", "BOX", "KEY", "MAP", "TEA", "ICE", "JAM", "OWL", "PEN", "VAN",
-    "WEB", "ZOO", "FIG", "HUT", "COT", "DOT", "BUN", "FOX", "HEY", "PIG", "CAN", "OIL",
-)  # fmt: skip
-SIDE = 4  # lines that a sign has room for
+WORDS = ("CAT", "DOG", "SUN", "BOX", "KEY", "MAP", "TEA", "ICE", "JAM", "OWL", "PEN", "VAN", "WEB", "ZOO", "FIG", "HUT")
+SIDE = 4  # lines that a sign has room for, and columns that words begin in
 MOST = 4  # words on one sign
-SMALLEST, LARGEST = 0.085, 0.13  # size of a font, of the side
+SMALLEST, LARGEST = 0.1, 0.13  # size of a font, of the side
+LOOSE = 0.04  # how far a word may be off its line and column, of the side
 
 
 def draw(rng: Random, canvas: int) -> Picture:
@@ -27,9 +25,9 @@ def draw(rng: Random, canvas: int) -> Picture:
         lines, rng.sample(WORDS, len(lines)), rng.sample(list(COLOURS), len(lines)), strict=True
     ):
         face = font(rng.choice(FONTS), round(canvas * rng.uniform(SMALLEST, LARGEST)))
-        left, top, right, bottom = pen.textbbox((0, 0), word, font=face)
-        x = rng.uniform(0, canvas - (right - left))
-        y = (line + rng.uniform(0.02, 0.98 - (bottom - top) * SIDE / canvas)) * canvas / SIDE
+        _, top, _, bottom = pen.textbbox((0, 0), word, font=face)
+        x = (rng.randrange(SIDE - 1) / SIDE + rng.uniform(0, LOOSE)) * canvas
+        y = (line + 0.5) / SIDE * canvas - (bottom - top) / 2 + rng.uniform(-LOOSE, LOOSE) * canvas
         marks.append(written(pen, (x, y), word, face, COLOURS[colour], [word, colour]))
         asked.append(Question(f"word in {colour}", word, "text"))
     rng.shuffle(asked)
