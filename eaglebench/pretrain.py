@@ -30,7 +30,7 @@ def pretrain(cfg: DictConfig) -> None:
     schedule = Schedule(**{name: plain(settings)[name] for name in Schedule.__dataclass_fields__})
     assert schedule.steps is not None
     parameters = sum(parameter.numel() for parameter in pretext.part.parameters())
-    task = (type(pretext).__doc__ or "").splitlines()[0]
+    task = " ".join((type(pretext).__doc__ or "").split("\n\n")[0].split())
     console.print(f"{part}: {parameters:,} parameters. {task}")
     started = time.monotonic()
     training = Training(

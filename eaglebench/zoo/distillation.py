@@ -26,8 +26,9 @@ COVERED = 0.1  # of a place, from which on it shows a thing
 
 
 class Distillation(ExpertPretext):
-    """A student and its moving average. The student sees one view with places blotted out, the teacher sees it whole, and a second
-    view: the student's masked places must match the teacher's places (iBOT), and its pooled map the teacher's of the other view
+    """A student that sees a picture with places blotted out, and its moving average that sees the whole and another view.
+
+    The student's masked places must match the teacher's places (iBOT), and its pooled map the teacher's of the other view
     (DINO). The teacher's assignments are balanced by Sinkhorn-Knopp, as in DINOv2.
     """
 

@@ -28,15 +28,27 @@ WORDS = 8  # in a slot, at most
 SHARE = 0.15  # of a thing's own area, from which on it counts as being in a slot
 SLOTTED = 0.6  # of the conversations
 ONCE = 0.5  # of the things are in one slot only: where an expert keeps what it knows of a thing is its own affair
+LEAST, MOST = 0.5, 2.0  # times the sum of a slot, in training
+NOISE = 1.5  # at most, of the deviation of an embedding, in training
 ANSWER_LENGTH = 8
 
 
 class Slots(EagleModel):
-    """The language model alone; its `images` are word ids [I, N, WORDS], padded with the pad token."""
+    """The language model alone; its `images` are word ids [I, N, WORDS], padded with the pad token.
+
+    In training the sums of embeddings are scaled and drowned in noise, by another measure for each picture: what a projector gives
+    is never a clean sum, nor nothing where there is nothing, and a frozen model that cannot bear that has no use for an expert's
+    first steps towards it.
+    """
 
     def visual_tokens(self, images_I3SS: Tensor) -> Tensor:
         embedded = self.llm.get_input_embeddings()(images_I3SS)
-        return (embedded * (images_I3SS != self.pad_token_id).unsqueeze(-1)).sum(dim=2)
+        clean_IND = (embedded * (images_I3SS != self.pad_token_id).unsqueeze(-1)).sum(dim=2)
+        if not self.training:
+            return clean_IND
+        typical = embedded.detach().std()
+        scale, noise = torch.rand(2, len(clean_IND), 1, 1, device=clean_IND.device)
+        return clean_IND * (LEAST + (MOST - LEAST) * scale) + NOISE * typical * noise * torch.randn_like(clean_IND)
 
 
 class Text(Pretext):
