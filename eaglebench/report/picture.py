@@ -8,9 +8,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-COLUMNS = 6
+COLUMNS = 7
 PER_FAMILY = 2
-SHOWN = 12  # at most
+SHOWN = 14  # at most
 CELL = (2.1, 2.75)  # inches
 RIGHT, WRONG = "#1a7f37", "#c0392b"
 LONGEST = 30  # characters of a line
