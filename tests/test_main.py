@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -168,10 +167,8 @@ def test_without_held_out_data_nothing_is_evaluated(
 def test_a_reused_run_trains_nothing(
     command: Callable[..., Outcome], finished_run: Path, fast_store: list[str], tmp_path: Path
 ) -> None:
-    started = time.monotonic()
     outcome = command(*fast_store, f"hydra.run.dir={tmp_path}")
     assert outcome.code == 0, outcome.err
-    assert outcome.out.count("taken from the store") == 7
-    assert time.monotonic() - started < 60
+    assert outcome.out.count("taken from the store") == 4
     assert (tmp_path / "scores.json").read_text() == (finished_run / "scores.json").read_text()
     assert (tmp_path / "model.safetensors").read_bytes() == (finished_run / "model.safetensors").read_bytes()

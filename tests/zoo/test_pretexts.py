@@ -357,11 +357,18 @@ def test_the_language_model_is_trained_on_answers_alone() -> None:
             assert item.image is None or kind != "pile"  # areas are not to be seen in slots
 
 
-def test_slots_become_the_sum_of_their_words() -> None:
-    pretext = pretext_of("llm")
+def test_slots_become_the_sum_of_their_words_scaled_and_noisy_in_training() -> None:
+    pretext = pretext_of("llm").eval()
     assert isinstance(pretext, Text)
     pad = pretext.language.tokenizer.pad_token_id
     table = pretext.part.get_input_embeddings().weight
-    tokens = pretext.model.visual_tokens(torch.tensor([[[5, 9, pad], [pad, pad, pad]]]))
+    slots = torch.tensor([[[5, 9, pad], [pad, pad, pad]]])
+    tokens = pretext.model.visual_tokens(slots)
     torch.testing.assert_close(tokens[0, 0], table[5] + table[9])
     assert not tokens[0, 1].any()
+    pretext.train()
+    torch.manual_seed(0)
+    many = pretext.model.visual_tokens(slots.expand(500, -1, -1))
+    along = (many[:, 0] @ tokens[0, 0]) / tokens[0, 0].square().sum()
+    assert 0.4 < along.min() < 0.7 and 1.8 < along.max() < 2.2
+    assert many[:, 1].std() > 0.1 * table.std()
