@@ -140,7 +140,7 @@ def build_data(cfg: DictConfig, tell: Callable[[str], None], training: bool = Tr
         Path(world.root),
         tell,
     )
-    common = {"world": synthetic, "cache_mb": cfg.data.cache_mb, "workers": cfg.data.workers}
+    common = {"cache_mb": cfg.data.cache_mb, "workers": cfg.data.workers}
     if cfg.data.source == "synthetic":
         train = synthetic.train[: cfg.data.limit] if training else []
         digest = synthetic.digest if cfg.data.limit is None else f"{synthetic.digest}-{cfg.data.limit}"

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch import nn
 
-from eaglebench.build import build_fit, build_loggers, build_pretext, new_console, plain
+from eaglebench.build import SCHEDULE, build_fit, build_loggers, build_pretext, new_console, plain
 from eaglebench.data.synthetic.engine import VERSION
 from eaglebench.training.training import Schedule, Training
 from eaglebench.versions import versions
@@ -27,7 +28,7 @@ def pretrain(cfg: DictConfig) -> None:
     settings = cfg.pretrain
     part, folder = str(settings.part), Path(settings.folder)
     pretext, config = build_pretext(cfg)
-    schedule = Schedule(**{name: plain(settings)[name] for name in Schedule.__dataclass_fields__})
+    schedule = Schedule(**{name: plain(settings)[name] for name in SCHEDULE})
     assert schedule.steps is not None
     parameters = sum(parameter.numel() for parameter in pretext.part.parameters())
     task = " ".join((type(pretext).__doc__ or "").split("\n\n")[0].split())
@@ -86,19 +87,23 @@ def pictures(pretext: Pretext, cfg: DictConfig, split: str, length: int) -> Pict
 
 def save(pretext: Pretext, folder: Path, part: str) -> dict[str, str]:
     """Write the part and its head, and give the files' digests."""
-    files = {weights_file(folder, part): pretext.part}
+    return {path.name: save_half(path, module) for path, module in files(pretext, folder, part).items()}
+
+
+def files(pretext: Pretext, folder: Path, part: str) -> dict[Path, nn.Module]:
+    """What is kept where: the part, and its head if the task has one."""
+    kept: dict[Path, nn.Module] = {weights_file(folder, part): pretext.part}
     if pretext.head.state_dict():
-        files[head_file(folder, part)] = pretext.head
-    return {path.name: save_half(path, module) for path, module in files.items()}
+        kept[head_file(folder, part)] = pretext.head
+    return kept
 
 
 @torch.inference_mode()
 def measured(pretext: Pretext, cfg: DictConfig, folder: Path, count: int) -> float:
     """The score of the saved weights on so many held-out pictures."""
     part = str(cfg.pretrain.part)
-    load_weights(pretext.part, weights_file(folder, part), part)
-    if pretext.head.state_dict():
-        load_weights(pretext.head, head_file(folder, part), f"the head of {part}")
+    for path, module in files(pretext, folder, part).items():
+        load_weights(module, path, f"task=pretrain part={part}")
     pretext.eval()
     return pretext.score(pictures(pretext, cfg, "held-out", count).groups(GROUP))
 

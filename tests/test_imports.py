@@ -68,7 +68,7 @@ MAY_IMPORT = {
     "model": APART | {"data"},
     "zoo": APART | {"data", "model"},
     "training": {"data", "model"},
-    "stages": APART | {"data", "model", "zoo", "training"},
+    "stages": APART | {"data", "model", "training"},
     "report": APART | {"data", "model", "stages", "evaluation"},
 }
 

@@ -1,11 +1,9 @@
 """Where a run's samples come from."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from eaglebench.data.images import ImageReader
 from eaglebench.data.llava import read_samples
@@ -34,11 +32,6 @@ class SyntheticWorld:
         return render(self.world, self.root, tell=self.tell)
 
     @cached_property
-    def records(self) -> list[dict[str, Any]]:
-        """The training records, marks included."""
-        return json.loads((self.folder / "train.json").read_text(encoding="utf-8"))
-
-    @cached_property
     def train(self) -> list[Sample]:
         """The training samples."""
         return read_samples(self.folder / "train.json")
@@ -57,7 +50,6 @@ class DataSource:
         train: what the stages train on.
         val: what is evaluated; empty if the user gave none.
         digest: changes with anything that training on `train` can depend on.
-        world: what the tiny model's warm-up stages train on, whatever the run's own data.
         cache_mb: memory for decoded images of one side.
         workers: loader processes.
     """
@@ -65,7 +57,6 @@ class DataSource:
     train: list[Sample]
     val: list[Sample]
     digest: str
-    world: SyntheticWorld
     cache_mb: int
     workers: int
     _readers: dict[int, ImageReader] = field(default_factory=dict, repr=False)

@@ -58,13 +58,15 @@ class Joint(Stage):
         )
 
 
-class OwnProjector(Joint):
-    """Some of the experts with a projector of the stage's own, which is thrown away.
+class PreAlign(Joint):
+    """Each expert that is not text-aligned, alone with a projector that is thrown away, against the frozen language model.
 
     Args:
-        projector: the fusion of these experts, the same for every run whatever fusion follows.
+        projector: the fusion of one expert, the same for every run whatever fusion follows.
         projector_config: what `projector` is made of, for the keys of finished stages.
     """
+
+    kinds = ("experts", "fusion")
 
     def __init__(
         self,
@@ -78,6 +80,13 @@ class OwnProjector(Joint):
         self.projector = projector
         self.projector_config = projector_config
 
+    def units(self, workshop: Workshop) -> list[Unit]:
+        return [
+            Unit(f"{self.name}/{name}", (name,))
+            for name, spec in workshop.experts.items()
+            if not spec.aligned and self.learning_rate(f"experts.{name}", workshop)
+        ]
+
     def part_names(self, unit: Unit) -> tuple[str, ...]:
         return (*(f"experts.{name}" for name in unit.experts), "llm")
 
@@ -87,16 +96,3 @@ class OwnProjector(Joint):
     def build(self, unit: Unit, workshop: Workshop, data: DataSource) -> Training:
         model, language = workshop.eagle(unit.experts, self.projector)
         return self.training(model, language, workshop, data)
-
-
-class PreAlign(OwnProjector):
-    """Each expert that is not text-aligned, alone, against the frozen language model."""
-
-    kinds = ("experts", "fusion")
-
-    def units(self, workshop: Workshop) -> list[Unit]:
-        return [
-            Unit(f"{self.name}/{name}", (name,))
-            for name, spec in workshop.experts.items()
-            if not spec.aligned and self.learning_rate(f"experts.{name}", workshop)
-        ]

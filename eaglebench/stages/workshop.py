@@ -26,7 +26,7 @@ class ExpertSpec:
     Attributes:
         build: gives the expert with fresh weights.
         aligned: it is text-aligned already; not pre-aligned.
-        frozen: no stage trains it but the warm-up.
+        frozen: no stage trains it.
         lr_scale: times a stage's learning rate.
         checkpoint: a file of its weights; None: fresh ones.
         described: its config, for the keys of finished stages.

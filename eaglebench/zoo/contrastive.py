@@ -14,7 +14,7 @@ from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.grid import to_tokens
 from eaglebench.language.tokenizer import tiny_tokenizer
 from eaglebench.zoo.captions import caption
-from eaglebench.zoo.pretext import GROUP, ExpertPretext, Fields, pixels
+from eaglebench.zoo.pretext import GROUP, ExpertPretext, Fields, padded, pixels
 
 LONGEST = 40  # tokens of a caption
 WIDTH, HEADS, DEPTH = 128, 4, 2
@@ -35,9 +35,9 @@ class Contrastive(ExpertPretext):
         self.scale = Scale()
 
     def item(self, picture: Picture, rng: Random) -> Mapping[str, Tensor]:
-        pad = self.tokenizer.pad_token_id
         ids = self.tokenizer(caption(picture, rng), add_special_tokens=False)["input_ids"]
-        return {"images": pixels(picture), "words": torch.tensor((ids + [pad] * LONGEST)[:LONGEST])}
+        words = torch.tensor(padded(ids, LONGEST, self.tokenizer.pad_token_id))
+        return {"images": pixels(picture), "words": words}
 
     def embedded(self, batch: Fields) -> tuple[Tensor, Tensor]:
         """Unit vectors [B, WIDTH] of images and of captions."""

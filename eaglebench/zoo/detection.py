@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, box_iou, generalized_box_iou_loss, sigmoid_focal_loss
 
+from eaglebench.data.synthetic.chart import VALUE
 from eaglebench.data.synthetic.document import FIELDS
 from eaglebench.data.synthetic.drawing import Mark, Picture
 from eaglebench.data.synthetic.shapes import SHAPES
@@ -101,6 +102,6 @@ def class_of(mark: Mark) -> str:
             return "field"
         if label.isdigit():
             return "digit"
-        if label.startswith("="):
+        if label.startswith(VALUE):
             return "bar"
     return "word"

@@ -19,7 +19,7 @@ WIDTH = 128  # of the head
 MOMENTUM = 0.99  # of the teacher, a step
 STUDENT, TEACHER = 0.1, 0.05  # temperatures
 MASKED = 0.4  # of the places that the student does not see
-SHIFT = 16  # pixels that a view may be moved by, as a fraction: one in so many of the side
+SHIFT = 16  # the other view is moved by the side divided by this, at most
 SINKHORN = 3  # iterations
 NEIGHBOURS = 5
 COVERED = 0.1  # of a place, from which on it shows a thing
@@ -65,7 +65,7 @@ class Distillation(ExpertPretext):
         scale = batch.images.shape[-1] // self.part.grid
         hidden = batch.hidden.repeat_interleave(scale, 1).repeat_interleave(scale, 2).unsqueeze(1)
         grey = batch.images.float().mean(dim=(2, 3), keepdim=True).to(torch.uint8)
-        seen = to_tokens(self.part(self.part.preprocess(torch.where(hidden, grey, batch.images))))
+        seen = to_tokens(self.features(torch.where(hidden, grey, batch.images)))
         with torch.no_grad():
             teacher = self.slow_part
             whole, other = (to_tokens(teacher(teacher.preprocess(images))) for images in (batch.images, batch.others))
@@ -74,16 +74,17 @@ class Distillation(ExpertPretext):
         masked = self.places(seen).flatten(0, 1)[batch.hidden.flatten()]
         return matched(masked, places) + matched(self.pooled(seen.mean(1)), pooled)
 
-    def students(self) -> tuple[VisionExpert, nn.Module, nn.Module]:
-        """What trains."""
-        return self.part, self.places, self.pooled
-
     @torch.no_grad()
     def follow(self) -> None:
         """Move the teacher towards the student."""
         if not self.training:
             return
-        for teacher, student in zip((self.slow_part, self.slow_places, self.slow_pooled), self.students(), strict=True):
+        pairs = (
+            (self.slow_part, self.part),
+            (self.slow_places, self.places),
+            (self.slow_pooled, self.pooled),
+        )
+        for teacher, student in pairs:
             for slow, fast in zip(teacher.parameters(), student.parameters(), strict=True):
                 slow.lerp_(fast, 1 - MOMENTUM)
 

@@ -156,6 +156,11 @@ def pixels(picture: Picture) -> Tensor:
     return square(picture.image, picture.image.width)
 
 
+def padded(ids: list[int], length: int, pad: int) -> list[int]:
+    """Token ids at one length: filled up with `pad`, or cut."""
+    return (ids + [pad] * length)[:length]
+
+
 def cell_shares(picture: Picture, cells: int) -> np.ndarray:
     """How much of each cell each thing takes: float [marks, cells, cells], in [0, 1]. The picture's side divides into the cells."""
     step = len(picture.regions) // cells

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from eaglebench.data.synthetic.drawing import Picture
 from eaglebench.experts.base import VisionExpert
-from eaglebench.zoo.pretext import ExpertPretext, Fields, fine_split, pixels
+from eaglebench.zoo.pretext import ExpertPretext, Fields, cell_shares, fine_split, pixels
 
 POINTS = 4  # prompts a picture
 MASK = 32  # side of a mask
@@ -36,16 +36,12 @@ class Segmentation(ExpertPretext):
         rows, columns = picture.regions.nonzero()
         chosen = [rng.randrange(len(rows)) for _ in range(POINTS)]
         points = [(columns[place], rows[place]) for place in chosen]
-        step = len(picture.regions) // MASK
-        masks = []
-        for column, row in points:
-            whole = picture.regions == picture.regions[row, column]
-            masks.append(whole.reshape(MASK, step, MASK, step).mean(axis=(1, 3)) >= 0.5)
+        things = [picture.regions[row, column] - 1 for column, row in points]
         side = len(picture.regions)
         return {
             "images": pixels(picture),
             "points": (torch.tensor(np.array(points), dtype=torch.float32) + 0.5) / side,
-            "masks": torch.from_numpy(np.stack(masks)),
+            "masks": torch.from_numpy(cell_shares(picture, MASK)[things] >= 0.5),
         }
 
     def logits(self, batch: Fields) -> Tensor:

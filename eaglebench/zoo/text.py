@@ -21,7 +21,7 @@ from eaglebench.data.synthetic.drawing import Picture, Question
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel
 from eaglebench.zoo.captions import description, on_board, place
-from eaglebench.zoo.pretext import Pretext, cell_shares
+from eaglebench.zoo.pretext import Pretext, cell_shares, padded
 
 SLOTS = Path("slots")  # in the place of an image
 WORDS = 8  # in a slot, at most
@@ -105,7 +105,7 @@ class Text(Pretext):
                 for cell in cells:
                     rows[cell] += self.word_ids(place(mark, picture))
         pad = self.language.tokenizer.pad_token_id
-        return torch.tensor([(row + [pad] * WORDS)[:WORDS] for row in rows])
+        return torch.tensor([padded(row, WORDS, pad) for row in rows])
 
     def collate(self, items: Sequence[tuple[Item, Sample]]) -> Batch:
         return self.collator([item for item, _ in items])

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 from transformers import OPTConfig, OPTForCausalLM
 
+from eaglebench.data.conversation import IGNORE
 from eaglebench.data.synthetic.drawing import Picture
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.grid import to_tokens
 from eaglebench.language.tokenizer import tiny_tokenizer
 from eaglebench.zoo.captions import sentences, shows_shapes
-from eaglebench.zoo.pretext import ExpertPretext, Fields, pixels
+from eaglebench.zoo.pretext import ExpertPretext, Fields, padded, pixels
 
 LONGEST = 32  # tokens of a transcript
 WIDTH, HEADS, DEPTH = 128, 4, 2
 NOTHING = "no text"  # of a picture without any: the natural images of Vary-tiny
-IGNORE = -100
 
 
 class Transcription(ExpertPretext):
@@ -50,8 +50,8 @@ class Transcription(ExpertPretext):
     def item(self, picture: Picture, rng: Random) -> Mapping[str, Tensor]:
         text = transcript(picture)
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"] + [self.tokenizer.eos_token_id]
-        pad = self.tokenizer.pad_token_id
-        return {"images": pixels(picture), "words": torch.tensor((ids + [pad] * LONGEST)[:LONGEST])}
+        words = torch.tensor(padded(ids, LONGEST, self.tokenizer.pad_token_id))
+        return {"images": pixels(picture), "words": words}
 
     def prefix(self, images: Tensor) -> Tensor:
         """Embeddings [B, N + 1, WIDTH]: the expert's cells, and the end token that begins a text."""

@@ -13,7 +13,6 @@ LEAST, MOST = 3, 4  # shapes
 CLEAR = 1.3  # times the area of the next one: then a shape is plainly the largest or the smallest
 COVERED = 0.1  # of a shape, from which on it counts as covered by another one
 VISIBLE = 0.25  # of a shape, at least
-TRIES = 20
 
 
 def draw(rng: Random, canvas: int) -> Picture:
