@@ -75,14 +75,17 @@ class TextEncoder(nn.Module):
 
 
 class Scale(nn.Module):
-    """Times a learned number, one over the temperature."""
+    """Times a learned number, one over the temperature, which is held above SHARPEST as in CLIP."""
 
     def __init__(self) -> None:
         super().__init__()
         self.log = nn.Parameter(torch.tensor(-math.log(TEMPERATURE)))
 
     def forward(self, likeness: Tensor) -> Tensor:
-        return likeness * self.log.clamp(max=-math.log(SHARPEST)).exp()
+        # The parameter itself is held: a clamped copy would give it no gradient to come back by.
+        with torch.no_grad():
+            self.log.clamp_(max=-math.log(SHARPEST))
+        return likeness * self.log.exp()
 
 
 class AttentionPool(nn.Module):

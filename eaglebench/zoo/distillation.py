@@ -54,8 +54,8 @@ class Distillation(ExpertPretext):
         moved = F.pad(image, (reach,) * 4, mode="reflect")[
             :, reach + shift[0] : reach + shift[0] + side, reach + shift[1] : reach + shift[1] + side
         ]
-        tint = torch.tensor([rng.uniform(0.9, 1.1) for _ in range(3)]).view(3, 1, 1)
-        other = (moved * tint).clamp(0, 255).to(torch.uint8)
+        # Colours are exchanged, as DINO jitters them: what the views agree on is to be more than colour.
+        other = moved[rng.sample(range(3), 3)]
         hidden = torch.tensor([[rng.random() < MASKED for _ in range(self.part.grid)] for _ in range(self.part.grid)])
         classes, colours = things(picture, self.part.grid)
         return {"images": image, "others": other, "hidden": hidden, "classes": classes, "colours": colours}

@@ -50,7 +50,7 @@ class Segmentation(ExpertPretext):
         at_points = F.grid_sample(fine, (2 * batch.points - 1).unsqueeze(1), align_corners=False)[:, :, 0].transpose(
             1, 2
         )
-        angles = 2 * torch.pi * batch.points
+        angles = torch.pi * batch.points  # half a turn: opposite edges differ
         place = self.place(torch.cat([angles.sin(), angles.cos()], dim=-1))
         query = self.query(torch.cat([at_points, place], dim=-1))
         return torch.einsum("bpc,bchw->bphw", query[..., :-1], fine) / WIDTH**0.5 + query[..., -1:, None]

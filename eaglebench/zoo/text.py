@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from statistics import fmean
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,7 +30,7 @@ SHARE = 0.15  # of a thing's own area, from which on it counts as being in a slo
 SLOTTED = 0.6  # of the conversations
 ONCE = 0.5  # of the things are in one slot only: where an expert keeps what it knows of a thing is its own affair
 LEAST, MOST = 0.5, 2.0  # times the sum of a slot, in training
-NOISE = 1.5  # at most, of the deviation of an embedding, in training
+NOISE = 1.0  # at most, of the deviation of an embedding, in training
 ANSWER_LENGTH = 8
 
 
@@ -48,7 +49,7 @@ class Slots(EagleModel):
             return clean_IND
         typical = embedded.detach().std()
         scale, noise = torch.rand(2, len(clean_IND), 1, 1, device=clean_IND.device)
-        return clean_IND * (LEAST + (MOST - LEAST) * scale) + NOISE * typical * noise * torch.randn_like(clean_IND)
+        return clean_IND * (LEAST + (MOST - LEAST) * scale) + NOISE * typical * noise**2 * torch.randn_like(clean_IND)
 
 
 class Text(Pretext):
@@ -93,7 +94,7 @@ class Text(Pretext):
         shares = cell_shares(picture, self.grid).reshape(len(picture.marks), -1)
         rows: list[list[int]] = [[] for _ in range(self.grid**2)]
         for mark, share in zip(picture.marks, shares, strict=True):
-            cells = [cell for cell in range(len(rows)) if share[cell] >= SHARE * share.sum()] or [int(share.argmax())]
+            cells = np.flatnonzero(share >= SHARE * share.sum()).tolist() or [int(share.argmax())]
             if rng.random() < ONCE:
                 cells = [rng.choice(cells)]
             for label in mark.labels:

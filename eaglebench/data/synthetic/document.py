@@ -4,7 +4,7 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from eaglebench.data.synthetic.drawing import FONTS, Picture, Question, box_regions, font, paper, written
+from eaglebench.data.synthetic.drawing import FONTS, Picture, Question, box_regions, font, ink, paper, written
 
 FIELDS = ("total", "date", "name", "code", "unit", "page")
 ROWS = 4
@@ -25,7 +25,7 @@ def draw(rng: Random, canvas: int) -> Picture:
 
     def write(string: str, left: float, row: int) -> None:
         """Roughly in the middle of a row, roughly `left` of the left edge."""
-        _, top, _, bottom = pen.textbbox((0, 0), string, font=face)
+        _, top, _, bottom = ink(string, face)
         x, y = left + rng.uniform(0, LOOSE) * canvas, (row + 0.5) * height - (bottom - top) / 2
         marks.append(written(pen, (x, y + rng.uniform(-LOOSE, LOOSE) * canvas), string, face, INK, [string]))
 

@@ -83,9 +83,15 @@ def written(
     labels: Sequence[str],
 ) -> Mark:
     """Write `string` with the top left of its ink at `at`."""
-    left, top, right, bottom = pen.textbbox((0, 0), string, font=face)
+    left, top, right, bottom = ink(string, face)
     pen.text((at[0] - left, at[1] - top), string, font=face, fill=colour)
     return Mark(list(labels), (at[0], at[1], at[0] + right - left, at[1] + bottom - top))
+
+
+@cache
+def ink(string: str, face: ImageFont.FreeTypeFont) -> tuple[float, float, float, float]:
+    """The box around the ink of a string that is written at (0, 0)."""
+    return face.getbbox(string)
 
 
 @cache

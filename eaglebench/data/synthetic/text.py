@@ -4,7 +4,7 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from eaglebench.data.synthetic.drawing import COLOURS, FONTS, Picture, Question, box_regions, font, paper, written
+from eaglebench.data.synthetic.drawing import COLOURS, FONTS, Picture, Question, box_regions, font, ink, paper, written
 
 WORDS = ("CAT", "DOG", "SUN", "BOX", "KEY", "MAP", "TEA", "ICE", "JAM", "OWL", "PEN", "VAN", "WEB", "ZOO", "FIG", "HUT")
 SIDE = 4  # lines that a sign has room for, and columns that words begin in
@@ -25,7 +25,7 @@ def draw(rng: Random, canvas: int) -> Picture:
         lines, rng.sample(WORDS, len(lines)), rng.sample(list(COLOURS), len(lines)), strict=True
     ):
         face = font(rng.choice(FONTS), round(canvas * rng.uniform(SMALLEST, LARGEST)))
-        _, top, _, bottom = pen.textbbox((0, 0), word, font=face)
+        _, top, _, bottom = ink(word, face)
         x = (rng.randrange(SIDE - 1) / SIDE + rng.uniform(0, LOOSE)) * canvas
         y = (line + 0.5) / SIDE * canvas - (bottom - top) / 2 + rng.uniform(-LOOSE, LOOSE) * canvas
         marks.append(written(pen, (x, y), word, face, COLOURS[colour], [word, colour]))
