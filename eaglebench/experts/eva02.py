@@ -1,18 +1,26 @@
 """EVA-02: the detection expert."""
 
 from collections.abc import Sequence
+from functools import partial
 
-from timm.models.eva import Eva
+import torch
+import torch.nn.functional as F
+from timm.layers import PatchEmbed
+from timm.layers.pos_embed_sincos import build_rotary_pos_embed
+from timm.models.eva import EvaBlock
 from torch import Tensor, nn
 
-from eaglebench.experts.base import VisionExpert, tokens_to_map
+from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.statistics import IMAGENET_MEAN, IMAGENET_STD
+from eaglebench.experts.windows import in_windows, out_of_windows
 
 
 class Eva02(VisionExpert):
-    """Patch tokens of timm's EVA-02 (rotary positions, SwiGLU with an inner norm), without a class or final norm.
+    """EVA-02 as the backbone of a ViTDet detector (arXiv 2303.11331): timm's blocks, most of them attending in windows.
 
-    `pretrained_grid` is the grid whose rotary positions the weights know; other sizes are scaled to it.
+    `window` is the side of a window in cells; the blocks of `global_blocks` attend to the whole map. `position_grid` is the side
+    of the table of learned positions that the weights have; `rope_grid` the side that their rotary positions were trained on: both
+    are stretched over the map, and the rotary ones over a window too.
     """
 
     def __init__(
@@ -23,7 +31,10 @@ class Eva02(VisionExpert):
         depth: int = 24,
         heads: int = 16,
         mlp_ratio: float = 8 / 3,
-        pretrained_grid: int = 16,
+        window: int = 16,
+        global_blocks: Sequence[int] = (2, 5, 8, 11, 14, 17, 20, 23),
+        position_grid: int = 14,
+        rope_grid: int = 16,
         unshuffle: int = 1,
     ) -> None:
         super().__init__(
@@ -34,27 +45,94 @@ class Eva02(VisionExpert):
             std=IMAGENET_STD,
             unshuffle=unshuffle,
         )
-        self.network = Eva(
-            img_size=image_size,
-            patch_size=patch_size,
-            num_classes=0,
-            global_pool="",
-            embed_dim=width,
-            depth=depth,
-            num_heads=heads,
-            mlp_ratio=mlp_ratio,
-            qkv_fused=False,
-            swiglu_mlp=True,
-            scale_mlp=True,
-            class_token=False,
-            use_rot_pos_emb=True,
-            ref_feat_shape=pretrained_grid,
+        grid = image_size // patch_size
+        self.network = WindowedEva(
+            PatchEmbed(img_size=image_size, patch_size=patch_size, embed_dim=width, output_fmt="NHWC", flatten=False),
+            [
+                EvaBlock(
+                    width,
+                    heads,
+                    qkv_fused=False,
+                    mlp_ratio=mlp_ratio,
+                    swiglu_mlp=True,
+                    scale_mlp=True,
+                    num_prefix_tokens=0,
+                    norm_layer=partial(nn.LayerNorm, eps=1e-6),
+                )
+                for _ in range(depth)
+            ],
+            windows=[grid if block in global_blocks else window for block in range(depth)],
+            positions=position_grid,
+            ropes={side: rope(side, rope_grid, width // heads) for side in {grid, window}},
         )
-        self.network.norm = nn.Identity()
 
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
-        tokens_BNC: Tensor = self.network.forward_features(pixels_B3SS)
-        return tokens_to_map(tokens_BNC)
+        return self.network(pixels_B3SS)
 
     def blocks(self) -> Sequence[nn.Module]:
         return list(self.network.blocks)
+
+
+class WindowedEva(nn.Module):
+    """The encoder: patches, learned positions, blocks.
+
+    Args:
+        patch_embed: gives patches [B, H, W, C].
+        blocks: timm's.
+        windows: side of the window of each block.
+        positions: side of the table of learned positions.
+        ropes: the rotary table of each side of a window.
+    """
+
+    def __init__(
+        self,
+        patch_embed: PatchEmbed,
+        blocks: Sequence[EvaBlock],
+        windows: Sequence[int],
+        positions: int,
+        ropes: dict[int, Tensor],
+    ) -> None:
+        super().__init__()
+        width = patch_embed.proj.out_channels
+        self.patch_embed = patch_embed
+        self.pos_embed = nn.Parameter(torch.randn(1, positions**2, width) * 0.02)
+        self.blocks = nn.ModuleList(blocks)
+        self.windows = list(windows)
+        for side, table in ropes.items():
+            self.register_buffer(f"rope_{side}", table, persistent=False)
+
+    def forward(self, pixels_B3SS: Tensor) -> Tensor:
+        """The map [B, C, H, W] of pixels [B, 3, S, S]."""
+        x_BHWC = self.patch_embed(pixels_B3SS)
+        x_BHWC = x_BHWC + self.positions(x_BHWC.shape[1]).to(x_BHWC.dtype)
+        for block, window in zip(self.blocks, self.windows, strict=True):
+            x_BHWC = block_in_windows(block, x_BHWC, window, getattr(self, f"rope_{window}"))
+        return x_BHWC.permute(0, 3, 1, 2)
+
+    def positions(self, grid: int) -> Tensor:
+        """The learned positions [1, grid, grid, C], resampled in float32 as detectron2 does: bicubic, without antialias."""
+        side = round(self.pos_embed.shape[1] ** 0.5)
+        table = self.pos_embed.unflatten(1, (side, side))
+        if side == grid:
+            return table
+        table = table.permute(0, 3, 1, 2)
+        table = table.float() if table.dtype.itemsize < 4 else table
+        return F.interpolate(table, (grid, grid), mode="bicubic", align_corners=False).permute(0, 2, 3, 1)
+
+
+def block_in_windows(block: EvaBlock, x_BHWC: Tensor, window: int, rope: Tensor) -> Tensor:
+    """One block whose attention stays inside windows. The padding at the right and the bottom takes part in the attention, as in
+    ViTDet: its keys are zero, its values the bias."""
+    grid = x_BHWC.shape[1]
+    inside = in_windows(block.norm1(x_BHWC), window)
+    attended = block.attn(inside.flatten(1, 2), rope=rope).view_as(inside)
+    x_BHWC = x_BHWC + out_of_windows(attended, window, grid)
+    return x_BHWC + block.mlp(block.norm2(x_BHWC))
+
+
+def rope(side: int, trained_side: int, dim: int) -> Tensor:
+    """The rotary table [side * side, 2 * dim] of a square whose coordinates are stretched to those of `trained_side`."""
+    tables = build_rotary_pos_embed(
+        [side, side], dim=dim, in_pixels=False, ref_feat_shape=[trained_side, trained_side], temperature=10000.0
+    )
+    return torch.cat(tables, dim=-1)
