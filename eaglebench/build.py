@@ -47,7 +47,7 @@ def optional_path(value: str | None) -> Path | None:
 
 
 def checkpoint_of(name: str, value: str | None) -> Path | None:
-    """The checkpoint of the named part: a path, none, or `zoo` for the weights that ship with the package."""
+    """The checkpoint of the named part: a path or hub name, none, or `zoo` for the weights that ship with the package."""
     return shipped(name) if value == ZOO else optional_path(value)
 
 

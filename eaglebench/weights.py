@@ -1,6 +1,7 @@
 """Weights in files: safetensors, and torch files without pickled objects."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -11,10 +12,11 @@ from torch import Tensor, nn
 from eaglebench.errors import UserError
 
 NAMED = 10  # keys that an error names
+WRAPPERS = ("ema_state", "module", "model", "state_dict")  # under which training code saves the weights
 
 
 def read_weights(path: Path, wanted_by: str) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors` file, or of a torch file with `weights_only=True`.
+    """The tensors of a `.safetensors` file, or of a torch file with `weights_only=True`, inside one of WRAPPERS or not.
 
     Raises:
         UserError: the file is missing, damaged, or holds more than tensors.
@@ -30,9 +32,11 @@ def read_weights(path: Path, wanted_by: str) -> dict[str, Tensor]:
         raise UserError(f"the checkpoint {path} of {wanted_by} cannot be read ({reason}).") from error
     except Exception as error:  # torch raises pickle.UnpicklingError and others for refused contents
         raise UserError(f"the checkpoint {path} of {wanted_by} holds more than tensors, and is not opened.") from error
+    if isinstance(weights, dict):
+        weights = next((weights[name] for name in WRAPPERS if isinstance(weights.get(name), dict)), weights)
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise UserError(f"the checkpoint {path} of {wanted_by} is not a flat dictionary of tensors.")
-    return weights
+        raise UserError(f"the checkpoint {path} of {wanted_by} is not a dictionary of tensors.")
+    return dict(weights)
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
@@ -49,10 +53,11 @@ def load_weights(module: nn.Module, path: Path, wanted_by: str) -> None:
     copy_weights(module, read_weights(path, wanted_by), f"the checkpoint {path} of {wanted_by}")
 
 
-def load_checkpoint(module: nn.Module, path: Path, owner: str) -> None:
-    """`load_weights` for the part that a user configures as `owner`."""
+@contextmanager
+def way_out(owner: str) -> Iterator[None]:
+    """Adds to the errors of a checkpoint how the user of the part `owner` can go on."""
     try:
-        load_weights(module, path, owner)
+        yield
     except UserError as error:
         raise UserError(
             f"{error} Give {owner}.checkpoint=FILE that fits, or {owner}.checkpoint=none to start from random weights."

@@ -4,13 +4,16 @@ Shape letters: B batch, C expert channels, H W expert grid, S side of the expert
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eaglebench.errors import UserError
+from eaglebench.experts.weights import Layout, own_weights
+from eaglebench.weights import copy_weights
 
 
 class VisionExpert(nn.Module, ABC):
@@ -27,9 +30,12 @@ class VisionExpert(nn.Module, ABC):
             in the channel order of `torch.nn.functional.pixel_unshuffle`. Eagle does this to SAM.
 
     Attributes:
+        layouts: of the upstream weights that it reads.
         channels: channels C of the map that `forward` returns.
         grid: side H = W of that map.
     """
+
+    layouts: ClassVar[Sequence[Layout]] = ()
 
     def __init__(
         self,
@@ -75,6 +81,19 @@ class VisionExpert(nn.Module, ABC):
         """The feature map [B, channels, grid, grid] of normalised pixels [B, 3, S, S]."""
         features_BCHW = self.encode(pixels_B3SS)
         return F.pixel_unshuffle(features_BCHW, self.unshuffle) if self.unshuffle > 1 else features_BCHW
+
+    def load_upstream(self, weights: Mapping[str, Tensor], source: str = "the state dict") -> None:
+        """Take over weights in any of `layouts`, or this project's own; tables of positions are resampled to the expert's grid.
+
+        Raises:
+            UserError: an unknown layout; missing, unexpected or wrongly shaped keys. `source` names the weights.
+        """
+        own = own_weights(self.layouts, weights, self.state_dict(), source)
+        copy_weights(self, self.resampled(own), source)
+
+    def resampled(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights whose tables of positions, if there are any, fit this expert's grid."""
+        return weights
 
     def preprocess(self, images_B3XX: Tensor) -> Tensor:
         """Normalised float pixels [B, 3, S, S] of uint8 square images [B, 3, X, X] of any side X."""

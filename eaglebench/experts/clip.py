@@ -2,11 +2,50 @@
 
 from collections.abc import Sequence
 
+from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from eaglebench.experts.base import VisionExpert, tokens_to_map
 from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
+from eaglebench.experts.weights import Layout
+
+POSITIONS = "network.embeddings.position_embedding.weight"
+TRANSFORMERS = Layout(
+    "transformers CLIP",
+    mark=r"(vision_model\.)?embeddings\.patch_embedding\.weight",
+    rules=[(r"(?:vision_model\.)?((?:embeddings|pre_layrnorm|encoder)\..*)", r"network.\1")],
+    unused=[
+        r"(vision_model\.)?post_layernorm\..*",
+        r"(vision_model\.)?embeddings\.position_ids",
+        r"text_model\..*",
+        r"(visual|text)_projection\.weight",
+        "logit_scale",
+    ],
+)
+BLOCK = r"visual\.transformer\.resblocks\.(\d+)\."
+LAYER = r"network.encoder.layers.\1."
+OPEN_CLIP = Layout(
+    "open_clip CLIP",
+    mark=r"visual\.transformer\.resblocks\.0\.attn\.in_proj_weight",
+    rules=[
+        (r"visual\.class_embedding", "network.embeddings.class_embedding"),
+        (r"visual\.positional_embedding", POSITIONS),
+        (r"visual\.conv1\.weight", "network.embeddings.patch_embedding.weight"),
+        (r"visual\.ln_pre\.(.*)", r"network.pre_layrnorm.\1"),
+        (BLOCK + r"ln_([12])\.(.*)", LAYER + r"layer_norm\2.\3"),
+        (BLOCK + r"attn\.in_proj_(.*)", *(LAYER + rf"self_attn.{one}_proj.\2" for one in "qkv")),
+        (BLOCK + r"attn\.out_proj\.(.*)", LAYER + r"self_attn.out_proj.\2"),
+        (BLOCK + r"mlp\.c_fc\.(.*)", LAYER + r"mlp.fc1.\2"),
+        (BLOCK + r"mlp\.c_proj\.(.*)", LAYER + r"mlp.fc2.\2"),
+    ],
+    unused=[
+        r"visual\.ln_post\..*",
+        r"visual\.proj",
+        r"(text|transformer|ln_final|token_embedding)\..*",
+        "positional_embedding|text_projection|logit_scale|logit_bias|attn_mask",
+    ],
+)
 
 
 class Clip(VisionExpert):
@@ -14,6 +53,8 @@ class Clip(VisionExpert):
 
     The final layer norm is left out, as in Eagle and LLaVA-HR. OpenAI's weights need QuickGELU, the default here.
     """
+
+    layouts = (TRANSFORMERS, OPEN_CLIP)
 
     def __init__(
         self,
@@ -47,6 +88,19 @@ class Clip(VisionExpert):
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
         tokens_BNC = self.network(pixels_B3SS).last_hidden_state
         return tokens_to_map(tokens_BNC[:, 1:])  # the class token goes
+
+    def resampled(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Bicubic with antialias, as Eagle; the class token's position stays as it is."""
+        table = weights.get(POSITIONS)
+        if table is not None and len(table) != self.grid_of_positions**2 + 1:
+            resized = resample_abs_pos_embed(table[None], [self.grid_of_positions] * 2, num_prefix_tokens=1)
+            weights = {**weights, POSITIONS: resized[0]}
+        return weights
+
+    @property
+    def grid_of_positions(self) -> int:
+        """Side of the grid of patches."""
+        return self.image_size // self.stride
 
     def blocks(self) -> Sequence[nn.Module]:
         return list(self.network.encoder.layers)

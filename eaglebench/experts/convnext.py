@@ -7,10 +7,32 @@ from torch import Tensor, nn
 
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
+from eaglebench.experts.weights import Layout
+
+# open_clip keeps timm's network as `visual.trunk`; Eagle's release calls the layer scale `weight`, because transformers renames
+# `gamma` when it loads.
+TRUNK = r"(?:visual\.trunk\.)?"
+TIMM = Layout(
+    "timm or open_clip ConvNeXt",
+    mark=TRUNK + r"stem\.0\.weight",
+    rules=[
+        (TRUNK + r"stem\.(.*)", r"network.0.\1"),
+        (TRUNK + r"stages\.(\d+\.blocks\.\d+)\.weight", r"network.1.\1.gamma"),
+        (TRUNK + r"stages\.(.*)", r"network.1.\1"),
+    ],
+    unused=[
+        TRUNK + r"head\..*",
+        r"visual\.head\..*",
+        r"(text|transformer|ln_final|token_embedding)\..*",
+        "positional_embedding|text_projection|logit_scale|logit_bias|attn_mask",
+    ],
+)
 
 
 class ConvNeXt(VisionExpert):
     """The last stage of timm's ConvNeXt (stride 32), taken raw, before any head norm."""
+
+    layouts = (TIMM,)
 
     def __init__(
         self,

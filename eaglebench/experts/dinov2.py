@@ -7,6 +7,40 @@ from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
 
 from eaglebench.experts.base import VisionExpert, tokens_to_map
 from eaglebench.experts.statistics import IMAGENET_MEAN, IMAGENET_STD
+from eaglebench.experts.weights import Layout
+
+LAYER = r"encoder\.layer\.(\d+)\."
+OWN_LAYER = r"network.encoder.layer.\1."
+# transformers writes files with its older names of the attention, and has newer ones in memory.
+TRANSFORMERS = Layout(
+    "transformers DINOv2 with registers",
+    mark=r"embeddings\.register_tokens",
+    rules=[
+        (LAYER + r"attention\.attention\.query\.(.*)", OWN_LAYER + r"attention.q_proj.\2"),
+        (LAYER + r"attention\.attention\.key\.(.*)", OWN_LAYER + r"attention.k_proj.\2"),
+        (LAYER + r"attention\.attention\.value\.(.*)", OWN_LAYER + r"attention.v_proj.\2"),
+        (LAYER + r"attention\.output\.dense\.(.*)", OWN_LAYER + r"attention.o_proj.\2"),
+        (r"((?:embeddings|encoder|layernorm)\..*)", r"network.\1"),
+    ],
+    unused=[r"embeddings\.mask_token", r"classifier\..*"],
+)
+BLOCK = r"blocks\.(\d+)\."
+FACEBOOK = Layout(
+    "facebookresearch DINOv2 with registers",
+    mark="register_tokens",
+    rules=[
+        ("cls_token", "network.embeddings.cls_token"),
+        ("register_tokens", "network.embeddings.register_tokens"),
+        ("pos_embed", "network.embeddings.position_embeddings"),
+        (r"patch_embed\.proj\.(.*)", r"network.embeddings.patch_embeddings.projection.\1"),
+        (BLOCK + r"attn\.qkv\.(.*)", *(OWN_LAYER + rf"attention.{one}_proj.\2" for one in "qkv")),
+        (BLOCK + r"attn\.proj\.(.*)", OWN_LAYER + r"attention.o_proj.\2"),
+        (BLOCK + r"ls([12])\.gamma", OWN_LAYER + r"layer_scale\2.lambda1"),
+        (BLOCK + r"((?:norm|mlp).*)", OWN_LAYER + r"\2"),
+        (r"norm\.(.*)", r"network.layernorm.\1"),
+    ],
+    unused=["mask_token"],
+)
 
 
 class Dinov2(VisionExpert):
@@ -14,6 +48,8 @@ class Dinov2(VisionExpert):
 
     `pretrained_size` is the side whose grid of positions the weights have; upstream's own code resamples it to other sides.
     """
+
+    layouts = (TRANSFORMERS, FACEBOOK)
 
     def __init__(
         self,

@@ -1,5 +1,6 @@
 """EVA-02: the detection expert."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -12,7 +13,28 @@ from torch import Tensor, nn
 
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.statistics import IMAGENET_MEAN, IMAGENET_STD
+from eaglebench.experts.weights import Layout
 from eaglebench.experts.windows import in_windows, out_of_windows
+
+NET = r"(?:backbone\.net\.)?"
+BLOCK, OWN_BLOCK = NET + r"blocks\.(\d+)\.", r"network.blocks.\1."
+DETECTION = Layout(
+    "EVA-02 detection",
+    mark=NET + r"blocks\.0\.mlp\.ffn_ln\.weight",
+    rules=[
+        (BLOCK + r"attn\.([qv])_bias", OWN_BLOCK + r"attn.\2_proj.bias"),
+        (BLOCK + r"mlp\.w1\.(.*)", OWN_BLOCK + r"mlp.fc1_g.\2"),
+        (BLOCK + r"mlp\.w2\.(.*)", OWN_BLOCK + r"mlp.fc1_x.\2"),
+        (BLOCK + r"mlp\.ffn_ln\.(.*)", OWN_BLOCK + r"mlp.norm.\2"),
+        (BLOCK + r"mlp\.w3\.(.*)", OWN_BLOCK + r"mlp.fc2.\2"),
+        (NET + r"((?:pos_embed|patch_embed\.proj|blocks)(?:\..*)?)", r"network.\1"),
+    ],
+    unused=[
+        r"(.*\.)?rope(_win|_glb)?\.freqs_(cos|sin)",  # computed here
+        r"(backbone\.simfp_\d|proposal_generator|roi_heads)\..*|pixel_(mean|std)",
+    ],
+)
+POSITIONS = "network.pos_embed"
 
 
 class Eva02(VisionExpert):
@@ -22,6 +44,8 @@ class Eva02(VisionExpert):
     of the table of learned positions that the weights have; `rope_grid` the side that their rotary positions were trained on: both
     are stretched over the map, and the rotary ones over a window too.
     """
+
+    layouts = (DETECTION,)
 
     def __init__(
         self,
@@ -68,6 +92,13 @@ class Eva02(VisionExpert):
 
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
         return self.network(pixels_B3SS)
+
+    def resampled(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Without the position of a class token, which detectors do not have; the table itself is resampled as it is used."""
+        table = weights.get(POSITIONS)
+        if table is not None and math.isqrt(table.shape[1]) ** 2 == table.shape[1] - 1:
+            weights = {**weights, POSITIONS: table[:, 1:]}
+        return weights
 
     def blocks(self) -> Sequence[nn.Module]:
         return list(self.network.blocks)

@@ -8,6 +8,17 @@ from torch import Tensor, nn
 from transformers import Pix2StructVisionConfig, Pix2StructVisionModel
 
 from eaglebench.experts.base import VisionExpert, tokens_to_map
+from eaglebench.experts.weights import Layout
+
+TRANSFORMERS = Layout(
+    "transformers Pix2Struct",
+    mark=r"(encoder\.)?embeddings\.patch_projection\.weight",
+    rules=[
+        (r"(?:encoder\.)?((?:embeddings|layernorm)\..*)", r"network.\1"),
+        (r"(?:encoder\.)?(encoder\.layer\..*)", r"network.\1"),
+    ],
+    unused=[r"decoder\..*"],
+)
 
 
 class Pix2Struct(VisionExpert):
@@ -17,6 +28,8 @@ class Pix2Struct(VisionExpert):
     by its own mean and deviation, resized to `image_size`, and cut into patches that carry their one-based row and column.
     The processor's 2048 patches are a grid of 45 x 45 on a square image: 720 px, whatever the image's own size.
     """
+
+    layouts = (TRANSFORMERS,)
 
     def __init__(
         self,

@@ -3,11 +3,50 @@
 from collections.abc import Sequence
 from functools import partial
 
+import torch
+import torch.nn.functional as F
 from segment_anything.modeling import ImageEncoderViT
+from segment_anything.modeling.image_encoder import Attention, get_rel_pos
+from timm.layers import resample_abs_pos_embed_nhwc
 from torch import Tensor, nn
 
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.statistics import IMAGENET_MEAN, IMAGENET_STD
+from eaglebench.experts.weights import Layout, Rule
+
+
+def segment_anything(prefix: str) -> list[Rule]:
+    """The rules of segment_anything's encoder behind a prefix."""
+    return [(prefix + r"((?:pos_embed|patch_embed|blocks|neck)(?:\..*)?)", r"network.\1")]
+
+
+def transformers(prefix: str) -> list[Rule]:
+    """The rules of transformers' SAM encoder behind a prefix."""
+    return [
+        (prefix + "pos_embed", "network.pos_embed"),
+        (prefix + r"patch_embed\.projection\.(.*)", r"network.patch_embed.proj.\1"),
+        (prefix + r"layers\.(\d+)\.layer_norm([12])\.(.*)", r"network.blocks.\1.norm\2.\3"),
+        (prefix + r"layers\.(.*)", r"network.blocks.\1"),
+        (prefix + r"neck\.conv1\.(.*)", r"network.neck.0.\1"),
+        (prefix + r"neck\.layer_norm1\.(.*)", r"network.neck.1.\1"),
+        (prefix + r"neck\.conv2\.(.*)", r"network.neck.2.\1"),
+        (prefix + r"neck\.layer_norm2\.(.*)", r"network.neck.3.\1"),
+    ]
+
+
+OTHERS = (r"(prompt_encoder|mask_decoder|shared_image_embedding)\..*", "pixel_mean|pixel_std")
+SEGMENT_ANYTHING = Layout(
+    "segment_anything SAM",
+    mark=r"image_encoder\.patch_embed\.proj\.weight",
+    rules=segment_anything(r"image_encoder\."),
+    unused=OTHERS,
+)
+TRANSFORMERS = Layout(
+    "transformers SAM",
+    mark=r"(vision_encoder\.)?patch_embed\.projection\.weight",
+    rules=transformers(r"(?:vision_encoder\.)?"),
+    unused=OTHERS,
+)
 
 
 class Sam(VisionExpert):
@@ -15,6 +54,8 @@ class Sam(VisionExpert):
 
     `global_blocks` are the indices of the blocks with global attention; the others attend in windows of `window` cells.
     """
+
+    layouts = (SEGMENT_ANYTHING, TRANSFORMERS)
 
     def __init__(
         self,
@@ -41,6 +82,9 @@ class Sam(VisionExpert):
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
         return self.network(pixels_B3SS)
 
+    def resampled(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        return resampled_positions(weights, self.network)
+
     def blocks(self) -> Sequence[nn.Module]:
         return list(self.network.blocks)
 
@@ -55,8 +99,9 @@ def sam_encoder(
     global_blocks: Sequence[int],
     neck_channels: int,
 ) -> ImageEncoderViT:
-    """segment_anything's encoder as `build_sam` wires it (relative positions, layer norm eps 1e-6), at any size."""
-    return ImageEncoderViT(
+    """segment_anything's encoder as `build_sam` wires it (relative positions, layer norm eps 1e-6), at any size and with fused
+    attention."""
+    encoder = ImageEncoderViT(
         img_size=image_size,
         patch_size=patch_size,
         embed_dim=width,
@@ -70,3 +115,40 @@ def sam_encoder(
         window_size=window,
         global_attn_indexes=tuple(global_blocks),
     )
+    for block in encoder.blocks:
+        block.attn.__class__ = FusedAttention  # upstream's block builds its own; the parameters are the same
+    return encoder
+
+
+class FusedAttention(Attention):
+    """segment_anything's attention with its relative positions as the bias of a fused one, which never holds the softmax."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, H, W, C] of cells [n, H, W, C]."""
+        batch, height, width, _ = x.shape
+        q, k, v = self.qkv(x).view(batch, height * width, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        grid = q.unflatten(2, (height, width))
+        rows = torch.einsum("bnhwc,hkc->bnhwk", grid, get_rel_pos(height, height, self.rel_pos_h))
+        columns = torch.einsum("bnhwc,wkc->bnhwk", grid, get_rel_pos(width, width, self.rel_pos_w))
+        bias = (rows.unsqueeze(-1) + columns.unsqueeze(-2)).reshape(*q.shape[:3], height * width)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return self.proj(out.transpose(1, 2).reshape(x.shape))
+
+
+def resampled_positions(weights: dict[str, Tensor], network: ImageEncoderViT) -> dict[str, Tensor]:
+    """SAM's weights with tables of positions of the network's sizes.
+
+    The learned ones are resampled bicubically with antialias, as timm and transformers do; the relative ones linearly, as
+    segment_anything does.
+    """
+    fitted = dict(weights)
+    for key, own in network.state_dict().items():
+        table = weights.get(f"network.{key}")
+        if table is None or table.shape == own.shape or table.ndim != own.ndim:
+            continue
+        if key == "pos_embed":
+            fitted[f"network.{key}"] = resample_abs_pos_embed_nhwc(table, list(own.shape[1:3]))
+        elif key.endswith(("rel_pos_h", "rel_pos_w")):
+            columns = F.interpolate(table.to(own.dtype).T[None], len(own), mode="linear")
+            fitted[f"network.{key}"] = columns[0].T
+    return fitted

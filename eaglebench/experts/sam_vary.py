@@ -5,10 +5,54 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from eaglebench.experts.base import VisionExpert
-from eaglebench.experts.sam import sam_encoder
+from eaglebench.experts.sam import (
+    OTHERS,
+    SEGMENT_ANYTHING,
+    resampled_positions,
+    sam_encoder,
+    segment_anything,
+    transformers,
+)
 from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
+from eaglebench.experts.weights import Layout
 
 REDUCTION = 4  # two convolutions of stride 2 after the neck
+
+
+TOWER = r"(?:model\.)?vision_tower(?:_high)?\."  # Vary-tiny has this one alone, Vary-base and GOT call it high
+GOT_TOWER, GOT_PROJECTOR = r"(?:model\.)?vision_tower\.", r"(?:model\.)?multi_modal_projector\."
+LANGUAGE = (r"(model\.|language_model\.)*((layers|embed_tokens|norm)\..*|lm_head\.weight)",)
+VARY = Layout(
+    "Vary or GOT",
+    mark=TOWER + r"net_2\.weight",
+    rules=[
+        *segment_anything(TOWER),
+        (TOWER + r"net_2\.weight", "reduce.0.weight"),
+        (TOWER + r"net_3\.weight", "reduce.1.weight"),
+    ],
+    unused=[r"model\.(mm_projector(_vary)?)\..*", r"model\.vision_tower\.vision_model\..*", *LANGUAGE],
+)
+TRANSFORMERS_GOT = Layout(
+    "transformers GOT-OCR2",
+    mark=GOT_PROJECTOR + r"conv_upsampler1\.weight",
+    rules=[
+        *transformers(GOT_TOWER),
+        (GOT_PROJECTOR + r"conv_upsampler1\.weight", "reduce.0.weight"),
+        (GOT_PROJECTOR + r"conv_upsampler2\.weight", "reduce.1.weight"),
+    ],
+    unused=[GOT_PROJECTOR + r"multimodal_projector\..*", *LANGUAGE],
+)
+TRANSFORMERS_DEEPSEEK = Layout(
+    "transformers DeepSeek-OCR-2 SAM encoder",
+    mark=r"proj\.conv1\.weight",
+    rules=[
+        *transformers(""),
+        (r"proj\.conv1\.weight", "reduce.0.weight"),
+        (r"proj\.conv2\.weight", "reduce.1.weight"),
+    ],
+)
+# How Vary itself begins: SAM-B's weights, and fresh convolutions behind them.
+FROM_SAM = Layout("segment_anything SAM", SEGMENT_ANYTHING.mark, SEGMENT_ANYTHING.rules, OTHERS, absent=[r"reduce\..*"])
 
 
 class SamVary(VisionExpert):
@@ -16,6 +60,8 @@ class SamVary(VisionExpert):
 
     Statistics are CLIP's, as in Vary-tiny and GOT.
     """
+
+    layouts = (VARY, TRANSFORMERS_GOT, TRANSFORMERS_DEEPSEEK, FROM_SAM)
 
     def __init__(
         self,
@@ -46,6 +92,9 @@ class SamVary(VisionExpert):
 
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
         return self.reduce(self.network(pixels_B3SS))
+
+    def resampled(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        return resampled_positions(weights, self.network)
 
     def blocks(self) -> Sequence[nn.Module]:
         return list(self.network.blocks)

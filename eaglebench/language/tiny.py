@@ -6,7 +6,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from eaglebench.language.base import LanguageModel
 from eaglebench.language.tokenizer import tiny_tokenizer
-from eaglebench.weights import load_checkpoint
+from eaglebench.weights import load_weights, way_out
 
 
 def tiny_llama(
@@ -38,5 +38,6 @@ def tiny_llama(
         )
     )
     if checkpoint is not None:
-        load_checkpoint(network, checkpoint, "llm")
+        with way_out("llm"):
+            load_weights(network, checkpoint, "llm")
     return LanguageModel(network, tokenizer, template, max_length)

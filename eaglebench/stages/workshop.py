@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 import torch
 from huggingface_hub.errors import StrictDataclassError
 
+from eaglebench.checkpoints import read_checkpoint
 from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.base import Fusion, MapShape
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel
-from eaglebench.weights import load_checkpoint
+from eaglebench.weights import way_out
 
 Part = TypeVar("Part")
 
@@ -28,7 +29,7 @@ class ExpertSpec:
         aligned: it is text-aligned already; not pre-aligned.
         frozen: no stage trains it.
         lr_scale: times a stage's learning rate.
-        checkpoint: a file of its weights; None: fresh ones.
+        checkpoint: a file, a folder or a hub name of its weights; None: fresh ones.
         described: its config, for the keys of finished stages.
     """
 
@@ -74,7 +75,9 @@ class Workshop:
             reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
             raise UserError(f"experts.{name} cannot be built: {reason}") from error
         if spec.checkpoint is not None:
-            load_checkpoint(expert, spec.checkpoint, f"experts.{name}")
+            owner = f"experts.{name}"
+            with way_out(owner):
+                expert.load_upstream(read_checkpoint(spec.checkpoint, owner), f"the checkpoint {spec.checkpoint}")
         return expert
 
     def language(self) -> LanguageModel:

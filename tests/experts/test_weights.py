@@ -1,0 +1,78 @@
+"""Every expert reads the files that people have, and then computes what upstream computes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from eaglebench.checkpoints import read_checkpoint
+from eaglebench.errors import UserError
+from eaglebench.experts.sam_vary import SamVary
+from tests.experts.upstream import CASES, Case, clip, eagle, sam_arguments, sam_segment_anything
+
+RELATIVE = {torch.float64: 1e-6, torch.float32: 1e-4}
+
+
+def check(case: Case) -> None:
+    """Upstream in float64 against the expert in either precision."""
+    case.expert.eval().double().load_upstream(read_checkpoint(case.checkpoint, "the test"))
+    side = case.expert.image_size
+    pixels = torch.randn(2, 3, side, side, dtype=torch.float64)
+    with torch.no_grad():
+        expected = case.upstream(pixels)
+        for dtype, tolerance in RELATIVE.items():
+            given = case.expert.to(dtype)(pixels.to(dtype))
+            assert given.shape == expected.shape
+            assert (given - expected).abs().max() < tolerance * expected.abs().max()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_computes_what_upstream_computes(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    check(CASES[name](tmp_path / "checkpoint"))
+
+
+@pytest.mark.parametrize("name", ["clip", "convnext", "eva02", "pix2struct"])
+def test_a_tower_is_found_in_a_released_eagle_model(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    check(eagle(tmp_path / "eagle")[name])
+
+
+def test_sam_vary_begins_with_the_weights_of_sam(tmp_path: Path) -> None:
+    case = sam_segment_anything(tmp_path / "sam", 64)
+    expert = SamVary(channels=32, **sam_arguments(64)).double()
+    first = expert.reduce[0].weight.clone()
+    expert.load_upstream(read_checkpoint(case.checkpoint, "the test"))
+    assert torch.equal(expert.reduce[0].weight, first)
+    assert torch.equal(expert.network.neck[0].weight, case.upstream.neck[0].weight)
+
+
+def test_what_is_missing_or_too_much_is_listed() -> None:
+    expert = clip()
+    weights = {key.replace("network", "vision_model"): value for key, value in expert.state_dict().items()}
+    del weights["vision_model.pre_layrnorm.bias"]
+    weights["vision_model.surplus"] = torch.zeros(1)
+    with pytest.raises(
+        UserError, match=r"1 missing \(network\.pre_layrnorm\.bias\); 1 unexpected \(vision_model\.surplus\)"
+    ):
+        expert.load_upstream(weights)
+
+
+def test_an_unknown_layout_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(
+        UserError, match=r"in no layout .* \(transformers CLIP, open_clip CLIP\): its keys are like a, b"
+    ):
+        clip().load_upstream({"a": torch.zeros(1), "b": torch.zeros(1)}, "the checkpoint")
+
+
+def test_two_towers_of_one_kind_are_refused(tmp_path: Path) -> None:
+    tower = {key.replace("network", "vision_model"): value for key, value in clip().state_dict().items()}
+    twice = {
+        f"model.vision_tower.vision_towers.{number}.vision_tower.{key}": value.clone()
+        for number in range(2)
+        for key, value in tower.items()
+    }
+    save_file(twice, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match="2 towers"):
+        clip().load_upstream(read_checkpoint(tmp_path, "the test"))
