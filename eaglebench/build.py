@@ -16,6 +16,8 @@ from eaglebench.data.source import DataSource, SyntheticWorld
 from eaglebench.data.synthetic.engine import World
 from eaglebench.errors import UserError
 from eaglebench.evaluation.evaluate import Settings
+from eaglebench.experts.base import VisionExpert
+from eaglebench.experts.tiled import Tiled
 from eaglebench.stages.base import Stage
 from eaglebench.stages.blind import Blind
 from eaglebench.stages.store import Store
@@ -27,7 +29,9 @@ from eaglebench.zoo.pretext import Pretext
 
 LOG_WIDTH = 110
 NONE = "none"  # on the command line, for a path that is not wanted
-TREATMENT = ("aligned", "frozen", "lr_scale", "checkpoint")  # of an expert, not its constructor's
+# Of an expert, not its constructor's.
+TREATMENT = ("aligned", "frozen", "lr", "checkpoint", "dtype", "activation_checkpointing", "lora")
+HIGH_RES = ("high_res", "native_size", "global_view")
 SCHEDULE = tuple(Schedule.__dataclass_fields__)
 
 
@@ -56,13 +60,11 @@ def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = Fal
     experts = {}
     for name, node in cfg.experts.items():
         config = plain(node)
-        arguments = {key: value for key, value in config.items() if key not in TREATMENT}
+        arguments = {key: value for key, value in config.items() if key not in (*TREATMENT, *HIGH_RES)}
         checkpoint = None if trained else checkpoint_of(str(name), config["checkpoint"])
         experts[str(name)] = ExpertSpec(
-            build=constructor(arguments),
-            aligned=config["aligned"],
-            frozen=config["frozen"],
-            lr_scale=config["lr_scale"],
+            build=tiled(arguments, config) if config["high_res"] == "tile" else constructor(arguments),
+            **{key: config[key] for key in TREATMENT if key != "checkpoint"},
             checkpoint=checkpoint,
             described={**config, "name": name, "checkpoint": file_state(checkpoint)},
         )
@@ -81,6 +83,13 @@ def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = Fal
     )
 
 
+def tiled(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> Callable[[], VisionExpert]:
+    """Builds an expert of its native side on the tiles of a larger image."""
+    side = config["native_size"]
+    make = constructor({**arguments, "image_size": side})
+    return lambda: Tiled(make(), config["image_size"] // side, config["global_view"])
+
+
 def build_pretext(cfg: DictConfig) -> tuple[Pretext, dict[str, Any]]:
     """The pretext task of `cfg.pretrain` with its part, and the config of that part."""
     name = str(cfg.pretrain.part)
@@ -90,6 +99,7 @@ def build_pretext(cfg: DictConfig) -> tuple[Pretext, dict[str, Any]]:
     workshop = build_workshop(cfg)
     part: Any = workshop.language() if name == "llm" else workshop.expert(name)
     config = plain(cfg.llm if name == "llm" else cfg.experts[name])
+    config = {key: value for key, value in config.items() if key not in (*TREATMENT, *HIGH_RES)}
     make = constructor(plain(cfg.pretrain.pretext))
     return workshop.seeded(f"pretext {name}", lambda: make(part=part)), config
 

@@ -32,6 +32,8 @@ UNNAMED = (
 )
 UNNAMED_FIELDS = {"world": ("root",), "data": ("cache_mb", "workers")}
 DIGEST_LENGTH = 6
+HIGH_RES = ("interpolate", "tile")
+DTYPES = ("float32", "bfloat16", "float16")
 CANVAS_STEP = 32  # what the grids of the pretext tasks divide
 
 
@@ -112,21 +114,36 @@ def validate_experts(cfg: DictConfig) -> None:
         raise UserError(f"experts=[] leaves nothing to see with: choose from {', '.join(options('experts'))}.")
     for name, expert in cfg.experts.items():
         usual = cfg.presets[name][cfg.size] if name in cfg.presets else {}
-        check_numbers(f"experts.{name}", expert, [*(key for key in usual if is_number(usual[key])), "lr_scale"])
-        size, patch = expert.get("image_size"), expert.get("patch_size")
-        if patch is not None and patch < 1:
-            raise UserError(f"experts.{name}.patch_size={patch} must be at least 1.")
-        if patch is not None and (size < patch or size % patch):
-            below = max(size // patch, 1) * patch
-            raise UserError(
-                f"experts.{name}.image_size={size} is not a multiple of its patch of {patch}: "
-                f"the nearest that fit are {below} and {below + patch}."
-            )
+        check_numbers(f"experts.{name}", expert, [key for key in usual if is_number(usual[key])])
+        if expert.lr is not None:
+            check_numbers(f"experts.{name}", expert, ["lr"])
+        check_numbers(f"experts.{name}.lora", expert.lora, list(expert.lora))
+        for key, known in (("high_res", HIGH_RES), ("dtype", DTYPES)):
+            if expert[key] not in known:
+                raise UserError(f"experts.{name}.{key}={expert[key]} is unknown: choose from {', '.join(known)}.")
+        if expert.high_res == "tile":
+            validate_size(f"experts.{name}", expert.image_size, expert.native_size, "native side (high_res=tile)")
+            continue
+        patch = expert.get("patch_size")
+        if patch is not None:
+            validate_size(f"experts.{name}", expert.image_size, patch, "patch")
         if cfg.size == "full" and expert.checkpoint is None:
             raise UserError(
                 f"experts.{name}.checkpoint is not set: at size=full give the file of its weights, "
                 "or none to start from random ones."
             )
+
+
+def validate_size(owner: str, size: int, step: int, what: str) -> None:
+    """Refuse an image size that is not a multiple of `step`, whose name is `what`."""
+    if step < 1:
+        raise UserError(f"{owner}: a {what} of {step} must be at least 1.")
+    if size < step or size % step:
+        below = max(size // step, 1) * step
+        raise UserError(
+            f"{owner}.image_size={size} is not a multiple of its {what} of {step}: "
+            f"the nearest that fit are {below} and {below + step}."
+        )
 
 
 def validate_pretraining(cfg: DictConfig) -> None:

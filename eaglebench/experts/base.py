@@ -48,21 +48,19 @@ class VisionExpert(nn.Module, ABC):
         unshuffle: int = 1,
     ) -> None:
         super().__init__()
-        name = type(self).__name__.lower()
-        if image_size < stride or image_size % stride:
-            below = max(image_size // stride, 1) * stride
+        step = stride * unshuffle
+        if image_size < step or image_size % step:
+            below = max(image_size // step, 1) * step
+            unshuffled = f" and its unshuffling by {unshuffle}" if unshuffle > 1 else ""
             raise UserError(
-                f"{name}: image_size={image_size} is not a multiple of its {stride} px stride; the nearest that fit are "
-                f"{below} and {below + stride}."
+                f"{type(self).__name__.lower()}: image_size={image_size} does not fit its {stride} px stride{unshuffled}; "
+                f"the nearest that fit are {below} and {below + step}."
             )
-        native_grid = image_size // stride
-        if native_grid % unshuffle:
-            raise UserError(f"{name}: its {native_grid}x{native_grid} map cannot be unshuffled by {unshuffle}.")
         self.image_size = image_size
         self.stride = stride
         self.unshuffle = unshuffle
         self.channels = channels * unshuffle**2
-        self.grid = native_grid // unshuffle
+        self.grid = image_size // step
         self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
 
@@ -78,8 +76,9 @@ class VisionExpert(nn.Module, ABC):
         """The repeated blocks, in order: the units of activation checkpointing and of sharding."""
 
     def forward(self, pixels_B3SS: Tensor) -> Tensor:
-        """The feature map [B, channels, grid, grid] of normalised pixels [B, 3, S, S]."""
-        features_BCHW = self.encode(pixels_B3SS)
+        """The feature map [B, channels, grid, grid] of normalised pixels [B, 3, S, S], in the pixels' precision whatever the
+        weights' is."""
+        features_BCHW = self.encode(pixels_B3SS.to(next(self.parameters()).dtype)).to(pixels_B3SS.dtype)
         return F.pixel_unshuffle(features_BCHW, self.unshuffle) if self.unshuffle > 1 else features_BCHW
 
     def load_upstream(self, weights: Mapping[str, Tensor], source: str = "the state dict") -> None:
@@ -95,17 +94,20 @@ class VisionExpert(nn.Module, ABC):
         """Weights whose tables of positions, if there are any, fit this expert's grid."""
         return weights
 
-    def preprocess(self, images_B3XX: Tensor) -> Tensor:
-        """Normalised float pixels [B, 3, S, S] of uint8 square images [B, 3, X, X] of any side X."""
-        return (self.resize(images_B3XX) - self.mean) / self.std
+    def preprocess(self, images_B3XX: Tensor, side: int | None = None) -> Tensor:
+        """Normalised float pixels [B, 3, S, S] of uint8 square images [B, 3, X, X] of any side X; `side` instead of S."""
+        return (self.resize(images_B3XX, side) - self.mean) / self.std
 
-    def resize(self, images_B3XX: Tensor) -> Tensor:
-        """Pixels in [0, 1] at the expert's own side, resized in float32 with antialias."""
-        pixels = images_B3XX.to(self.mean.device, torch.float32) / 255
-        if pixels.shape[-1] != self.image_size:
-            size = (self.image_size, self.image_size)
-            pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True, align_corners=False)
-        return pixels
+    def resize(self, images_B3XX: Tensor, side: int | None = None) -> Tensor:
+        """Pixels in [0, 1] at the expert's own side or another one, resized in float32 with antialias."""
+        return resized(images_B3XX.to(self.mean.device, torch.float32) / 255, side or self.image_size)
+
+
+def resized(pixels_B3XX: Tensor, side: int) -> Tensor:
+    """Pixels at another side, bilinear with antialias."""
+    if pixels_B3XX.shape[-1] == side:
+        return pixels_B3XX
+    return F.interpolate(pixels_B3XX, (side, side), mode="bilinear", antialias=True, align_corners=False)
 
 
 def tokens_to_map(tokens_BNC: Tensor) -> Tensor:

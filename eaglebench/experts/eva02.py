@@ -73,7 +73,7 @@ class Eva02(VisionExpert):
         self.network = WindowedEva(
             PatchEmbed(img_size=image_size, patch_size=patch_size, embed_dim=width, output_fmt="NHWC", flatten=False),
             [
-                EvaBlock(
+                WindowedBlock(
                     width,
                     heads,
                     qkv_fused=False,
@@ -109,7 +109,7 @@ class WindowedEva(nn.Module):
 
     Args:
         patch_embed: gives patches [B, H, W, C].
-        blocks: timm's.
+        blocks: of the transformer.
         windows: side of the window of each block.
         positions: side of the table of learned positions.
         ropes: the rotary table of each side of a window.
@@ -118,7 +118,7 @@ class WindowedEva(nn.Module):
     def __init__(
         self,
         patch_embed: PatchEmbed,
-        blocks: Sequence[EvaBlock],
+        blocks: Sequence["WindowedBlock"],
         windows: Sequence[int],
         positions: int,
         ropes: dict[int, Tensor],
@@ -137,7 +137,7 @@ class WindowedEva(nn.Module):
         x_BHWC = self.patch_embed(pixels_B3SS)
         x_BHWC = x_BHWC + self.positions(x_BHWC.shape[1]).to(x_BHWC.dtype)
         for block, window in zip(self.blocks, self.windows, strict=True):
-            x_BHWC = block_in_windows(block, x_BHWC, window, getattr(self, f"rope_{window}"))
+            x_BHWC = block(x_BHWC, window, getattr(self, f"rope_{window}"))
         return x_BHWC.permute(0, 3, 1, 2)
 
     def positions(self, grid: int) -> Tensor:
@@ -151,14 +151,16 @@ class WindowedEva(nn.Module):
         return F.interpolate(table, (grid, grid), mode="bicubic", align_corners=False).permute(0, 2, 3, 1)
 
 
-def block_in_windows(block: EvaBlock, x_BHWC: Tensor, window: int, rope: Tensor) -> Tensor:
-    """One block whose attention stays inside windows. The padding at the right and the bottom takes part in the attention, as in
+class WindowedBlock(EvaBlock):
+    """timm's block with its attention inside windows. The padding at the right and the bottom takes part in the attention, as in
     ViTDet: its keys are zero, its values the bias."""
-    grid = x_BHWC.shape[1]
-    inside = in_windows(block.norm1(x_BHWC), window)
-    attended = block.attn(inside.flatten(1, 2), rope=rope).view_as(inside)
-    x_BHWC = x_BHWC + out_of_windows(attended, window, grid)
-    return x_BHWC + block.mlp(block.norm2(x_BHWC))
+
+    def forward(self, x_BHWC: Tensor, window: int, rope: Tensor) -> Tensor:
+        """[B, H, W, C] of cells [B, H, W, C]; `rope` is the rotary table of a window."""
+        inside = in_windows(self.norm1(x_BHWC), window)
+        attended = self.attn(inside.flatten(1, 2), rope=rope).view_as(inside)
+        x_BHWC = x_BHWC + out_of_windows(attended, window, x_BHWC.shape[1])
+        return x_BHWC + self.mlp(self.norm2(x_BHWC))
 
 
 def rope(side: int, trained_side: int, dim: int) -> Tensor:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Pix2StructVisionConfig, Pix2StructVisionModel
 
-from eaglebench.experts.base import VisionExpert, tokens_to_map
+from eaglebench.experts.base import VisionExpert, resized, tokens_to_map
 from eaglebench.experts.weights import Layout
 
 TRANSFORMERS = Layout(
@@ -77,15 +77,12 @@ class Pix2Struct(VisionExpert):
         flattened_BNQ = torch.cat([row_col_BN2, patches_BNP], dim=2)  # within a patch: dy, dx, c
         return tokens_to_map(self.network(flattened_patches=flattened_BNQ).last_hidden_state)
 
-    def preprocess(self, images_B3XX: Tensor) -> Tensor:
+    def preprocess(self, images_B3XX: Tensor, side: int | None = None) -> Tensor:
         pixels = images_B3XX.to(self.mean.device, torch.float32)
         mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
         # The floor of the deviation is the processor's, which sees the image before it is resized.
         std = pixels.std(dim=(1, 2, 3), keepdim=True, unbiased=False).clamp(min=pixels[0].numel() ** -0.5)
-        pixels = (pixels - mean) / std
-        return F.interpolate(
-            pixels, (self.image_size, self.image_size), mode="bilinear", antialias=True, align_corners=False
-        )
+        return resized((pixels - mean) / std, side or self.image_size)
 
     def blocks(self) -> Sequence[nn.Module]:
         return list(self.network.encoder.layer)

@@ -63,5 +63,7 @@ class Stage(ABC):
         kind, _, name = part.partition(".")
         if kind == "experts":
             spec = workshop.experts[name]
-            return 0.0 if spec.frozen else self.lr["experts"] * spec.lr_scale
+            if spec.frozen or not self.lr["experts"]:
+                return 0.0
+            return self.lr["experts"] if spec.lr is None else spec.lr
         return self.lr.get(kind, 0.0)

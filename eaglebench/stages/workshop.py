@@ -12,6 +12,7 @@ from eaglebench.checkpoints import read_checkpoint
 from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
+from eaglebench.experts.treatment import add_lora, cast, checkpoint_activations
 from eaglebench.fusion.base import Fusion, MapShape
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel
@@ -28,16 +29,22 @@ class ExpertSpec:
         build: gives the expert with fresh weights.
         aligned: it is text-aligned already; not pre-aligned.
         frozen: no stage trains it.
-        lr_scale: times a stage's learning rate.
+        lr: instead of the learning rate of a stage that trains experts; None: the stage's.
         checkpoint: a file, a folder or a hub name of its weights; None: fresh ones.
+        dtype: of its weights.
+        activation_checkpointing: compute activations again in the backward pass.
+        lora: `rank`, `alpha` and `dropout`; no adapters at rank 0.
         described: its config, for the keys of finished stages.
     """
 
     build: Callable[[], VisionExpert]
     aligned: bool
     frozen: bool
-    lr_scale: float
+    lr: float | None
     checkpoint: Path | None
+    dtype: str
+    activation_checkpointing: bool
+    lora: Mapping[str, Any]
     described: Mapping[str, Any]
 
 
@@ -78,6 +85,11 @@ class Workshop:
             owner = f"experts.{name}"
             with way_out(owner):
                 expert.load_upstream(read_checkpoint(spec.checkpoint, owner), f"the checkpoint {spec.checkpoint}")
+        cast(expert, spec.dtype)
+        if spec.lora["rank"]:
+            self.seeded(f"experts.{name}.lora", lambda: add_lora(expert, **spec.lora))
+        if spec.activation_checkpointing:
+            checkpoint_activations(expert)
         return expert
 
     def language(self) -> LanguageModel:

@@ -24,15 +24,18 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """AdamW's groups: one or two for each trained part, named after it; only matrices decay.
 
-    Freezes the parts without a learning rate.
+    Freezes the parts without a learning rate, and of a part with LoRA adapters everything but these.
     """
     groups = []
     for name, part in parts.items():
         lr = learning_rates.get(name, 0.0)
-        part.requires_grad_(lr > 0)
+        adapters = [p for key, p in part.named_parameters() if ".lora_" in key]
+        part.requires_grad_(lr > 0 and not adapters)
         if lr <= 0:
             continue
-        parameters = list(part.parameters())
+        parameters = adapters or list(part.parameters())
+        for parameter in adapters:
+            parameter.requires_grad_(True)
         matrices = [p for p in parameters if p.ndim >= 2]
         others = [p for p in parameters if p.ndim < 2]
         groups.append({"params": matrices, "lr": lr, "weight_decay": weight_decay, "name": name})

@@ -19,7 +19,7 @@ def cells(table: Table) -> dict[str, list[str]]:
 
 
 def test_parts_with_parameters_and_the_learning_rate_of_each_stage() -> None:
-    cfg = composed("experts.clip.frozen=true", "experts.sam.lr_scale=0.1", "stages=[pre_align,projector,sft]")
+    cfg = composed("experts.clip.frozen=true", "experts.sam.lr=1e-4", "stages=[pre_align,projector,sft]")
     workshop = build_workshop(cfg)
     model, _ = workshop.eagle(workshop.experts)
     table = parts_table(model, workshop, build_stages(cfg))

@@ -1,0 +1,61 @@
+"""High resolution by tiles: an expert of its native side on each tile of a larger image."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from eaglebench.experts.base import VisionExpert, resized
+
+
+class Tiled(VisionExpert):
+    """The maps of k x k tiles, stitched into one; the "tiled input" of Eagle's Table 2.
+
+    All tiles, and the whole image at the native side if there is a global view, are encoded as one batch.
+
+    Args:
+        expert: of the native side.
+        tiles: k.
+        global_view: also encode the whole image, and append its map, resized to the stitched one, on the channels (as S2,
+            arXiv 2403.13043): twice the channels.
+    """
+
+    def __init__(self, expert: VisionExpert, tiles: int, global_view: bool = False) -> None:
+        super().__init__(
+            image_size=expert.image_size * tiles,
+            stride=expert.image_size // expert.grid,
+            channels=expert.channels * (1 + global_view),
+            mean=expert.mean.flatten().tolist(),
+            std=expert.std.flatten().tolist(),
+        )
+        self.expert = expert
+        self.tiles = tiles
+        self.global_view = global_view
+
+    def encode(self, pixels_B3SS: Tensor) -> Tensor:
+        batch, k, side = len(pixels_B3SS), self.tiles, self.expert.image_size
+        tiles = pixels_B3SS.view(batch, 3, k, side, k, side).permute(0, 2, 4, 1, 3, 5).reshape(-1, 3, side, side)
+        if not self.global_view:
+            return self.stitched(self.expert(tiles))
+        maps = self.expert(torch.cat([tiles, resized(pixels_B3SS, side)]))
+        overview = F.interpolate(maps[-batch:].float(), (self.grid, self.grid), mode="bilinear", align_corners=False)
+        return torch.cat([self.stitched(maps[:-batch]), overview.to(maps.dtype)], dim=1)
+
+    def stitched(self, maps: Tensor) -> Tensor:
+        """The map [B, C, k g, k g] of the tiles' maps [B k k, C, g, g]."""
+        k, channels, grid = self.tiles, maps.shape[1], maps.shape[-1]
+        return (
+            maps.view(-1, k, k, channels, grid, grid)
+            .permute(0, 3, 1, 4, 2, 5)
+            .reshape(-1, channels, k * grid, k * grid)
+        )
+
+    def preprocess(self, images_B3XX: Tensor, side: int | None = None) -> Tensor:
+        return self.expert.preprocess(images_B3XX, side or self.image_size)
+
+    def blocks(self) -> Sequence[nn.Module]:
+        return self.expert.blocks()
+
+    def load_upstream(self, weights: Mapping[str, Tensor], source: str = "the state dict") -> None:
+        self.expert.load_upstream(weights, source)

@@ -1,0 +1,54 @@
+"""What a run does to an expert beside training it: precision, LoRA, activation checkpointing."""
+
+from functools import partial
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
+    CheckpointImpl,
+    apply_activation_checkpointing,
+    checkpoint_wrapper,
+)
+
+from eaglebench.errors import UserError
+from eaglebench.experts.base import VisionExpert
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def cast(expert: VisionExpert, dtype: str) -> None:
+    """Hold the expert's weights in a precision, and encode in it; pixels and features stay as they are."""
+    for network in expert.children():  # the pixel statistics, which are the expert's own, keep their precision
+        network.to(DTYPES[dtype])
+
+
+def add_lora(expert: VisionExpert, rank: int, alpha: int, dropout: float) -> None:
+    """Freeze the weights, and give each linear layer a LoRA adapter of peft's.
+
+    Raises:
+        UserError: there is no linear layer.
+    """
+    for network in expert.children():
+        linear = [name for name, module in network.named_modules() if type(module) is nn.Linear]
+        if linear:
+            inject_adapter_in_model(
+                LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=linear), network
+            )
+    if not has_lora(expert):
+        raise UserError(f"{type(expert).__name__.lower()} has no linear layer for LoRA: leave lora.rank at 0.")
+
+
+def has_lora(module: nn.Module) -> bool:
+    """Whether a module has adapters, which then are all that trains."""
+    return any(".lora_" in name for name, _ in module.named_parameters())
+
+
+def checkpoint_activations(expert: VisionExpert) -> None:
+    """Compute the activations of each block again in the backward pass instead of keeping them."""
+    blocks = set(expert.blocks())
+    apply_activation_checkpointing(
+        expert,
+        checkpoint_wrapper_fn=partial(checkpoint_wrapper, checkpoint_impl=CheckpointImpl.NO_REENTRANT),
+        check_fn=blocks.__contains__,
+    )
