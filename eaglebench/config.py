@@ -32,6 +32,8 @@ UNNAMED = (
 )
 UNNAMED_FIELDS = {"world": ("root",), "data": ("cache_mb", "workers")}
 DIGEST_LENGTH = 6
+EAGLE_RELEASE = "eagle_release"
+PIXELS = ("own", EAGLE_RELEASE)
 HIGH_RES = ("interpolate", "tile")
 DTYPES = ("float32", "bfloat16", "float16")
 CANVAS_STEP = 32  # what the grids of the pretext tasks divide
@@ -65,13 +67,19 @@ def _quick(normal: Any, fast: Any, *, _root_: DictConfig) -> Any:
     return fast if _root_.get("debug") == "fast" else normal
 
 
+def _release(described: Any, released: Any, *, _root_: DictConfig) -> Any:
+    return released if _root_.get("compat") == EAGLE_RELEASE else described
+
+
 def register_resolvers() -> None:
-    """`${join:}`, `${digest:}`, `${output_dir:}` and `${quick:NORMAL,FAST}` (the second with debug=fast)."""
+    """`${join:}`, `${digest:}`, `${output_dir:}`, `${quick:NORMAL,FAST}` (the second with debug=fast), and
+    `${release:DESCRIBED,RELEASED}` (the second with compat=eagle_release)."""
     resolvers: dict[str, Callable[..., Any]] = {
         "join": _join,
         "digest": _run_digest,
         "output_dir": _output_dir,
         "quick": _quick,
+        "release": _release,
     }
     for name, function in resolvers.items():
         OmegaConf.register_new_resolver(name, function, replace=True)
@@ -94,6 +102,8 @@ def validate(cfg: DictConfig) -> None:
         raise UserError(
             f"debug={cfg.debug} is unknown: choose false, true (tracebacks) or fast (the whole path in seconds)."
         )
+    if cfg.compat not in (None, EAGLE_RELEASE):
+        raise UserError(f"compat={cfg.compat} is unknown: leave it out, or choose {EAGLE_RELEASE}.")
     if cfg.pretrain.part is not None and cfg.task != "pretrain":
         raise UserError(f"part={cfg.pretrain.part} belongs to task=pretrain: add that, or leave part out.")
     validate_evaluation(cfg)
@@ -118,7 +128,7 @@ def validate_experts(cfg: DictConfig) -> None:
         if expert.lr is not None:
             check_numbers(f"experts.{name}", expert, ["lr"])
         check_numbers(f"experts.{name}.lora", expert.lora, list(expert.lora))
-        for key, known in (("high_res", HIGH_RES), ("dtype", DTYPES)):
+        for key, known in (("high_res", HIGH_RES), ("dtype", DTYPES), ("pixels", PIXELS)):
             if expert[key] not in known:
                 raise UserError(f"experts.{name}.{key}={expert[key]} is unknown: choose from {', '.join(known)}.")
         if expert.high_res == "tile":

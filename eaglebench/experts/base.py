@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eaglebench.errors import UserError
+from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
 from eaglebench.experts.weights import Layout, own_weights
 from eaglebench.weights import copy_weights
 
@@ -61,8 +62,9 @@ class VisionExpert(nn.Module, ABC):
         self.unshuffle = unshuffle
         self.channels = channels * unshuffle**2
         self.grid = image_size // step
-        self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
+        self.align_corners = False
+        self.register_buffer("mean", per_channel(mean), persistent=False)
+        self.register_buffer("std", per_channel(std), persistent=False)
 
     mean: Tensor
     std: Tensor
@@ -88,10 +90,10 @@ class VisionExpert(nn.Module, ABC):
             UserError: an unknown layout; missing, unexpected or wrongly shaped keys. `source` names the weights.
         """
         own = own_weights(self.layouts, weights, self.state_dict(), source)
-        copy_weights(self, self.resampled(own), source)
+        copy_weights(self, self.fitted(own), source)
 
-    def resampled(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights whose tables of positions, if there are any, fit this expert's grid."""
+    def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights that fit this expert: tables of positions, if it has any, resampled to its grid."""
         return weights
 
     def preprocess(self, images_B3XX: Tensor, side: int | None = None) -> Tensor:
@@ -100,14 +102,29 @@ class VisionExpert(nn.Module, ABC):
 
     def resize(self, images_B3XX: Tensor, side: int | None = None) -> Tensor:
         """Pixels in [0, 1] at the expert's own side or another one, resized in float32 with antialias."""
-        return resized(images_B3XX.to(self.mean.device, torch.float32) / 255, side or self.image_size)
+        return resized(
+            images_B3XX.to(self.mean.device, torch.float32) / 255, side or self.image_size, self.align_corners
+        )
+
+    def use_released_pixels(self) -> None:
+        """Take pixels as Eagle's released code does: with CLIP's statistics whatever the weights', resized with aligned corners and
+        without antialias."""
+        self.align_corners = True
+        self.mean.copy_(per_channel(CLIP_MEAN))
+        self.std.copy_(per_channel(CLIP_STD))
 
 
-def resized(pixels_B3XX: Tensor, side: int) -> Tensor:
-    """Pixels at another side, bilinear with antialias."""
+def per_channel(values: Sequence[float]) -> Tensor:
+    """One number per channel, to be broadcast over images [B, 3, S, S]."""
+    return torch.tensor(list(values), dtype=torch.float32).view(1, 3, 1, 1)
+
+
+def resized(pixels_B3XX: Tensor, side: int, align_corners: bool = False) -> Tensor:
+    """Pixels at another side, bilinear; with antialias unless the corners are aligned."""
     if pixels_B3XX.shape[-1] == side:
         return pixels_B3XX
-    return F.interpolate(pixels_B3XX, (side, side), mode="bilinear", antialias=True, align_corners=False)
+    smooth = not align_corners
+    return F.interpolate(pixels_B3XX, (side, side), mode="bilinear", antialias=smooth, align_corners=align_corners)
 
 
 def tokens_to_map(tokens_BNC: Tensor) -> Tensor:

@@ -51,7 +51,8 @@ OPEN_CLIP = Layout(
 class Clip(VisionExpert):
     """Patch tokens after the last block of transformers' `CLIPVisionModel`, as a map.
 
-    The final layer norm is left out, as in Eagle and LLaVA-HR. OpenAI's weights need QuickGELU, the default here.
+    The final layer norm is left out, as in Eagle and LLaVA-HR. OpenAI's weights need QuickGELU, the default here. Without
+    `class_token` it is dropped before the first block, as in Eagle's released code, and not after the last one.
     """
 
     layouts = (TRANSFORMERS, OPEN_CLIP)
@@ -66,6 +67,7 @@ class Clip(VisionExpert):
         mlp_ratio: float = 4.0,
         hidden_act: str = "quick_gelu",
         unshuffle: int = 1,
+        class_token: bool = True,
     ) -> None:
         super().__init__(
             image_size=image_size, stride=patch_size, channels=width, mean=CLIP_MEAN, std=CLIP_STD, unshuffle=unshuffle
@@ -84,12 +86,15 @@ class Clip(VisionExpert):
         )
         # The pooled output is never used: a parameter without a gradient only confuses sharded training.
         self.network.post_layernorm = nn.Identity()
+        self.class_token = class_token
 
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
-        tokens_BNC = self.network(pixels_B3SS).last_hidden_state
-        return tokens_to_map(tokens_BNC[:, 1:])  # the class token goes
+        if self.class_token:
+            return tokens_to_map(self.network(pixels_B3SS).last_hidden_state[:, 1:])
+        patches_BNC = self.network.pre_layrnorm(self.network.embeddings(pixels_B3SS)[:, 1:])
+        return tokens_to_map(self.network.encoder(inputs_embeds=patches_BNC).last_hidden_state)
 
-    def resampled(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Bicubic with antialias, as Eagle; the class token's position stays as it is."""
         table = weights.get(POSITIONS)
         if table is not None and len(table) != self.grid_of_positions**2 + 1:

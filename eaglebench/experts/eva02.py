@@ -93,7 +93,7 @@ class Eva02(VisionExpert):
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
         return self.network(pixels_B3SS)
 
-    def resampled(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Without the position of a class token, which detectors do not have; the table itself is resampled as it is used."""
         table = weights.get(POSITIONS)
         if table is not None and math.isqrt(table.shape[1]) ** 2 == table.shape[1] - 1:

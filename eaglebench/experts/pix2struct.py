@@ -84,5 +84,8 @@ class Pix2Struct(VisionExpert):
         std = pixels.std(dim=(1, 2, 3), keepdim=True, unbiased=False).clamp(min=pixels[0].numel() ** -0.5)
         return resized((pixels - mean) / std, side or self.image_size)
 
+    def use_released_pixels(self) -> None:
+        """Nothing changes: Eagle's released code hands its processor the pixels as they were."""
+
     def blocks(self) -> Sequence[nn.Module]:
         return list(self.network.encoder.layer)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.statistics import IMAGENET_MEAN, IMAGENET_STD
 from eaglebench.experts.weights import Layout, Rule
+
+NECK = "network.neck."
 
 
 def segment_anything(prefix: str) -> list[Rule]:
@@ -52,7 +55,8 @@ TRANSFORMERS = Layout(
 class Sam(VisionExpert):
     """segment_anything's image encoder with its neck: a map of `neck_channels` at one cell per patch.
 
-    `global_blocks` are the indices of the blocks with global attention; the others attend in windows of `window` cells.
+    `global_blocks` are the indices of the blocks with global attention; the others attend in windows of `window` cells. A short
+    neck is its first convolution and norm alone, as in Eagle's released code.
     """
 
     layouts = (SEGMENT_ANYTHING, TRANSFORMERS)
@@ -68,6 +72,7 @@ class Sam(VisionExpert):
         global_blocks: Sequence[int] = (5, 11, 17, 23),
         neck_channels: int = 256,
         unshuffle: int = 2,
+        neck: Literal["full", "short"] = "full",
     ) -> None:
         super().__init__(
             image_size=image_size,
@@ -78,11 +83,17 @@ class Sam(VisionExpert):
             unshuffle=unshuffle,
         )
         self.network = sam_encoder(image_size, patch_size, width, depth, heads, window, global_blocks, neck_channels)
+        if neck == "short":
+            self.network.neck = self.network.neck[:2]
 
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
         return self.network(pixels_B3SS)
 
-    def resampled(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        if f"{NECK}2.weight" in weights and len(self.network.neck) == 2:
+            # Eagle's released code throws the pretrained neck away and starts its short one at random.
+            first = {key: value for key, value in self.state_dict().items() if key.startswith(NECK)}
+            weights = {key: value for key, value in weights.items() if not key.startswith(NECK)} | first
         return resampled_positions(weights, self.network)
 
     def blocks(self) -> Sequence[nn.Module]:

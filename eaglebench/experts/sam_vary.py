@@ -93,7 +93,7 @@ class SamVary(VisionExpert):
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
         return self.reduce(self.network(pixels_B3SS))
 
-    def resampled(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         return resampled_positions(weights, self.network)
 
     def blocks(self) -> Sequence[nn.Module]:

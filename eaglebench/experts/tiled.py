@@ -54,6 +54,9 @@ class Tiled(VisionExpert):
     def preprocess(self, images_B3XX: Tensor, side: int | None = None) -> Tensor:
         return self.expert.preprocess(images_B3XX, side or self.image_size)
 
+    def use_released_pixels(self) -> None:
+        self.expert.use_released_pixels()
+
     def blocks(self) -> Sequence[nn.Module]:
         return self.expert.blocks()
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from eaglebench.errors import UserError
+from eaglebench.fusion.grid import to_grid, to_tokens
 
 
 class MapShape(NamedTuple):
@@ -26,6 +27,7 @@ class Fusion(nn.Module, ABC):
         experts: `{name: (channels, grid)}` in the user's order; the first is the base.
         width: D, the language model's.
         grid: G, side of the common grid; the base expert's if None.
+        align_corners: of the resizing to it (see `to_grid`).
 
     Attributes:
         visual_tokens: N, how many tokens an image becomes.
@@ -33,12 +35,15 @@ class Fusion(nn.Module, ABC):
 
     visual_tokens: int
 
-    def __init__(self, experts: Mapping[str, MapShape], width: int, grid: int | None = None) -> None:
+    def __init__(
+        self, experts: Mapping[str, MapShape], width: int, grid: int | None = None, align_corners: bool = False
+    ) -> None:
         super().__init__()
         if not experts:
             raise UserError("a fusion needs at least one expert.")
         self.shapes = {name: MapShape(*shape) for name, shape in experts.items()}
         self.width = width
+        self.align_corners = align_corners
         self.base = next(iter(self.shapes))
         self.grid = grid if grid is not None else self.shapes[self.base].grid
         if self.grid < 1:
@@ -47,6 +52,10 @@ class Fusion(nn.Module, ABC):
     def forward(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> Tensor:
         """Visual tokens [B, N, D] of normalised pixels {name: [B, 3, S, S]}, each at its expert's own side."""
         return self.fuse({name: experts[name](pixels[name]) for name in self.shapes})
+
+    def aligned(self, features: Mapping[str, Tensor], name: str) -> Tensor:
+        """One expert's tokens [B, G*G, C] on the common grid."""
+        return to_tokens(to_grid(features[name], self.grid, self.align_corners))
 
     @abstractmethod
     def fuse(self, features: Mapping[str, Tensor]) -> Tensor:

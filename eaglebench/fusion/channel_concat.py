@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from eaglebench.fusion.base import Fusion, MapShape
-from eaglebench.fusion.grid import to_grid, to_tokens
 from eaglebench.fusion.projector import mlp_projector
 
 
@@ -17,9 +16,14 @@ class ChannelConcat(Fusion):
     """
 
     def __init__(
-        self, experts: Mapping[str, MapShape], width: int, grid: int | None = None, norm: bool = False
+        self,
+        experts: Mapping[str, MapShape],
+        width: int,
+        grid: int | None = None,
+        align_corners: bool = False,
+        norm: bool = False,
     ) -> None:
-        super().__init__(experts, width, grid)
+        super().__init__(experts, width, grid, align_corners)
         self.visual_tokens = self.grid**2
         self.norms = nn.ModuleDict(
             {name: nn.LayerNorm(shape.channels) if norm else nn.Identity() for name, shape in self.shapes.items()}
@@ -27,5 +31,5 @@ class ChannelConcat(Fusion):
         self.projector = mlp_projector(sum(shape.channels for shape in self.shapes.values()), width)
 
     def fuse(self, features: Mapping[str, Tensor]) -> Tensor:
-        aligned = [self.norms[name](to_tokens(to_grid(features[name], self.grid))) for name in self.shapes]
+        aligned = [self.norms[name](self.aligned(features, name)) for name in self.shapes]
         return self.projector(torch.cat(aligned, dim=-1))

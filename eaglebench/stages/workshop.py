@@ -31,6 +31,7 @@ class ExpertSpec:
         frozen: no stage trains it.
         lr: instead of the learning rate of a stage that trains experts; None: the stage's.
         checkpoint: a file, a folder or a hub name of its weights; None: fresh ones.
+        pixels: `own` or `eagle_release` (see `VisionExpert.use_released_pixels`).
         dtype: of its weights.
         activation_checkpointing: compute activations again in the backward pass.
         lora: `rank`, `alpha` and `dropout`; no adapters at rank 0.
@@ -42,6 +43,7 @@ class ExpertSpec:
     frozen: bool
     lr: float | None
     checkpoint: Path | None
+    pixels: str
     dtype: str
     activation_checkpointing: bool
     lora: Mapping[str, Any]
@@ -85,6 +87,8 @@ class Workshop:
             owner = f"experts.{name}"
             with way_out(owner):
                 expert.load_upstream(read_checkpoint(spec.checkpoint, owner), f"the checkpoint {spec.checkpoint}")
+        if spec.pixels != "own":
+            expert.use_released_pixels()
         cast(expert, spec.dtype)
         if spec.lora["rank"]:
             self.seeded(f"experts.{name}.lora", lambda: add_lora(expert, **spec.lora))

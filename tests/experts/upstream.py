@@ -106,6 +106,21 @@ def clip_whole_model(folder: Path) -> Case:
     return Case(clip(), folder, partial(patches_before_the_last_norm, model.vision_model))
 
 
+def clip_without_class_token(folder: Path) -> Case:
+    """Eagle's released code drops the token before the first norm, and runs the layers one by one."""
+    model = randomised(transformers.CLIPVisionModel(clip_config(32)))
+    model.save_pretrained(folder)
+
+    def upstream(pixels: Tensor) -> Tensor:
+        x = model.embeddings.patch_embedding(pixels).flatten(2).transpose(1, 2)
+        x = model.pre_layrnorm(x + model.embeddings.position_embedding.weight[1:])
+        for layer in model.encoder.layers:
+            x = layer(x, None)
+        return square(x)
+
+    return Case(Clip(image_size=32, patch_size=8, mlp_ratio=2, class_token=False, **SMALL), folder, upstream)
+
+
 def clip_at_another_size(folder: Path) -> Case:
     """Positions of 4 x 4 cells for an image of 6 x 6: Eagle's bicubic resampling, here upstream at the larger size."""
     model = randomised(transformers.CLIPVisionModel(clip_config(32)))
@@ -268,6 +283,24 @@ def sam_segment_anything(folder: Path, image_size: int = 96) -> Case:
     folder.mkdir()
     torch.save(weights, folder / "sam.pth")
     return Case(Sam(unshuffle=1, **sam_arguments(image_size)), folder / "sam.pth", model)
+
+
+def sam_with_a_short_neck(folder: Path) -> Case:
+    """The tower of Eagle's released models: transformers' SAM with one convolution and norm for a neck."""
+    config = transformers.SamConfig(vision_config=sam_config(96))
+    model = randomised(transformers.SamModel(config)).vision_encoder
+    del model.neck.conv2, model.neck.layer_norm2
+    folder.mkdir()
+    tower = prefixed("model.vision_tower.vision_towers.2.vision_tower.", model.state_dict())
+    save_file(tower, folder / "model.safetensors")
+
+    def upstream(pixels: Tensor) -> Tensor:
+        x = model.patch_embed(pixels) + model.pos_embed
+        for layer in model.layers:
+            x = layer(x)
+        return model.neck.layer_norm1(model.neck.conv1(x.permute(0, 3, 1, 2)))
+
+    return Case(Sam(unshuffle=1, neck="short", **sam_arguments(96)), folder, upstream)
 
 
 def sam_at_another_size(folder: Path) -> Case:
@@ -457,6 +490,7 @@ def eagle(folder: Path) -> dict[str, Case]:
 CASES: dict[str, Callable[[Path], Case]] = {
     "clip: transformers": clip_vision_model,
     "clip: transformers, whole and sharded": clip_whole_model,
+    "clip: without a class token": clip_without_class_token,
     "clip: resampled positions": clip_at_another_size,
     "clip: open_clip": clip_open_clip,
     "convnext: timm": convnext_timm,
@@ -470,6 +504,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "sam: padded windows": partial(sam_segment_anything, image_size=64),
     "sam: resampled positions": sam_at_another_size,
     "sam: transformers": sam_transformers,
+    "sam: Eagle's short neck": sam_with_a_short_neck,
     "sam_vary: GOT": sam_vary_got,
     "sam_vary: transformers GOT": sam_vary_transformers_got,
     "sam_vary: DeepSeek-OCR-2": sam_vary_deepseek,

@@ -1,0 +1,79 @@
+"""compat=eagle_release: what NVIDIA's released code does where it differs from the paper."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from eaglebench.build import build_workshop
+from eaglebench.checkpoints import read_checkpoint
+from eaglebench.config import validate
+from eaglebench.errors import UserError
+from eaglebench.experts.sam import Sam
+from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
+from eaglebench.fusion.grid import to_grid
+from tests.conftest import EXPERTS, composed
+from tests.experts.upstream import sam_arguments, sam_segment_anything
+
+X5 = ("clip", "convnext", "sam", "eva02", "pix2struct")  # in the order of the release's config
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERTS if name != "pix2struct"])
+def test_pixels_have_clips_statistics_and_aligned_corners(name: str) -> None:
+    expert = build_workshop(
+        composed("compat=eagle_release", f"experts=[{name}]", f"experts.{name}.checkpoint=none")
+    ).expert(name)
+    images = torch.randint(0, 256, (2, 3, 100, 100), dtype=torch.uint8)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
+    normalised = (images / 255 - mean) / std
+    expected = F.interpolate(normalised, (expert.image_size,) * 2, mode="bilinear", align_corners=True)
+    torch.testing.assert_close(expert.preprocess(images), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_pix2structs_pixels_stay_its_own() -> None:
+    ours, released = (
+        build_workshop(composed("experts=[pix2struct]", *overrides)).expert("pix2struct")
+        for overrides in ((), ("compat=eagle_release",))
+    )
+    images = torch.randint(0, 256, (1, 3, 100, 100), dtype=torch.uint8)
+    assert torch.equal(ours.preprocess(images), released.preprocess(images))
+
+
+def test_a_full_eagle_x5_is_the_released_one() -> None:
+    """Sides, channels and parameters of the released model, on the meta device."""
+    none = [f"experts.{name}.checkpoint=none" for name in X5]
+    cfg = composed("size=full", "compat=eagle_release", f"experts=[{','.join(X5)}]", *none, "data.train=x.json")
+    workshop = build_workshop(cfg)
+    with torch.device("meta"):
+        experts = {name: workshop.expert(name) for name in X5}
+        shapes = {name: (expert.channels, expert.grid) for name, expert in experts.items()}
+        fusion = workshop._fusion(experts=shapes, width=4096)
+    assert (experts["clip"].image_size, experts["clip"].grid) == (336, 24)
+    assert sum(expert.channels for expert in experts.values()) == 7680
+    assert fusion.align_corners
+    counts = {
+        name: sum(p.numel() for p in module.parameters()) for name, module in {**experts, "fusion": fusion}.items()
+    }
+    assert counts["clip"] == 303_507_456 - 2 * 1024  # less the final norm
+    assert counts["sam"] == 307_687_936
+    assert counts["fusion"] == 48_242_688
+
+
+def test_maps_are_resized_with_aligned_corners() -> None:
+    features = torch.randn(2, 3, 6, 6)
+    expected = F.interpolate(features, (4, 4), mode="bilinear", align_corners=True)
+    torch.testing.assert_close(to_grid(features, 4, align_corners=True), expected)
+    assert torch.equal(to_grid(features, 4, align_corners=True)[..., 0, 0], features[..., 0, 0])
+
+
+def test_a_pretrained_neck_is_thrown_away(tmp_path) -> None:
+    case = sam_segment_anything(tmp_path / "sam", 64)
+    expert = Sam(unshuffle=1, neck="short", **sam_arguments(64)).double()
+    first = expert.network.neck[0].weight.clone()
+    expert.load_upstream(read_checkpoint(case.checkpoint, "the test"))
+    assert torch.equal(expert.network.neck[0].weight, first)
+    assert torch.equal(expert.network.pos_embed, case.upstream.pos_embed)
+
+
+def test_an_unknown_compatibility_is_refused() -> None:
+    with pytest.raises(UserError, match="choose eagle_release"):
+        validate(composed("compat=eagle_2"))
