@@ -131,6 +131,11 @@ def validate_experts(cfg: DictConfig) -> None:
         for key, known in (("high_res", HIGH_RES), ("dtype", DTYPES), ("pixels", PIXELS)):
             if expert[key] not in known:
                 raise UserError(f"experts.{name}.{key}={expert[key]} is unknown: choose from {', '.join(known)}.")
+        for key in ("backbone", "checkpoint"):
+            if OmegaConf.is_missing(expert, key):
+                raise UserError(f"experts.{name}.{key} is not set: conf/experts/{name}.yaml says what it takes.")
+        if expert.high_res == "tile" and None in (expert.native_size, expert.image_size):
+            raise UserError(f"experts.{name}.high_res=tile needs experts.{name}.native_size and image_size.")
         if expert.high_res == "tile":
             validate_size(f"experts.{name}", expert.image_size, expert.native_size, "native side (high_res=tile)")
             continue

@@ -15,6 +15,7 @@ from eaglebench.__main__ import main
 from eaglebench.config import CONF, register_resolvers
 
 EXPERTS = ("clip", "convnext", "pix2struct", "eva02", "sam", "sam_vary", "dinov2")
+LIBRARIES = ("timm", "open_clip", "hf")  # experts that are any backbone of a library
 FUSIONS = ("channel_concat", "sequence_append")
 
 

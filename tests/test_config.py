@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from eaglebench.config import CONF, options, validate, validate_overrides
 from eaglebench.errors import UserError
-from tests.conftest import EXPERTS, composed
+from tests.conftest import EXPERTS, LIBRARIES, composed
 
 LISTS = ("experts", "stages", "logger")
 
@@ -22,7 +22,9 @@ def yamls() -> list[tuple[str, str]]:
 def test_every_yaml_composes_and_resolves(group: str, option: str, size: str) -> None:
     value = f"[{option}]" if group in LISTS else option
     words = [f"size={size}"] if group != "size" else []
-    cfg = composed(*words, f"{group}={value}", "++data.train=x.json")
+    named = [f"experts.{option}.backbone=a"] if option in LIBRARIES else []
+    named += ["experts.open_clip.checkpoint=b"] if option == "open_clip" else []
+    cfg = composed(*words, f"{group}={value}", "++data.train=x.json", *named)
     resolved = OmegaConf.to_container(cfg, resolve=True)
     assert OmegaConf.missing_keys(cfg) == set()
     for target in targets(resolved):
@@ -37,7 +39,7 @@ def targets(node) -> list[str]:
 
 
 def test_the_tests_know_every_expert() -> None:
-    assert sorted(EXPERTS) == options("experts")
+    assert sorted((*EXPERTS, *LIBRARIES)) == options("experts")
 
 
 @pytest.mark.parametrize(

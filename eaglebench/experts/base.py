@@ -5,12 +5,14 @@ Shape letters: B batch, C expert channels, H W expert grid, S side of the expert
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from eaglebench.checkpoints import read_checkpoint
 from eaglebench.errors import UserError
 from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
 from eaglebench.experts.weights import Layout, own_weights
@@ -82,6 +84,10 @@ class VisionExpert(nn.Module, ABC):
         weights' is."""
         features_BCHW = self.encode(pixels_B3SS.to(next(self.parameters()).dtype)).to(pixels_B3SS.dtype)
         return F.pixel_unshuffle(features_BCHW, self.unshuffle) if self.unshuffle > 1 else features_BCHW
+
+    def load_checkpoint(self, where: Path | str, wanted_by: str) -> None:
+        """Take over the weights of a file, a folder or a hub name; `wanted_by` names the expert in errors."""
+        self.load_upstream(read_checkpoint(where, wanted_by), f"the checkpoint {where} of {wanted_by}")
 
     def load_upstream(self, weights: Mapping[str, Tensor], source: str = "the state dict") -> None:
         """Take over weights in any of `layouts`, or this project's own; tables of positions are resampled to the expert's grid.

@@ -1,6 +1,7 @@
 """High resolution by tiles: an expert of its native side on each tile of a larger image."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -59,6 +60,9 @@ class Tiled(VisionExpert):
 
     def blocks(self) -> Sequence[nn.Module]:
         return self.expert.blocks()
+
+    def load_checkpoint(self, where: Path | str, wanted_by: str) -> None:
+        self.expert.load_checkpoint(where, wanted_by)
 
     def load_upstream(self, weights: Mapping[str, Tensor], source: str = "the state dict") -> None:
         self.expert.load_upstream(weights, source)

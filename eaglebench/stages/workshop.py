@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import torch
 from huggingface_hub.errors import StrictDataclassError
 
-from eaglebench.checkpoints import read_checkpoint
 from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
@@ -86,7 +85,7 @@ class Workshop:
         if spec.checkpoint is not None:
             owner = f"experts.{name}"
             with way_out(owner):
-                expert.load_upstream(read_checkpoint(spec.checkpoint, owner), f"the checkpoint {spec.checkpoint}")
+                expert.load_checkpoint(spec.checkpoint, owner)
         if spec.pixels != "own":
             expert.use_released_pixels()
         cast(expert, spec.dtype)

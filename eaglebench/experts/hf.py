@@ -1,0 +1,98 @@
+"""Any vision backbone of transformers by its name on the hub or its folder."""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoImageProcessor, AutoModel
+
+from eaglebench.errors import UserError
+from eaglebench.experts.base import VisionExpert, tokens_to_map
+from eaglebench.experts.libraries import repeated_blocks
+from eaglebench.weights import copy_weights
+
+
+class Hf(VisionExpert):
+    """The last hidden state of a transformers vision model as a map, without class and register tokens.
+
+    Of a model of images and text, its vision model. Side and patch come from the config, the statistics from the image processor
+    beside it.
+
+    Args:
+        backbone: a hub name, or a folder with `config.json` and `preprocessor_config.json`.
+
+    Raises:
+        UserError: nothing there, or nothing that gives a square map.
+    """
+
+    def __init__(self, backbone: str, image_size: int | None = None, unshuffle: int = 1) -> None:
+        config = vision_config(backbone)
+        side = image_size or config.image_size
+        with torch.device("meta"):  # what a forward pass gives, without computing it
+            tower = AutoModel.from_config(config)
+            hidden = hidden_state(tower, torch.empty(1, 3, side, side))
+        mean, std = statistics(backbone)
+        super().__init__(
+            image_size=side,
+            stride=side // hidden.shape[-1] if hidden.ndim == 4 else config.patch_size,
+            channels=hidden.shape[1] if hidden.ndim == 4 else hidden.shape[2],
+            mean=mean,
+            std=std,
+            unshuffle=unshuffle,
+        )
+        self.network = AutoModel.from_config(config)
+
+    def encode(self, pixels_B3SS: Tensor) -> Tensor:
+        hidden = hidden_state(self.network, pixels_B3SS)
+        if hidden.ndim == 4:
+            return hidden
+        patches = (pixels_B3SS.shape[-1] // self.stride) ** 2
+        return tokens_to_map(hidden[:, -patches:])  # class and register tokens come first
+
+    def blocks(self) -> Sequence[nn.Module]:
+        return repeated_blocks(self.network)
+
+    def load_checkpoint(self, where: Path | str, wanted_by: str) -> None:
+        """Through transformers, from a folder or a hub name."""
+        try:
+            model, found = AutoModel.from_pretrained(where, output_loading_info=True)
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"transformers cannot load {where} for {wanted_by} ({reason}).") from error
+        model = getattr(model, "vision_model", model)
+        weights = model.state_dict()
+        if missing := sorted(key for key in found["missing_keys"] if key.removeprefix("vision_model.") in weights):
+            raise UserError(f"the checkpoint {where} of {wanted_by} lacks {len(missing)} tensors ({missing[0]} ...).")
+        copy_weights(self.network, weights, f"the checkpoint {where}")
+
+
+def vision_config(backbone: str) -> Any:
+    """The config of a vision model, or of the vision part of a model of images and text."""
+    try:
+        config = AutoConfig.from_pretrained(backbone)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"transformers has no config for {backbone} ({reason}): give a folder or a hub name."
+        ) from error
+    return getattr(config, "vision_config", config)
+
+
+def statistics(backbone: str) -> tuple[list[float], list[float]]:
+    """Mean and deviation of the pixels that the weights were trained with."""
+    try:
+        processor = AutoImageProcessor.from_pretrained(backbone)
+        return list(processor.image_mean), list(processor.image_std)
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise UserError(f"{backbone} has no image processor with a mean and a deviation beside its config.") from error
+
+
+def hidden_state(network: nn.Module, pixels_B3SS: Tensor) -> Tensor:
+    """The last hidden state, [B, N, C] or [B, C, H, W]; positions are resampled where upstream can."""
+    resampling = "interpolate_pos_encoding" in inspect.signature(network.forward).parameters
+    options = {"interpolate_pos_encoding": True} if resampling else {}
+    hidden: Tensor = network(pixel_values=pixels_B3SS, **options).last_hidden_state
+    return hidden
