@@ -148,7 +148,7 @@ def test_the_default_and_its_variants_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["experts=[clip,nosuch]"], "experts=nosuch is unknown: choose from clip, convnext, dinov2, eva02, pix2struct, sam, sam_vary."),
+        (["experts=[clip,nosuch]"], "experts=nosuch is unknown: choose from clip, convnext, dinov2, eva02, hf, open_clip, pix2struct, sam, sam_vary, timm."),
         (["fusion=nosuch"], "fusion=nosuch is unknown: choose from channel_concat, sequence_append."),
         (["experts=[clip,sam,clip]"], "experts names clip twice"),
         (["llm=gpt"], "llm=gpt is unknown"),
