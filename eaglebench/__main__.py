@@ -48,6 +48,10 @@ def run(cfg: DictConfig) -> None:
             from eaglebench.pretrain import pretrain
 
             pretrain(cfg)
+        elif cfg.task == "bench":
+            from hydra.utils import get_method
+
+            get_method(cfg.bench._target_)(cfg)
 
 
 def main() -> None:

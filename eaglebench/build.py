@@ -60,7 +60,7 @@ def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = Fal
     experts = {}
     for name, node in cfg.experts.items():
         config = plain(node)
-        arguments = {key: value for key, value in config.items() if key not in (*TREATMENT, *HIGH_RES)}
+        arguments = constructor_arguments(config)
         checkpoint = None if trained else checkpoint_of(str(name), config["checkpoint"])
         experts[str(name)] = ExpertSpec(
             build=tiled(arguments, config) if config["high_res"] == "tile" else constructor(arguments),
@@ -83,6 +83,11 @@ def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = Fal
     )
 
 
+def constructor_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an expert's config its class takes, `_target_` included."""
+    return {key: value for key, value in config.items() if key not in (*TREATMENT, *HIGH_RES)}
+
+
 def tiled(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> Callable[[], VisionExpert]:
     """Builds an expert of its native side on the tiles of a larger image."""
     side = config["native_size"]
@@ -99,7 +104,7 @@ def build_pretext(cfg: DictConfig) -> tuple[Pretext, dict[str, Any]]:
     workshop = build_workshop(cfg)
     part: Any = workshop.language() if name == "llm" else workshop.expert(name)
     config = plain(cfg.llm if name == "llm" else cfg.experts[name])
-    config = {key: value for key, value in config.items() if key not in (*TREATMENT, *HIGH_RES)}
+    config = constructor_arguments(config)
     make = constructor(plain(cfg.pretrain.pretext))
     return workshop.seeded(f"pretext {name}", lambda: make(part=part)), config
 

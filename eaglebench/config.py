@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent
 # Beside the package in a checkout, inside it in a wheel.
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if (folder / "config.yaml").is_file())
 
-TASKS = ("train", "eval", "predict", "report", "pretrain")
+TASKS = ("train", "eval", "predict", "report", "pretrain", "bench")
 # What does not change the result of a run, and so not its name.
 UNNAMED = (
     "hydra",
@@ -29,6 +29,7 @@ UNNAMED = (
     "debug",
     "report",
     "pretrain",
+    "bench",
 )
 UNNAMED_FIELDS = {"world": ("root",), "data": ("cache_mb", "workers")}
 DIGEST_LENGTH = 6
@@ -112,6 +113,10 @@ def validate(cfg: DictConfig) -> None:
         validate_stages(cfg)
     elif cfg.task == "pretrain":
         validate_pretraining(cfg)
+    elif cfg.task == "bench":
+        check_numbers("bench", cfg.bench, ["batch_size", "repeats"])
+        if min(cfg.bench.batch_size, cfg.bench.repeats) < 1:
+            raise UserError("bench.batch_size and bench.repeats must be at least 1.")
     elif cfg.task in ("eval", "predict") and cfg.run is None:
         raise UserError(f"task={cfg.task} needs run=FOLDER, the folder of a finished run (results/...).")
     if cfg.task == "predict" and not cfg.prompt:

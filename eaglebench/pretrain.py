@@ -51,6 +51,7 @@ def pretrain(cfg: DictConfig) -> None:
         command=f"python -m eaglebench {shlex.join(sys.argv[1:])}",
         settings=card_settings(cfg),
         minutes=round((time.monotonic() - started) / 60, 1),
+        cores=torch.get_num_threads(),
         metric=pretext.metric,
         score=round(score, 4),
         held_out=settings.held_out,

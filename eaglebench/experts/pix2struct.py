@@ -75,7 +75,9 @@ class Pix2Struct(VisionExpert):
         patches_BNP = patches_BNP.unflatten(1, (3, self.patch_size**2)).permute(0, 3, 4, 2, 1).flatten(1, 2).flatten(2)
         row_col_BN2 = self.row_col_N2.to(patches_BNP).expand(len(patches_BNP), -1, -1)
         flattened_BNQ = torch.cat([row_col_BN2, patches_BNP], dim=2)  # within a patch: dy, dx, c
-        return tokens_to_map(self.network(flattened_patches=flattened_BNQ).last_hidden_state)
+        # Upstream's own forward builds a mask of padding; a square image has none.
+        hidden_BNC = self.network.encoder(self.network.embeddings(flattened_BNQ)).last_hidden_state
+        return tokens_to_map(self.network.layernorm(hidden_BNC))
 
     def preprocess(self, images_B3XX: Tensor, side: int | None = None) -> Tensor:
         pixels = images_B3XX.to(self.mean.device, torch.float32)

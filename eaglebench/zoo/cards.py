@@ -27,7 +27,7 @@ class Card:
         task: what it was trained to do.
         command: makes it again.
         settings: of the training and its pictures, the seed and the version of the synthetic world with them.
-        minutes: of the training; no picture was seen twice.
+        minutes, cores: of the training; no picture was seen twice.
         metric, score, held_out: what was measured, after rounding to float16, on how many pictures.
         parameters: of the part.
         sha256: of the weight files, by name.
@@ -41,6 +41,7 @@ class Card:
     command: str
     settings: Mapping[str, Any]
     minutes: float
+    cores: int
     metric: str
     score: float
     held_out: int

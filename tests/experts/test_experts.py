@@ -128,9 +128,7 @@ def test_pix2struct_flattens_patches_as_its_upstream_processor_does() -> None:
     processor = Pix2StructImageProcessor(patch_size={"height": 16, "width": 16}, max_patches=16, is_vqa=False)
     expected = processor(images=Image.fromarray(image), return_tensors="pt")["flattened_patches"]
     seen = []
-    expert.network.register_forward_pre_hook(
-        lambda module, args, kwargs: seen.append(kwargs["flattened_patches"]), with_kwargs=True
-    )
+    expert.network.embeddings.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     expert(expert.preprocess(torch.from_numpy(image).permute(2, 0, 1)[None]))
     torch.testing.assert_close(seen[0], expected, atol=1e-4, rtol=1e-4)
 

@@ -1,0 +1,1 @@
+"""task=bench: what parts cost, each beside the obvious alternative in the same run."""

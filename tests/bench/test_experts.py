@@ -1,0 +1,77 @@
+"""What an expert costs is measured on the expert itself, and beside the same one with attention written out."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from segment_anything.modeling.image_encoder import Attention
+
+from eaglebench.bench.experts import bench_experts
+from eaglebench.bench.measure import Cost, Variant, cost, cost_here, size
+from eaglebench.bench.upstream import written_out
+from eaglebench.build import build_workshop, constructor_arguments, plain
+from eaglebench.config import validate
+from eaglebench.errors import UserError
+from tests.conftest import EXPERTS, composed
+
+FORWARD = Variant(backward=False, dtype="float32", checkpointing=False)
+
+
+def arguments(name: str, *overrides: str) -> dict[str, object]:
+    return constructor_arguments(plain(composed(f"experts=[{name}]", *overrides).experts[name]))
+
+
+@pytest.mark.parametrize("name", EXPERTS)
+def test_attention_written_out_gives_the_same(name: str) -> None:
+    expert = build_workshop(composed(f"experts=[{name}]")).expert(name).eval()
+    pixels = torch.randn(1, 3, expert.image_size, expert.image_size)
+    with torch.no_grad():
+        fused = expert(pixels)
+        with written_out(expert) as different:
+            plain_map = expert(pixels)
+            assert different == (name != "convnext")
+        torch.testing.assert_close(plain_map, fused, atol=1e-4, rtol=1e-4)
+        assert not any(type(module) is Attention for module in expert.modules())
+        torch.testing.assert_close(expert(pixels), fused, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    # Eagle counts linear and convolution layers alone (its Figure 4): attention comes on top, and ConvNeXt has none.
+    [("convnext", 3167.4e9), ("clip", 309.9e9), ("sam", 1308.7e9), ("pix2struct", 1024.3e9)],
+)
+def test_multiply_accumulates_are_those_of_the_paper_and_attention(name: str, published: float) -> None:
+    _, macs = size(arguments(name, "size=full", "data.train=x.json"))
+    assert published * 0.999 < macs < published * (1.001 if name == "convnext" else 1.5)
+
+
+def test_seconds_and_memory_are_of_the_pass() -> None:
+    measured = cost_here(arguments("sam"), FORWARD, 2, 1, "cpu")
+    assert measured.seconds > 0
+    assert measured.plain_seconds is not None
+    assert measured.plain_megabytes is not None
+    assert cost_here(arguments("convnext"), FORWARD, 1, 1, "cpu").plain_seconds is None
+
+
+def test_checkpointing_saves_memory() -> None:
+    """In processes of their own, at a size where activations outweigh everything else."""
+    config = arguments("clip", "experts.clip.image_size=128", "experts.clip.depth=12")
+    kept, checkpointed = (
+        cost(config, Variant(backward=True, dtype="float32", checkpointing=value), 4, 1, "cpu")
+        for value in (False, True)
+    )
+    assert checkpointed.megabytes < 0.7 * kept.megabytes
+
+
+def test_the_table_is_printed_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr("eaglebench.bench.experts.cost", lambda *_: Cost(0.5, 100.0, 1.0, 250.0))
+    bench_experts(composed("experts=[clip,convnext]", f"bench.to={tmp_path / 'bench.md'}"))
+    written = (tmp_path / "bench.md").read_text()
+    assert len([line for line in written.splitlines() if line.startswith(("| clip", "| convnext"))]) == 12
+    assert "| 2.00 x | 2.50 x |" in written
+    assert "clip 64 px, forward, float32" in capsys.readouterr().out
+
+
+def test_an_empty_measurement_is_refused() -> None:
+    with pytest.raises(UserError, match="must be at least 1"):
+        validate(composed("task=bench", "bench.repeats=0"))
