@@ -21,6 +21,7 @@ from tests.conftest import composed
 PARTS = options("part")
 MEGABYTES = 40
 SAMPLE = 128  # pictures
+LARGER = {"dinov2": 512}  # the places of one thing are right or wrong together
 TOLERANCE = 0.08  # about twice the standard error of a share of one half
 
 
@@ -52,7 +53,7 @@ def test_the_card_says_how_it_was_made(part: str) -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_the_part_reaches_its_cards_score(part: str) -> None:
     cfg = composed(f"part={part}")
-    score = measured(build_pretext(cfg)[0], cfg, SHIPPED, SAMPLE)
+    score = measured(build_pretext(cfg)[0], cfg, SHIPPED, LARGER.get(part, SAMPLE))
     assert score == pytest.approx(read_card(SHIPPED, part).score, abs=TOLERANCE)
 
 
@@ -66,8 +67,8 @@ def test_self_distillation_beats_an_untrained_expert() -> None:
     cfg = composed("part=dinov2")
     fresh = build_pretext(cfg)[0].eval()
     with torch.inference_mode():
-        untrained = fresh.score(pictures(fresh, cfg, "held-out", SAMPLE).groups(GROUP))
-    assert measured(build_pretext(cfg)[0], cfg, SHIPPED, SAMPLE) > untrained + 0.02
+        untrained = fresh.score(pictures(fresh, cfg, "held-out", LARGER["dinov2"]).groups(GROUP))
+    assert measured(build_pretext(cfg)[0], cfg, SHIPPED, LARGER["dinov2"]) > untrained + 0.02
 
 
 def test_an_empty_zoo_does_not_keep_a_part_from_being_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
