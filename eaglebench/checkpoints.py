@@ -4,14 +4,14 @@ import json
 import re
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from torch import Tensor
 
 from eaglebench.errors import UserError
 from eaglebench.weights import read_weights
 
-# What a folder's weights may be called, the safer ones first.
+# What a folder's or a repository's weights may be called, the safer ones first.
 NAMES = (
     "model.safetensors.index.json",
     "model.safetensors",
@@ -20,15 +20,15 @@ NAMES = (
     "pytorch_model.bin",
     "open_clip_pytorch_model.bin",
 )
-SAFE = ("*.safetensors", "*.safetensors.index.json")
-TORCH = ("pytorch_model*.bin", "pytorch_model*.bin.index.json", "open_clip_pytorch_model.bin", "*.pth", "*.pt")
 SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".json")
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
+# A repository, perhaps at a revision, and perhaps one file in it.
+HUB_NAME = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+?)(@(?P<revision>[\w.-]+))?(/(?P<file>[\w./-]+))?")
 
 
 def is_hub_name(value: str) -> bool:
-    """Whether a checkpoint that is no path here can be a repository on the hub (`owner/name`, `owner/name@revision`)."""
-    return not Path(value).exists() and HUB_NAME.fullmatch(value) is not None and Path(value).suffix not in SUFFIXES
+    """Whether a checkpoint that is no path here can be on the hub: `owner/name`, `owner/name@revision`, either with `/path/of.file`."""
+    match = HUB_NAME.fullmatch(value)
+    return match is not None and not Path(value).exists() and Path(match["repository"]).suffix not in SUFFIXES
 
 
 def read_checkpoint(where: Path | str, wanted_by: str) -> dict[str, Tensor]:
@@ -46,19 +46,27 @@ def read_checkpoint(where: Path | str, wanted_by: str) -> dict[str, Tensor]:
 
 
 def downloaded(name: str, wanted_by: str) -> Path:
-    """The local folder of a hub repository's weights: its safetensors, or its torch files if it has no other."""
-    repository, _, revision = name.partition("@")
-    try:
-        for patterns in (SAFE, TORCH):
-            folder = Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(patterns)))
-            if any(path.suffix in SUFFIXES for path in folder.iterdir()):
-                return folder
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{name} of {wanted_by} is no file or folder here, and cannot be had from the hub ({reason})."
-        ) from error
-    raise UserError(f"{name} of {wanted_by} holds no weights on the hub.")
+    """The local copy of a hub repository's weights, or of the index of its shards with them beside it."""
+    match = HUB_NAME.fullmatch(name)
+    assert match is not None
+    repository, revision = match["repository"], match["revision"]
+    reason = "none of its files is called as weights usually are"
+    for file in [match["file"]] if match["file"] else NAMES:
+        try:
+            path = Path(hf_hub_download(repository, file, revision=revision))
+            for shard in sorted(set(places(path, wanted_by).values())) if path.suffix == ".json" else ():
+                hf_hub_download(repository, str(Path(file).parent / shard), revision=revision)
+        except EntryNotFoundError as error:  # also of a repository that is neither reachable nor in the cache
+            reason = (str(error).strip().splitlines() or [reason])[0]
+        except (HfHubHTTPError, OSError, ValueError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            break
+        else:
+            return path
+    raise UserError(
+        f"{name} of {wanted_by} is no file or folder here, and cannot be had from the hub ({reason}): give a file, or "
+        "owner/name/path/of.file for one in a repository."
+    )
 
 
 def weights_in(folder: Path, wanted_by: str) -> Path:
@@ -75,17 +83,25 @@ def weights_in(folder: Path, wanted_by: str) -> Path:
 
 def read_shards(index: Path, wanted_by: str) -> dict[str, Tensor]:
     """The tensors of all files that an index names; they lie beside it."""
-    try:
-        places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        names = sorted(set(places.values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"the checkpoint {index} of {wanted_by} is not an index of sharded weights.") from error
+    where = places(index, wanted_by)
     weights: dict[str, Tensor] = {}
-    for name in names:
-        if Path(name).name != name:
-            raise UserError(f"the checkpoint {index} of {wanted_by} points outside its folder ({name}).")
+    for name in sorted(set(where.values())):
         weights |= read_weights(index.parent / name, wanted_by)
-    missing = sorted(places.keys() - weights.keys())
+    missing = sorted(where.keys() - weights.keys())
     if missing:
         raise UserError(f"the checkpoint {index} of {wanted_by} lacks {len(missing)} tensors ({missing[0]}).")
     return weights
+
+
+def places(index: Path, wanted_by: str) -> dict[str, str]:
+    """The file of each tensor, beside the index."""
+    try:
+        where = {
+            str(key): str(name) for key, name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"the checkpoint {index} of {wanted_by} is not an index of sharded weights.") from error
+    for name in where.values():
+        if Path(name).name != name:
+            raise UserError(f"the checkpoint {index} of {wanted_by} points outside its folder ({name}).")
+    return where

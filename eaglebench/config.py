@@ -114,6 +114,9 @@ def validate(cfg: DictConfig) -> None:
     elif cfg.task == "pretrain":
         validate_pretraining(cfg)
     elif cfg.task == "bench":
+        validate_experts(cfg)
+        if unknown := set(cfg.bench.dtypes) - set(DTYPES):
+            raise UserError(f"bench.dtypes names {', '.join(sorted(unknown))}: choose from {', '.join(DTYPES)}.")
         check_numbers("bench", cfg.bench, ["batch_size", "repeats"])
         if min(cfg.bench.batch_size, cfg.bench.repeats) < 1:
             raise UserError("bench.batch_size and bench.repeats must be at least 1.")
@@ -130,9 +133,7 @@ def validate_experts(cfg: DictConfig) -> None:
     for name, expert in cfg.experts.items():
         usual = cfg.presets[name][cfg.size] if name in cfg.presets else {}
         check_numbers(f"experts.{name}", expert, [key for key in usual if is_number(usual[key])])
-        if expert.lr is not None:
-            check_numbers(f"experts.{name}", expert, ["lr"])
-        check_numbers(f"experts.{name}.lora", expert.lora, list(expert.lora))
+        validate_treatment(name, expert)
         for key, known in (("high_res", HIGH_RES), ("dtype", DTYPES), ("pixels", PIXELS)):
             if expert[key] not in known:
                 raise UserError(f"experts.{name}.{key}={expert[key]} is unknown: choose from {', '.join(known)}.")
@@ -143,15 +144,31 @@ def validate_experts(cfg: DictConfig) -> None:
             raise UserError(f"experts.{name}.high_res=tile needs experts.{name}.native_size and image_size.")
         if expert.high_res == "tile":
             validate_size(f"experts.{name}", expert.image_size, expert.native_size, "native side (high_res=tile)")
-            continue
         patch = expert.get("patch_size")
-        if patch is not None:
+        if patch is not None and expert.high_res != "tile":
             validate_size(f"experts.{name}", expert.image_size, patch, "patch")
         if cfg.size == "full" and expert.checkpoint is None:
             raise UserError(
                 f"experts.{name}.checkpoint is not set: at size=full give the file of its weights, "
                 "or none to start from random ones."
             )
+
+
+def validate_treatment(name: str, expert: DictConfig) -> None:
+    """Refuse learning rates, adapters and precisions that cannot train."""
+    owner, lora = f"experts.{name}", expert.lora
+    if expert.lr is not None:
+        check_numbers(owner, expert, ["lr"])
+        if expert.lr < 0:
+            raise UserError(f"{owner}.lr={expert.lr} is negative: give a learning rate, or {owner}.frozen=true.")
+    check_numbers(f"{owner}.lora", lora, list(lora))
+    if not isinstance(lora.rank, int) or lora.rank < 0 or not 0 <= lora.dropout < 1:
+        raise UserError(f"{owner}.lora needs a whole rank of at least 0, and a dropout from 0 to below 1.")
+    if expert.dtype != "float32" and not expert.frozen and not lora.rank:
+        raise UserError(
+            f"{owner}.dtype={expert.dtype} holds weights too coarsely to train them: add {owner}.frozen=true or "
+            f"{owner}.lora.rank=16, or leave float32 and set trainer.precision=bf16-mixed."
+        )
 
 
 def validate_size(owner: str, size: int, step: int, what: str) -> None:

@@ -72,19 +72,44 @@ def test_a_folder_without_or_with_too_many_weights_is_refused(tmp_path: Path) ->
         read_checkpoint(tmp_path, "experts.clip")
 
 
-def test_a_repository_of_the_hub_is_read_from_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hub's own cache, as a download leaves it, without a network."""
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The snapshot of `lab/vision` in the hub's own cache, as a download leaves it, without a network."""
     cached = tmp_path / "models--lab--vision"
     snapshot = cached / "snapshots" / ("0" * 40)
     snapshot.mkdir(parents=True)
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text("0" * 40)
-    save_file(WEIGHTS, snapshot / "model.safetensors")
+    (snapshot / "config.json").write_text("{}")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return snapshot
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_a_repository_of_the_hub_is_read(hub: Path, name: str) -> None:
+    save_file(WEIGHTS, hub / name) if name.endswith("safetensors") else torch.save(WEIGHTS, hub / name)
     assert same(read_checkpoint("lab/vision", "experts.clip"))
-    with pytest.raises(UserError, match=r"lab/other of experts\.clip is no file or folder here, and cannot be had"):
-        read_checkpoint("lab/other", "experts.clip")
+    assert same(read_checkpoint("lab/vision@main", "experts.clip"))
+
+
+def test_shards_of_a_repository_are_read(hub: Path) -> None:
+    sharded(hub)
+    assert same(read_checkpoint("lab/vision", "experts.clip"))
+
+
+def test_one_file_of_a_repository_is_read(hub: Path) -> None:
+    (hub / "det").mkdir()
+    torch.save({"model": WEIGHTS}, hub / "det" / "eva02.pth")
+    assert same(read_checkpoint("lab/vision/det/eva02.pth", "experts.eva02"))
+
+
+def test_what_the_hub_does_not_have_is_said_with_the_way_out(hub: Path) -> None:
+    for name in ("lab/vision", "lab/other"):
+        with pytest.raises(
+            UserError, match=rf"{name} of experts\.clip is no file or folder here, .* give a file, or owner/name"
+        ):
+            read_checkpoint(name, "experts.clip")
 
 
 @pytest.mark.parametrize(

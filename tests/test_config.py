@@ -23,7 +23,6 @@ def test_every_yaml_composes_and_resolves(group: str, option: str, size: str) ->
     value = f"[{option}]" if group in LISTS else option
     words = [f"size={size}"] if group != "size" else []
     named = [f"experts.{option}.backbone=a"] if option in LIBRARIES else []
-    named += ["experts.open_clip.checkpoint=b"] if option == "open_clip" else []
     cfg = composed(*words, f"{group}={value}", "++data.train=x.json", *named)
     resolved = OmegaConf.to_container(cfg, resolve=True)
     assert OmegaConf.missing_keys(cfg) == set()

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from eaglebench.bench.measure import Cost, Variant, cost, size
 from eaglebench.build import constructor_arguments, new_console, plain
+from eaglebench.errors import UserError
 from eaglebench.files import write_text
 
 HEADER = (
@@ -33,6 +34,8 @@ def bench_experts(cfg: DictConfig) -> None:
     """Measure the chosen experts at the config's size, print each line as it is known, and write the table."""
     console = new_console()
     settings = cfg.bench
+    if settings.device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"bench.device={settings.device}, but torch sees no GPU here: leave it at cpu.")
     variants = [
         Variant(*one)
         for one in product(settings.backward, settings.dtypes, settings.checkpointing)
@@ -47,8 +50,7 @@ def bench_experts(cfg: DictConfig) -> None:
             measured = cost(config, variant, settings.batch_size, settings.repeats, settings.device)
             rows.append((*what, *told(variant, measured)))
             show(console, rows[-1])
-    table = markdown(rows, cfg)
-    write_text(Path(settings.to), table)
+            write_text(Path(settings.to), markdown(rows, cfg))
     console.print(f"wrote {settings.to}")
 
 

@@ -1,10 +1,12 @@
-"""Seconds and memory of one expert, each measurement in a process of its own."""
+"""Seconds and memory of one expert, measured in processes of their own."""
 
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,6 +18,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from eaglebench.bench.upstream import written_out
+from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.treatment import cast, checkpoint_activations
 
@@ -54,31 +57,55 @@ class Cost:
 
 
 def cost(config: Mapping[str, Any], variant: Variant, batch: int, repeats: int, device: str) -> Cost:
-    """Measure an expert's class with its arguments (`config`, with `_target_`) in a fresh process."""
+    """Measure an expert's class with its arguments (`config`, with `_target_`).
+
+    The seconds of both kinds of attention take turns in one process, so that their ratio means something on a busy machine; each
+    peak of memory has a process of its own, because a process keeps what it has once had.
+    """
+    seconds, plain_seconds = apart(seconds_of, config, variant, batch, repeats, device)
+    megabytes = apart(peak_of, config, variant, batch, False, device)
+    plain = None if plain_seconds is None else apart(peak_of, config, variant, batch, True, device)
+    return Cost(seconds, megabytes, plain_seconds, plain)
+
+
+def apart(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a call in a fresh process.
+
+    Raises:
+        UserError: the process was killed, as it is for want of memory.
+    """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(cost_here, config, variant, batch, repeats, device).result()
+        try:
+            return pool.submit(function, *arguments).result()
+        except BrokenProcessPool as error:
+            raise UserError("a measurement was killed, probably for want of memory: lower bench.batch_size.") from error
 
 
-def cost_here(config: Mapping[str, Any], variant: Variant, batch: int, repeats: int, device: str) -> Cost:
-    """Measure in this process. The two kinds of attention take turns, so that their ratio means something on a busy machine."""
+def seconds_of(
+    config: Mapping[str, Any], variant: Variant, batch: int, repeats: int, device: str
+) -> tuple[float, float | None]:
+    """Median seconds of a pass as it is, and with attention written out; the clock starts after one of each."""
     expert, pixels = prepared(config, variant, batch, device)
-    megabytes = peak(expert, pixels, variant.backward)
+    timed(expert, pixels, variant.backward)
     with written_out(expert) as different:
-        plain_megabytes = peak(expert, pixels, variant.backward) if different else None
+        if different:
+            timed(expert, pixels, variant.backward)
     seconds, plain_seconds = [], []
     for _ in range(repeats):
         seconds.append(timed(expert, pixels, variant.backward))
-        with written_out(expert):
-            plain_seconds.append(timed(expert, pixels, variant.backward))
-    return Cost(median(seconds), megabytes, None if plain_megabytes is None else median(plain_seconds), plain_megabytes)
+        if different:
+            with written_out(expert):
+                plain_seconds.append(timed(expert, pixels, variant.backward))
+    return median(seconds), median(plain_seconds) if different else None
 
 
-def peak(expert: VisionExpert, pixels: Tensor, backward: bool) -> float:
-    """Megabytes that a pass needs beyond what is held already."""
-    device = str(pixels.device)
+def peak_of(config: Mapping[str, Any], variant: Variant, batch: int, plain: bool, device: str) -> float:
+    """Megabytes that a pass needs beyond the weights and the batch."""
+    expert, pixels = prepared(config, variant, batch, device)
     forget_peak(device)
     before = memory(device)
-    timed(expert, pixels, backward)
+    with written_out(expert) if plain else nullcontext():
+        timed(expert, pixels, variant.backward)
     return memory(device) - before
 
 

@@ -1,4 +1,4 @@
-"""An expert as its upstream library would run it."""
+"""An expert with attention as segment_anything and Eagle's release write it: matrix product, softmax, matrix product."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ def written_out(expert: nn.Module) -> Iterator[bool]:
     rotary = [module for module in expert.modules() if isinstance(module, EvaAttention)]
     models = [module for module in expert.modules() if isinstance(module, PreTrainedModel)]
     before = [model.config._attn_implementation for model in models]
+    were_fused = [module.fused_attn for module in rotary]
     for module in fused:
         module.__class__ = Attention
     for module in rotary:
@@ -29,7 +30,7 @@ def written_out(expert: nn.Module) -> Iterator[bool]:
     finally:
         for module in fused:
             module.__class__ = FusedAttention
-        for module in rotary:
-            module.fused_attn = True
+        for module, was in zip(rotary, were_fused, strict=True):
+            module.fused_attn = was
         for model, name in zip(models, before, strict=True):
             model.set_attn_implementation(name)

@@ -75,6 +75,10 @@ class VisionExpert(nn.Module, ABC):
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
         """The native map [B, C, H, W] of normalised pixels [B, 3, S, S]."""
 
+    def networks(self) -> Sequence[nn.Module]:
+        """What holds the weights; the pixel statistics are not in it."""
+        return list(self.children())
+
     @abstractmethod
     def blocks(self) -> Sequence[nn.Module]:
         """The repeated blocks, in order: the units of activation checkpointing and of sharding."""

@@ -44,6 +44,7 @@ OPEN_CLIP = Layout(
         r"visual\.proj",
         r"(text|transformer|ln_final|token_embedding)\..*",
         "positional_embedding|text_projection|logit_scale|logit_bias|attn_mask",
+        "input_resolution|context_length|vocab_size",
     ],
 )
 

@@ -14,6 +14,8 @@ from eaglebench.experts.base import VisionExpert, tokens_to_map
 from eaglebench.experts.libraries import repeated_blocks
 from eaglebench.weights import copy_weights
 
+MOST_PREFIX = 16  # class and register tokens
+
 
 class Hf(VisionExpert):
     """The last hidden state of a transformers vision model as a map, without class and register tokens.
@@ -30,14 +32,21 @@ class Hf(VisionExpert):
 
     def __init__(self, backbone: str, image_size: int | None = None, unshuffle: int = 1) -> None:
         config = vision_config(backbone)
-        side = image_size or config.image_size
-        with torch.device("meta"):  # what a forward pass gives, without computing it
-            tower = AutoModel.from_config(config)
-            hidden = hidden_state(tower, torch.empty(1, 3, side, side))
+        side = image_size or one_number(config, "image_size")
+        try:
+            with torch.device("meta"):  # what a forward pass gives, without computing it
+                hidden = hidden_state(AutoModel.from_config(config), torch.empty(1, 3, side, side))
+        except (RuntimeError, ValueError, AttributeError, TypeError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise UserError(f"{backbone} gives no map of an image of {side} px ({reason}).") from error
+        grid = hidden.shape[-1] if hidden.ndim == 4 else side // one_number(config, "patch_size")
+        prefix = 0 if hidden.ndim == 4 else hidden.shape[1] - grid**2
+        if not 0 <= prefix <= MOST_PREFIX:
+            raise UserError(f"{backbone} gives {hidden.shape[1]} tokens, which are no square grid of its patches.")
         mean, std = statistics(backbone)
         super().__init__(
             image_size=side,
-            stride=side // hidden.shape[-1] if hidden.ndim == 4 else config.patch_size,
+            stride=side // grid,
             channels=hidden.shape[1] if hidden.ndim == 4 else hidden.shape[2],
             mean=mean,
             std=std,
@@ -59,7 +68,7 @@ class Hf(VisionExpert):
         """Through transformers, from a folder or a hub name."""
         try:
             model, found = AutoModel.from_pretrained(where, output_loading_info=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"transformers cannot load {where} for {wanted_by} ({reason}).") from error
         model = getattr(model, "vision_model", model)
@@ -79,6 +88,21 @@ def vision_config(backbone: str) -> Any:
             f"transformers has no config for {backbone} ({reason}): give a folder or a hub name."
         ) from error
     return getattr(config, "vision_config", config)
+
+
+def one_number(config: Any, field: str) -> int:
+    """A side of a config, which may be given once or for height and width.
+
+    Raises:
+        UserError: the config has none, or two different ones.
+    """
+    value = getattr(config, field, None)
+    numbers = set(value) if isinstance(value, (list, tuple)) else {value}
+    if len(numbers) != 1 or not isinstance(number := numbers.pop(), int):
+        raise UserError(
+            f"{type(config).__name__} has no square {field}: give experts.hf.image_size, or another backbone."
+        )
+    return number
 
 
 def statistics(backbone: str) -> tuple[list[float], list[float]]:

@@ -12,19 +12,24 @@ from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.libraries import repeated_blocks
 from eaglebench.weights import copy_weights
 
+KNOWN = ("mean", "std", "quick_gelu")
+
 
 class OpenClip(VisionExpert):
-    """The last map of an open_clip model's image tower, before its final norm; side and statistics are the model's own.
+    """The last map of an open_clip model's image tower, before its final norm.
 
-    A checkpoint is one of open_clip's tags for the model, or a file of the whole model.
+    Side, statistics and activation are those of the weights that `tag` names in open_clip, or else the model's. A checkpoint is a tag
+    or a file of the whole model.
 
     Raises:
         UserError: open_clip has no such model, or its image tower gives no map.
     """
 
-    def __init__(self, backbone: str, image_size: int | None = None, unshuffle: int = 1) -> None:
-        tower = image_tower(backbone, image_size)
-        preprocessing = open_clip.get_model_preprocess_cfg(tower)
+    def __init__(
+        self, backbone: str, tag: str | None = None, image_size: int | None = None, unshuffle: int = 1
+    ) -> None:
+        tower = image_tower(backbone, tag, image_size)
+        preprocessing = open_clip.get_model_preprocess_cfg(tower) | known(backbone, tag)
         side = preprocessing["size"]
         trunk = getattr(tower, "trunk", None)
         if trunk is not None:
@@ -43,7 +48,7 @@ class OpenClip(VisionExpert):
             std=preprocessing["std"],
             unshuffle=unshuffle,
         )
-        self.backbone = backbone
+        self.backbone, self.tag = backbone, tag
         self.network = tower
 
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
@@ -57,7 +62,7 @@ class OpenClip(VisionExpert):
 
     def load_checkpoint(self, where: Path | str, wanted_by: str) -> None:
         """Through open_clip, which resamples tables of positions itself."""
-        tower = image_tower(self.backbone, self.image_size, str(where))
+        tower = image_tower(self.backbone, self.tag, self.image_size, str(where))
         copy_weights(self.network, tower.state_dict(), f"open_clip's {self.backbone}")
 
     def load_upstream(self, weights: Mapping[str, Tensor], source: str = "the state dict") -> None:
@@ -67,11 +72,29 @@ class OpenClip(VisionExpert):
         copy_weights(self.network, {key: value for key, value in visual.items() if key in own}, source)
 
 
-def image_tower(backbone: str, image_size: int | None, pretrained: str | None = None) -> Any:
+def known(backbone: str, tag: str | None) -> dict[str, Any]:
+    """What open_clip knows of the weights of a tag: their statistics, and whether they need QuickGELU.
+
+    Raises:
+        UserError: there is no such tag; it names those that there are.
+    """
+    if tag is None:
+        return {}
+    tags = open_clip.list_pretrained_tags_by_model(backbone)
+    if tag not in tags:
+        raise UserError(f"open_clip has no weights {tag} of {backbone}: choose from {', '.join(tags) or 'none'}.")
+    return {key: value for key, value in open_clip.get_pretrained_cfg(backbone, tag).items() if key in KNOWN}
+
+
+def image_tower(backbone: str, tag: str | None, image_size: int | None, pretrained: str | None = None) -> Any:
     """The image tower of an open_clip model without what follows its last map."""
     try:
         model = open_clip.create_model(
-            backbone, pretrained=pretrained, force_image_size=image_size, pretrained_text=False
+            backbone,
+            pretrained=pretrained,
+            force_image_size=image_size,
+            force_quick_gelu=bool(known(backbone, tag).get("quick_gelu")),
+            pretrained_text=False,
         )
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]

@@ -11,6 +11,7 @@ from segment_anything.modeling.image_encoder import Attention, get_rel_pos
 from timm.layers import resample_abs_pos_embed_nhwc
 from torch import Tensor, nn
 
+from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.statistics import IMAGENET_MEAN, IMAGENET_STD
 from eaglebench.experts.weights import Layout, Rule
@@ -94,6 +95,11 @@ class Sam(VisionExpert):
             # Eagle's released code throws the pretrained neck away and starts its short one at random.
             first = {key: value for key, value in self.state_dict().items() if key.startswith(NECK)}
             weights = {key: value for key, value in weights.items() if not key.startswith(NECK)} | first
+        elif f"{NECK}0.weight" in weights and f"{NECK}2.weight" not in weights and len(self.network.neck) == 4:
+            raise UserError(
+                "these are weights of SAM with the short neck of Eagle's released code: add compat=eagle_release, or "
+                "experts.sam.neck=short."
+            )
         return resampled_positions(weights, self.network)
 
     def blocks(self) -> Sequence[nn.Module]:

@@ -19,9 +19,11 @@ from eaglebench.experts.weights import Layout
 REDUCTION = 4  # two convolutions of stride 2 after the neck
 
 
-TOWER = r"(?:model\.)?vision_tower(?:_high)?\."  # Vary-tiny has this one alone, Vary-base and GOT call it high
+# The tower is among other models' weights, which have no place here. Vary-tiny has this tower alone, Vary-base and GOT call it high;
+# LAVIS, in which Vary-tiny was trained, has a name of its own.
+TOWER = r"(?:model\.|transformer\.)?(?:vision_tower(?:_high)?|visual_encoder)\."
+SEGMENT_ANYTHING_KEY = r"(?:pos_embed|patch_embed|blocks|neck|net_)"
 GOT_TOWER, GOT_PROJECTOR = r"(?:model\.)?vision_tower\.", r"(?:model\.)?multi_modal_projector\."
-LANGUAGE = (r"(model\.|language_model\.)*((layers|embed_tokens|norm)\..*|lm_head\.weight)",)
 VARY = Layout(
     "Vary or GOT",
     mark=TOWER + r"net_2\.weight",
@@ -30,7 +32,7 @@ VARY = Layout(
         (TOWER + r"net_2\.weight", "reduce.0.weight"),
         (TOWER + r"net_3\.weight", "reduce.1.weight"),
     ],
-    unused=[r"model\.(mm_projector(_vary)?)\..*", r"model\.vision_tower\.vision_model\..*", *LANGUAGE],
+    unused=[rf"(?!{TOWER}{SEGMENT_ANYTHING_KEY}).*"],
 )
 TRANSFORMERS_GOT = Layout(
     "transformers GOT-OCR2",
@@ -40,7 +42,7 @@ TRANSFORMERS_GOT = Layout(
         (GOT_PROJECTOR + r"conv_upsampler1\.weight", "reduce.0.weight"),
         (GOT_PROJECTOR + r"conv_upsampler2\.weight", "reduce.1.weight"),
     ],
-    unused=[GOT_PROJECTOR + r"multimodal_projector\..*", *LANGUAGE],
+    unused=[rf"(?!{GOT_TOWER}|{GOT_PROJECTOR}conv_upsampler).*"],
 )
 TRANSFORMERS_DEEPSEEK = Layout(
     "transformers DeepSeek-OCR-2 SAM encoder",

@@ -39,7 +39,8 @@ class Tiled(VisionExpert):
         tiles = pixels_B3SS.view(batch, 3, k, side, k, side).permute(0, 2, 4, 1, 3, 5).reshape(-1, 3, side, side)
         if not self.global_view:
             return self.stitched(self.expert(tiles))
-        maps = self.expert(torch.cat([tiles, resized(pixels_B3SS, side)]))
+        whole = resized(pixels_B3SS.float(), side).to(tiles.dtype)
+        maps = self.expert(torch.cat([tiles, whole]))
         overview = F.interpolate(maps[-batch:].float(), (self.grid, self.grid), mode="bilinear", align_corners=False)
         return torch.cat([self.stitched(maps[:-batch]), overview.to(maps.dtype)], dim=1)
 
@@ -57,6 +58,9 @@ class Tiled(VisionExpert):
 
     def use_released_pixels(self) -> None:
         self.expert.use_released_pixels()
+
+    def networks(self) -> Sequence[nn.Module]:
+        return self.expert.networks()
 
     def blocks(self) -> Sequence[nn.Module]:
         return self.expert.blocks()

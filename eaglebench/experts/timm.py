@@ -1,6 +1,7 @@
 """Any backbone of timm by its name."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -8,9 +9,11 @@ from torch import Tensor, nn
 
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
-from eaglebench.experts.libraries import repeated_blocks
+from eaglebench.experts.libraries import check_map, repeated_blocks
 from eaglebench.experts.weights import OWN
 from eaglebench.weights import copy_weights
+
+PRETRAINED = "pretrained"  # as a checkpoint
 
 
 class Timm(VisionExpert):
@@ -29,6 +32,7 @@ class Timm(VisionExpert):
         side = image_size or native
         trim(network, side, native)
         last = network.feature_info[-1]
+        check_map(f"timm's {backbone}", lambda pixels: last_map(network, pixels), side, last["reduction"])
         super().__init__(
             image_size=side,
             stride=last["reduction"],
@@ -54,8 +58,23 @@ class Timm(VisionExpert):
             return
         whole = timm.create_model(self.backbone, pretrained=False)
         copy_weights(whole, weights, source)
+        self.take(whole)
+
+    def load_checkpoint(self, where: Path | str, wanted_by: str) -> None:
+        """timm's own weights for `pretrained`."""
+        if str(where) != PRETRAINED:
+            super().load_checkpoint(where, wanted_by)
+            return
+        try:
+            self.take(timm.create_model(self.backbone, pretrained=True))
+        except (RuntimeError, OSError, ValueError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise UserError(f"timm's weights of {self.backbone} for {wanted_by} cannot be had ({reason}).") from error
+
+    def take(self, whole: nn.Module) -> None:
+        """Take over the weights of a whole timm network."""
         trim(whole, self.image_size, self.native_size)
-        copy_weights(self.network, whole.state_dict(), source)
+        copy_weights(self.network, whole.state_dict(), f"timm's {self.backbone}")
 
 
 def trim(network: Any, side: int, native: int) -> None:

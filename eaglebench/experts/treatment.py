@@ -19,29 +19,27 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 def cast(expert: VisionExpert, dtype: str) -> None:
     """Hold the expert's weights in a precision, and encode in it; pixels and features stay as they are."""
-    for network in expert.children():  # the pixel statistics, which are the expert's own, keep their precision
+    for network in expert.networks():
         network.to(DTYPES[dtype])
 
 
 def add_lora(expert: VisionExpert, rank: int, alpha: int, dropout: float) -> None:
-    """Freeze the weights, and give each linear layer a LoRA adapter of peft's.
+    """Freeze the weights, and give each `nn.Linear` a LoRA adapter of peft's, in float32.
 
     Raises:
         UserError: there is no linear layer.
     """
-    for network in expert.children():
+    for network in expert.networks():
         linear = [name for name, module in network.named_modules() if type(module) is nn.Linear]
         if linear:
             inject_adapter_in_model(
                 LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=linear), network
             )
-    if not has_lora(expert):
+    adapters = [parameter for name, parameter in expert.named_parameters() if ".lora_" in name]
+    if not adapters:
         raise UserError(f"{type(expert).__name__.lower()} has no linear layer for LoRA: leave lora.rank at 0.")
-
-
-def has_lora(module: nn.Module) -> bool:
-    """Whether a module has adapters, which then are all that trains."""
-    return any(".lora_" in name for name, _ in module.named_parameters())
+    for parameter in adapters:
+        parameter.data = parameter.data.float()
 
 
 def checkpoint_activations(expert: VisionExpert) -> None:

@@ -11,6 +11,7 @@ from eaglebench.errors import UserError
 OWN = "network."  # keys of weights that this project wrote
 # Eagle's released models hold one tower after the other, in the order of their config.
 EAGLE_TOWER = re.compile(r"(?:model\.)?vision_tower\.vision_towers\.(\d+)\.vision_tower\.(.*)")
+PARALLEL = "module."  # before each key of a model that was trained in parallel
 Rule = tuple[str, ...]
 
 
@@ -67,6 +68,8 @@ def own_weights(
     Raises:
         UserError: none of the layouts, or several of Eagle's towers.
     """
+    if all(key.startswith(PARALLEL) for key in weights):
+        weights = {key.removeprefix(PARALLEL): tensor for key, tensor in weights.items()}
     if any(key.startswith(OWN) for key in weights):
         return dict(weights)
     found = [

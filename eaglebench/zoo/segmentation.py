@@ -50,7 +50,9 @@ class Segmentation(ExpertPretext):
         at_points = F.grid_sample(fine, (2 * batch.points - 1).unsqueeze(1), align_corners=False)[:, :, 0].transpose(
             1, 2
         )
-        angles = torch.pi * batch.points  # half a turn: opposite edges differ
+        # A whole turn, by which opposite edges are alike. Half a turn gives better masks (0.921) and features that answer less: the
+        # default run scored 0.407 with them, 0.523 with these (seed 0).
+        angles = 2 * torch.pi * batch.points
         place = self.place(torch.cat([angles.sin(), angles.cos()], dim=-1))
         query = self.query(torch.cat([at_points, place], dim=-1))
         return torch.einsum("bpc,bchw->bphw", query[..., :-1], fine) / WIDTH**0.5 + query[..., -1:, None]

@@ -7,7 +7,7 @@ import torch
 from segment_anything.modeling.image_encoder import Attention
 
 from eaglebench.bench.experts import bench_experts
-from eaglebench.bench.measure import Cost, Variant, cost, cost_here, size
+from eaglebench.bench.measure import Cost, Variant, apart, peak_of, seconds_of, size
 from eaglebench.bench.upstream import written_out
 from eaglebench.build import build_workshop, constructor_arguments, plain
 from eaglebench.config import validate
@@ -45,22 +45,21 @@ def test_multiply_accumulates_are_those_of_the_paper_and_attention(name: str, pu
     assert published * 0.999 < macs < published * (1.001 if name == "convnext" else 1.5)
 
 
-def test_seconds_and_memory_are_of_the_pass() -> None:
-    measured = cost_here(arguments("sam"), FORWARD, 2, 1, "cpu")
-    assert measured.seconds > 0
-    assert measured.plain_seconds is not None
-    assert measured.plain_megabytes is not None
-    assert cost_here(arguments("convnext"), FORWARD, 1, 1, "cpu").plain_seconds is None
+def test_both_kinds_of_attention_are_timed() -> None:
+    fused, plain_seconds = seconds_of(arguments("sam"), FORWARD, 2, 1, "cpu")
+    assert fused > 0
+    assert plain_seconds is not None
+    assert plain_seconds > 0
+    assert seconds_of(arguments("convnext"), FORWARD, 1, 1, "cpu")[1] is None
 
 
-def test_checkpointing_saves_memory() -> None:
+def test_checkpointing_saves_memory_and_written_out_attention_wastes_it() -> None:
     """In processes of their own, at a size where activations outweigh everything else."""
     config = arguments("clip", "experts.clip.image_size=128", "experts.clip.depth=12")
-    kept, checkpointed = (
-        cost(config, Variant(backward=True, dtype="float32", checkpointing=value), 4, 1, "cpu")
-        for value in (False, True)
-    )
-    assert checkpointed.megabytes < 0.7 * kept.megabytes
+    kept, checkpointed = (Variant(backward=True, dtype="float32", checkpointing=value) for value in (False, True))
+    usual = apart(peak_of, config, kept, 16, False, "cpu")
+    assert apart(peak_of, config, checkpointed, 16, False, "cpu") < 0.7 * usual
+    assert apart(peak_of, config, kept, 16, True, "cpu") > 1.2 * usual
 
 
 def test_the_table_is_printed_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

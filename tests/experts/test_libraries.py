@@ -16,7 +16,8 @@ from eaglebench.config import validate
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.hf import Hf
-from eaglebench.experts.open_clip import OpenClip
+from eaglebench.experts.libraries import repeated_blocks
+from eaglebench.experts.open_clip import OpenClip, known
 from eaglebench.experts.timm import Timm
 from tests.conftest import composed
 from tests.experts.upstream import randomised, square
@@ -89,6 +90,19 @@ def test_open_clip(tower: str, side: int, tmp_path: Path) -> None:
     agrees(expert, seen[0] if tower == "timm" else square(seen[0][:, 1:]), pixels)
 
 
+def test_open_clips_tags_fix_statistics_and_activation() -> None:
+    siglip = known("ViT-B-16-SigLIP", "webli")
+    assert list(siglip["mean"]) == [0.5] * 3
+    assert known("ViT-L-14", "openai")["quick_gelu"]
+    with pytest.raises(UserError, match=r"has no weights best of ViT-L-14: choose from openai"):
+        known("ViT-L-14", "best")
+
+
+def test_the_blocks_of_every_stage_are_found() -> None:
+    network = timm.create_model("resnet50", pretrained=False)
+    assert len(repeated_blocks(network)) == 3 + 4 + 6 + 3
+
+
 def hf_folder(folder: Path, model: transformers.PreTrainedModel) -> Path:
     model.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(
@@ -153,3 +167,12 @@ def test_an_unknown_backbone_is_refused(tmp_path: Path) -> None:
         OpenClip("ViT-X")
     with pytest.raises(UserError, match=r"transformers has no config"):
         Hf(str(tmp_path))
+
+
+def test_a_backbone_without_a_square_grid_is_refused(tmp_path: Path) -> None:
+    folder = hf_folder(
+        tmp_path,
+        transformers.SwinModel(transformers.SwinConfig(image_size=64, embed_dim=8, depths=[1, 1], num_heads=[1, 1])),
+    )
+    with pytest.raises(UserError, match="no square grid"):
+        Hf(str(folder))

@@ -8,6 +8,7 @@ from eaglebench.config import validate
 from eaglebench.errors import UserError
 from eaglebench.experts.clip import Clip
 from eaglebench.experts.tiled import Tiled
+from eaglebench.experts.treatment import cast
 from tests.conftest import EXPERTS, composed
 
 
@@ -52,6 +53,32 @@ def test_every_expert_can_be_tiled(name: str) -> None:
     one = build_workshop(composed(f"experts=[{name}]")).expert(name)
     assert (expert.channels, expert.grid) == (one.channels, 2 * one.grid)
     assert len(expert.blocks()) == len(one.blocks())
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_tiles_and_the_whole_in_half_precision(dtype: str) -> None:
+    tiled = Tiled(small(), 2, global_view=True)
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = tiled(tiled.preprocess(images))
+        cast(tiled, dtype)
+        assert tiled.expert.mean.dtype == torch.float32
+        given = tiled(tiled.preprocess(images))
+    assert given.dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(given.flatten(), expected.flatten(), dim=0) > 0.99
+
+
+def test_a_full_size_expert_in_tiles_wants_its_weights_too() -> None:
+    with pytest.raises(UserError, match=r"experts\.clip\.checkpoint is not set"):
+        validate(
+            composed(
+                "size=full",
+                "experts=[clip]",
+                "experts.clip.high_res=tile",
+                "experts.clip.image_size=672",
+                "data.train=x",
+            )
+        )
 
 
 def test_a_size_that_is_no_whole_number_of_tiles_is_refused() -> None:

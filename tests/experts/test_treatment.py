@@ -35,7 +35,12 @@ def test_checkpointed_activations_give_the_same_gradients(name: str) -> None:
     gradients = []
     for value in ("false", "true"):
         expert = build(name, f"activation_checkpointing={value}").train()
+        ran: list[int] = []
+        for block in expert.blocks():
+            inner = getattr(block, "_checkpoint_wrapped_module", block)
+            inner.register_forward_pre_hook(lambda *_, ran=ran: ran.append(1))
         features(expert).square().sum().backward()
+        assert len(ran) == len(expert.blocks()) * (2 if value == "true" else 1)
         gradients.append(
             {key.replace("_checkpoint_wrapped_module.", ""): p.grad for key, p in expert.named_parameters()}
         )
@@ -64,6 +69,14 @@ def test_lora_starts_as_the_expert_and_trains_nothing_but_adapters(name: str) ->
         assert not torch.allclose(features(expert), features(build(name).eval()))
 
 
+def test_adapters_of_half_precision_weights_are_float32() -> None:
+    expert = build("clip", "lora.rank=4", "dtype=bfloat16")
+    dtypes = {".lora_" in key: parameter.dtype for key, parameter in expert.named_parameters()}
+    assert dtypes == {False: torch.bfloat16, True: torch.float32}
+    features(expert).sum().backward()
+    assert any(parameter.grad is not None for key, parameter in expert.named_parameters() if ".lora_" in key)
+
+
 def test_a_frozen_part_trains_no_adapter() -> None:
     expert = build("clip", "lora.rank=4")
     assert parameter_groups({"expert": expert}, {"expert": 0.0}, 0.0) == []
@@ -77,6 +90,10 @@ def test_a_frozen_part_trains_no_adapter() -> None:
         ("high_res=both", "choose from interpolate, tile"),
         ("lora.rank=few", r"lora\.rank=few is not a number"),
         ("lr=fast", r"experts\.clip\.lr=fast is not a number"),
+        ("lr=-1", r"lr=-1 is negative"),
+        ("lora.rank=-1", "a whole rank of at least 0"),
+        ("lora.dropout=2", "a dropout from 0 to below 1"),
+        ("dtype=bfloat16", "too coarsely to train"),
     ],
 )
 def test_what_cannot_be_is_refused(override: str, sentence: str) -> None:

@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from eaglebench.checkpoints import read_checkpoint
 from eaglebench.errors import UserError
+from eaglebench.experts.sam import Sam
 from eaglebench.experts.sam_vary import SamVary
 from tests.experts.upstream import CASES, Case, clip, eagle, sam_arguments, sam_segment_anything
 
@@ -46,6 +47,20 @@ def test_sam_vary_begins_with_the_weights_of_sam(tmp_path: Path) -> None:
     expert.load_upstream(read_checkpoint(case.checkpoint, "the test"))
     assert torch.equal(expert.reduce[0].weight, first)
     assert torch.equal(expert.network.neck[0].weight, case.upstream.neck[0].weight)
+
+
+def test_weights_of_a_parallel_training_are_read(tmp_path: Path) -> None:
+    case = CASES["clip: open_clip"](tmp_path / "clip")
+    weights = read_checkpoint(case.checkpoint, "the test")
+    case.expert.double().load_upstream({f"module.{key}": value for key, value in weights.items()})
+    assert torch.equal(case.expert.network.embeddings.class_embedding, weights["visual.class_embedding"])
+
+
+def test_a_short_neck_says_what_reads_it(tmp_path: Path) -> None:
+    case = CASES["sam: Eagle's short neck"](tmp_path / "sam")
+    expert = Sam(unshuffle=1, **sam_arguments(96))
+    with pytest.raises(UserError, match=r"add compat=eagle_release, or experts\.sam\.neck=short"):
+        expert.load_upstream(read_checkpoint(case.checkpoint, "the test"))
 
 
 def test_what_is_missing_or_too_much_is_listed() -> None:

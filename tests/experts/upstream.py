@@ -4,7 +4,7 @@ Each case gives the expert that must read the file, the file, and upstream's own
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -362,16 +362,11 @@ def sam_vary(image_size: int) -> SamVary:
     return SamVary(channels=32, **sam_arguments(image_size))
 
 
-def sam_vary_got(folder: Path) -> Case:
-    """The layout of GOT's own release: the tower among the language model's weights."""
+def sam_vary_original(folder: Path, prefix: str, others: Sequence[str]) -> Case:
+    """The layouts of the Vary family's own releases: the tower among the weights of other models."""
     model = randomised(Vary(64))
     weights = {key.removeprefix("encoder."): value for key, value in model.state_dict().items()}
-    weights = prefixed("model.vision_tower_high.", weights) | {
-        "model.layers.0.mlp.up_proj.weight": torch.zeros(1),
-        "model.embed_tokens.weight": torch.zeros(1),
-        "model.mm_projector_vary.weight": torch.zeros(1),
-        "lm_head.weight": torch.zeros(1),
-    }
+    weights = prefixed(prefix, weights) | {key: torch.zeros(1) for key in others}
     folder.mkdir()
     save_file(weights, folder / "model.safetensors")
     return Case(sam_vary(64), folder, model)
@@ -505,7 +500,30 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "sam: resampled positions": sam_at_another_size,
     "sam: transformers": sam_transformers,
     "sam: Eagle's short neck": sam_with_a_short_neck,
-    "sam_vary: GOT": sam_vary_got,
+    "sam_vary: GOT": partial(
+        sam_vary_original,
+        prefix="model.vision_tower_high.",
+        others=("model.layers.0.mlp.up_proj.weight", "model.mm_projector_vary.weight", "lm_head.weight"),
+    ),
+    "sam_vary: Vary-base": partial(
+        sam_vary_original,
+        prefix="transformer.vision_tower_high.",
+        others=(
+            "transformer.vision_tower.vision_model.post_layernorm.bias",
+            "transformer.h.0.mlp.w1.weight",
+            "lm_head.weight",
+        ),
+    ),
+    "sam_vary: Vary-tiny": partial(
+        sam_vary_original,
+        prefix="model.vision_tower.",
+        others=("model.decoder.layers.0.fc1.weight", "model.decoder.embed_positions.weight", "model.mm_projector.bias"),
+    ),
+    "sam_vary: Vary-tiny in LAVIS": partial(
+        sam_vary_original,
+        prefix="visual_encoder.",
+        others=("opt_model.model.decoder.embed_tokens.weight", "opt_proj.weight"),
+    ),
     "sam_vary: transformers GOT": sam_vary_transformers_got,
     "sam_vary: DeepSeek-OCR-2": sam_vary_deepseek,
     "sam_vary: resampled positions": partial(sam_vary_deepseek, image_size=128),
