@@ -31,6 +31,7 @@ LOG_WIDTH = 110
 NONE = "none"  # on the command line, for a path that is not wanted
 # Of an expert, not its constructor's.
 TREATMENT = ("aligned", "frozen", "lr", "checkpoint", "pixels", "dtype", "activation_checkpointing", "lora")
+UNSEEN = ("activation_checkpointing",)  # changes nothing of what a stage gives
 HIGH_RES = ("high_res", "native_size", "global_view")
 SCHEDULE = tuple(Schedule.__dataclass_fields__)
 
@@ -47,7 +48,7 @@ def constructor(config: Mapping[str, Any]) -> Callable[..., Any]:
 
 def optional_path(value: str | None) -> Path | None:
     """The path of a field that may be null or none."""
-    return None if value is None or str(value) == NONE else Path(value)
+    return None if value is None or str(value) == NONE else Path(value).expanduser()
 
 
 def checkpoint_of(name: str, value: str | None) -> Path | None:
@@ -60,13 +61,18 @@ def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = Fal
     experts = {}
     for name, node in cfg.experts.items():
         config = plain(node)
+        if missing := [key for key in (*TREATMENT, *HIGH_RES) if key not in config]:
+            raise UserError(
+                f"experts.{name} has no {', '.join(missing)}: its config is of another version of eaglebench; train the run again."
+            )
         arguments = constructor_arguments(config)
         checkpoint = None if trained else checkpoint_of(str(name), config["checkpoint"])
         experts[str(name)] = ExpertSpec(
             build=tiled(arguments, config) if config["high_res"] == "tile" else constructor(arguments),
             **{key: config[key] for key in TREATMENT if key != "checkpoint"},
             checkpoint=checkpoint,
-            described={**config, "name": name, "checkpoint": file_state(checkpoint)},
+            described={key: value for key, value in config.items() if key not in UNSEEN}
+            | {"name": name, "checkpoint": file_state(checkpoint)},
         )
     fusion, llm = plain(cfg.fusion), plain(cfg.llm)
     weights = checkpoint_of("llm", llm.get("checkpoint"))
@@ -118,7 +124,8 @@ def file_state(path: Path | None) -> list[str] | None:
         return None
     if path.parent == SHIPPED:
         return [path.name, sha256(path)]
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    folder = path.parent if path.suffix == ".json" else path  # an index, whose shards lie beside it
+    files = sorted(folder.iterdir()) if folder.is_dir() else [path]
     return [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files if file.is_file()] or [
         str(path)
     ]

@@ -35,7 +35,7 @@ UNNAMED_FIELDS = {"world": ("root",), "data": ("cache_mb", "workers")}
 DIGEST_LENGTH = 6
 EAGLE_RELEASE = "eagle_release"
 PIXELS = ("own", EAGLE_RELEASE)
-HIGH_RES = ("interpolate", "tile")
+HIGH_RES_WAYS = ("interpolate", "tile")
 DTYPES = ("float32", "bfloat16", "float16")
 CANVAS_STEP = 32  # what the grids of the pretext tasks divide
 
@@ -134,7 +134,7 @@ def validate_experts(cfg: DictConfig) -> None:
         usual = cfg.presets[name][cfg.size] if name in cfg.presets else {}
         check_numbers(f"experts.{name}", expert, [key for key in usual if is_number(usual[key])])
         validate_treatment(name, expert)
-        for key, known in (("high_res", HIGH_RES), ("dtype", DTYPES), ("pixels", PIXELS)):
+        for key, known in (("high_res", HIGH_RES_WAYS), ("dtype", DTYPES), ("pixels", PIXELS)):
             if expert[key] not in known:
                 raise UserError(f"experts.{name}.{key}={expert[key]} is unknown: choose from {', '.join(known)}.")
         for key in ("backbone", "checkpoint"):

@@ -8,6 +8,7 @@ from torch import nn
 from transformers import Pix2StructImageProcessor
 
 from eaglebench.build import build_workshop
+from eaglebench.data.images import square
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert, tokens_to_map
 from eaglebench.experts.clip import Clip
@@ -122,14 +123,20 @@ def test_a_size_that_does_not_fit_is_refused_with_the_nearest_that_do(size: int)
         Clip(image_size=size, patch_size=8, width=32, depth=1, heads=1)
 
 
-def test_pix2struct_flattens_patches_as_its_upstream_processor_does() -> None:
+@pytest.mark.parametrize("size", [(64, 64), (100, 100), (37, 37), (100, 60)])
+def test_pix2struct_flattens_patches_as_its_upstream_processor_does(size: tuple[int, int]) -> None:
+    """At its own side, shrunk and stretched; an image that is not square is padded first, as everywhere here."""
     expert = Pix2Struct(image_size=64, patch_size=16, width=32, depth=1, heads=2, mlp_width=64, positions=16)
-    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    width, height = size
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    image = square(Image.fromarray(noise), max(size))
     processor = Pix2StructImageProcessor(patch_size={"height": 16, "width": 16}, max_patches=16, is_vqa=False)
-    expected = processor(images=Image.fromarray(image), return_tensors="pt")["flattened_patches"]
+    expected = processor(images=Image.fromarray(image.permute(1, 2, 0).numpy()), return_tensors="pt")[
+        "flattened_patches"
+    ]
     seen = []
     expert.network.embeddings.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    expert(expert.preprocess(torch.from_numpy(image).permute(2, 0, 1)[None]))
+    expert(expert.preprocess(image[None]))
     torch.testing.assert_close(seen[0], expected, atol=1e-4, rtol=1e-4)
 
 
