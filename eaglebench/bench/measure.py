@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -111,15 +112,21 @@ def peak_of(config: Mapping[str, Any], variant: Variant, batch: int, plain: bool
 
 def prepared(config: Mapping[str, Any], variant: Variant, batch: int, device: str) -> tuple[VisionExpert, Tensor]:
     """The expert with random weights, and a batch of pixels."""
-    from hydra.utils import instantiate
-
     torch.manual_seed(0)
-    expert: VisionExpert = instantiate(dict(config), _convert_="all")
+    expert = built(config)
     cast(expert, variant.dtype)
     if variant.checkpointing:
         checkpoint_activations(expert)
     expert.train(variant.backward).to(device)
     return expert, torch.randn(batch, 3, expert.image_size, expert.image_size, device=device)
+
+
+def built(config: Mapping[str, Any]) -> VisionExpert:
+    """The expert of its class (`_target_`) and arguments."""
+    arguments = dict(config)
+    module, _, name = str(arguments.pop("_target_")).rpartition(".")
+    expert: VisionExpert = getattr(import_module(module), name)(**arguments)
+    return expert
 
 
 def timed(expert: VisionExpert, pixels: Tensor, backward: bool) -> float:
@@ -163,10 +170,8 @@ def memory(device: str) -> float:
 
 def size(config: Mapping[str, Any]) -> tuple[int, int]:
     """Parameters, and multiply-accumulates of one image, attention included; computed on the meta device."""
-    from hydra.utils import instantiate
-
     with torch.device("meta"):
-        expert: VisionExpert = instantiate(dict(config), _convert_="all")
+        expert = built(config)
         pixels = torch.empty(1, 3, expert.image_size, expert.image_size)
     counter = FlopCounterMode(display=False)
     with written_out(expert), counter, torch.no_grad():
