@@ -133,10 +133,10 @@ def validate_experts(cfg: DictConfig) -> None:
     for name, expert in cfg.experts.items():
         usual = cfg.presets[name][cfg.size] if name in cfg.presets else {}
         check_numbers(f"experts.{name}", expert, [key for key in usual if is_number(usual[key])])
-        validate_treatment(name, expert)
         for key, known in (("high_res", HIGH_RES_WAYS), ("dtype", DTYPES), ("pixels", PIXELS)):
             if expert[key] not in known:
                 raise UserError(f"experts.{name}.{key}={expert[key]} is unknown: choose from {', '.join(known)}.")
+        validate_treatment(name, expert)
         for key in ("backbone", "checkpoint"):
             if OmegaConf.is_missing(expert, key):
                 raise UserError(f"experts.{name}.{key} is not set: conf/experts/{name}.yaml says what it takes.")

@@ -36,7 +36,7 @@ def refused(outcome: Outcome) -> str:
         (["evaluation.default_metric=bleu"], "choose from exact, anls, relaxed"),
         (["+experts=[sam]"], "without the +"),
         (["trainer.accelerator=nosuch"], "the trainer refuses its settings"),
-        (["experts.sam_vary.image_size=32", "experts=[sam_vary]"], "multiple of its 64 px stride"),
+        (["experts.sam_vary.image_size=32", "experts=[sam_vary]"], "does not fit its 64 px stride"),
         (["data=llava_json"], "data.train"),
         (["data=llava_json", "data.train=none.json"], "none.json does not exist"),
         (["task=eval", "run=nowhere"], "run=nowhere is not the folder of a finished run"),

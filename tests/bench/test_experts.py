@@ -58,7 +58,7 @@ def test_checkpointing_saves_memory_and_written_out_attention_wastes_it() -> Non
     config = arguments("clip", "experts.clip.image_size=128", "experts.clip.depth=12")
     kept, checkpointed = (Variant(backward=True, dtype="float32", checkpointing=value) for value in (False, True))
     usual = apart(peak_of, config, kept, 16, False, "cpu")
-    assert apart(peak_of, config, checkpointed, 16, False, "cpu") < 0.7 * usual
+    assert apart(peak_of, config, checkpointed, 16, False, "cpu") < 0.85 * usual
     assert apart(peak_of, config, kept, 16, True, "cpu") > 1.2 * usual
 
 
