@@ -109,8 +109,7 @@ def build_pretext(cfg: DictConfig) -> tuple[Pretext, dict[str, Any]]:
         cfg.llm.checkpoint = NONE  # it plays no part
     workshop = build_workshop(cfg)
     part: Any = workshop.language() if name == "llm" else workshop.expert(name)
-    config = plain(cfg.llm if name == "llm" else cfg.experts[name])
-    config = constructor_arguments(config)
+    config = constructor_arguments(plain(cfg.llm if name == "llm" else cfg.experts[name]))
     make = constructor(plain(cfg.pretrain.pretext))
     return workshop.seeded(f"pretext {name}", lambda: make(part=part)), config
 

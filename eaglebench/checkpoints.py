@@ -8,7 +8,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from torch import Tensor
 
-from eaglebench.errors import UserError
+from eaglebench.errors import UserError, first_line
 from eaglebench.weights import read_weights
 
 # What a folder's or a repository's weights may be called, the safer ones first.
@@ -57,9 +57,9 @@ def downloaded(name: str, wanted_by: str) -> Path:
             for shard in sorted(set(places(path, wanted_by).values())) if path.suffix == ".json" else ():
                 hf_hub_download(repository, str(Path(file).parent / shard), revision=revision)
         except EntryNotFoundError as error:  # also of a repository that is neither reachable nor in the cache
-            reason = (str(error).strip().splitlines() or [reason])[0]
+            reason = first_line(error)
         except (HfHubHTTPError, OSError, ValueError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             break
         else:
             return path

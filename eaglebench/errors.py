@@ -6,3 +6,8 @@ class UserError(Exception):
 
     The command line prints the sentence and exits with code 2; `debug=true` shows the traceback too.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says in its first line, or its name if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

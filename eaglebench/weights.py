@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from eaglebench.errors import UserError
+from eaglebench.errors import UserError, first_line
 
 NAMED = 10  # keys that an error names
 WRAPPERS = ("ema_state", "module", "model", "state_dict")  # under which training code saves the weights
@@ -28,8 +28,7 @@ def read_weights(path: Path, wanted_by: str) -> dict[str, Tensor]:
             return load_file(path)
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, IndexError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"the checkpoint {path} of {wanted_by} cannot be read ({reason}).") from error
+        raise UserError(f"the checkpoint {path} of {wanted_by} cannot be read ({first_line(error)}).") from error
     except Exception as error:  # torch raises pickle.UnpicklingError and others for refused contents
         raise UserError(f"the checkpoint {path} of {wanted_by} holds more than tensors, and is not opened.") from error
     if isinstance(weights, dict):

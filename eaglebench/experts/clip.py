@@ -8,7 +8,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from eaglebench.experts.base import VisionExpert, tokens_to_map
 from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
-from eaglebench.experts.weights import Layout
+from eaglebench.experts.weights import OPEN_CLIP_TEXT, Layout
 
 POSITIONS = "network.embeddings.position_embedding.weight"
 TRANSFORMERS = Layout(
@@ -42,8 +42,7 @@ OPEN_CLIP = Layout(
     unused=[
         r"visual\.ln_post\..*",
         r"visual\.proj",
-        r"(text|transformer|ln_final|token_embedding)\..*",
-        "positional_embedding|text_projection|logit_scale|logit_bias|attn_mask",
+        *OPEN_CLIP_TEXT,
         "input_resolution|context_length|vocab_size",
     ],
 )

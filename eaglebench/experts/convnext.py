@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
-from eaglebench.experts.weights import Layout
+from eaglebench.experts.weights import OPEN_CLIP_TEXT, Layout
 
 # open_clip keeps timm's network as `visual.trunk`; Eagle's release calls the layer scale `weight`, because transformers renames
 # `gamma` when it loads.
@@ -23,8 +23,7 @@ TIMM = Layout(
     unused=[
         TRUNK + r"head\..*",
         r"visual\.head\..*",
-        r"(text|transformer|ln_final|token_embedding)\..*",
-        "positional_embedding|text_projection|logit_scale|logit_bias|attn_mask",
+        *OPEN_CLIP_TEXT,
     ],
 )
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModel
 
-from eaglebench.errors import UserError
+from eaglebench.errors import UserError, first_line
 from eaglebench.experts.base import VisionExpert, tokens_to_map
 from eaglebench.experts.libraries import repeated_blocks
 from eaglebench.weights import copy_weights
@@ -37,8 +37,7 @@ class Hf(VisionExpert):
             with torch.device("meta"):  # what a forward pass gives, without computing it
                 hidden = hidden_state(AutoModel.from_config(config), torch.empty(1, 3, side, side))
         except (RuntimeError, ValueError, AttributeError, TypeError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise UserError(f"{backbone} gives no map of an image of {side} px ({reason}).") from error
+            raise UserError(f"{backbone} gives no map of an image of {side} px ({first_line(error)}).") from error
         grid = hidden.shape[-1] if hidden.ndim == 4 else side // one_number(config, "patch_size")
         prefix = 0 if hidden.ndim == 4 else hidden.shape[1] - grid**2
         if not 0 <= prefix <= MOST_PREFIX:
@@ -69,8 +68,7 @@ class Hf(VisionExpert):
         try:
             model, found = AutoModel.from_pretrained(where, output_loading_info=True)
         except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"transformers cannot load {where} for {wanted_by} ({reason}).") from error
+            raise UserError(f"transformers cannot load {where} for {wanted_by} ({first_line(error)}).") from error
         model = getattr(model, "vision_model", model)
         weights = model.state_dict()
         if missing := sorted(key for key in found["missing_keys"] if key.removeprefix("vision_model.") in weights):
@@ -83,9 +81,8 @@ def vision_config(backbone: str) -> Any:
     try:
         config = AutoConfig.from_pretrained(backbone)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"transformers has no config for {backbone} ({reason}): give a folder or a hub name."
+            f"transformers has no config for {backbone} ({first_line(error)}): give a folder or a hub name."
         ) from error
     return getattr(config, "vision_config", config)
 

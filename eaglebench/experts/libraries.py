@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from eaglebench.errors import UserError
+from eaglebench.errors import UserError, first_line
 
 
 def repeated_blocks(network: nn.Module) -> Sequence[nn.Module]:
@@ -33,7 +33,8 @@ def check_map(name: str, encode: Callable[[Tensor], Tensor], side: int, stride: 
         with torch.no_grad():
             shape = tuple(encode(torch.zeros(1, 3, side, side)).shape[2:])
     except (RuntimeError, ValueError, AssertionError, AttributeError, TypeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{name} gives no map of an image of {side} px ({reason}): try another image_size.") from error
+        raise UserError(
+            f"{name} gives no map of an image of {side} px ({first_line(error)}): try another image_size."
+        ) from error
     if shape != (side // stride, side // stride):
         raise UserError(f"{name} gives a map of {shape} of an image of {side} px, and not one cell for {stride} px.")

@@ -7,7 +7,7 @@ from typing import Any
 import open_clip
 from torch import Tensor, nn
 
-from eaglebench.errors import UserError
+from eaglebench.errors import UserError, first_line
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.libraries import repeated_blocks
 from eaglebench.weights import copy_weights
@@ -97,8 +97,9 @@ def image_tower(backbone: str, tag: str | None, image_size: int | None, pretrain
             pretrained_text=False,
         )
     except (RuntimeError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"open_clip cannot build {backbone} ({reason}): see open_clip.list_models().") from error
+        raise UserError(
+            f"open_clip cannot build {backbone} ({first_line(error)}): see open_clip.list_models()."
+        ) from error
     tower: Any = model.visual
     if not hasattr(tower, "trunk"):
         tower.ln_post, tower.proj = nn.Identity(), None

@@ -14,9 +14,14 @@ from eaglebench.experts.sam import (
     transformers,
 )
 from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
-from eaglebench.experts.weights import Layout
+from eaglebench.experts.weights import Layout, Rule
 
 REDUCTION = 4  # two convolutions of stride 2 after the neck
+
+
+def convolutions(first: str, second: str) -> list[Rule]:
+    """The rules of the two convolutions behind the neck, whose keys have these patterns."""
+    return [(first, "reduce.0.weight"), (second, "reduce.1.weight")]
 
 
 # The tower is among other models' weights, which have no place here. Vary-tiny has this tower alone, Vary-base and GOT call it high;
@@ -29,8 +34,7 @@ VARY = Layout(
     mark=TOWER + r"net_2\.weight",
     rules=[
         *segment_anything(TOWER),
-        (TOWER + r"net_2\.weight", "reduce.0.weight"),
-        (TOWER + r"net_3\.weight", "reduce.1.weight"),
+        *convolutions(TOWER + r"net_2\.weight", TOWER + r"net_3\.weight"),
     ],
     unused=[rf"(?!{TOWER}{SEGMENT_ANYTHING_KEY}).*"],
 )
@@ -39,8 +43,7 @@ TRANSFORMERS_GOT = Layout(
     mark=GOT_PROJECTOR + r"conv_upsampler1\.weight",
     rules=[
         *transformers(GOT_TOWER),
-        (GOT_PROJECTOR + r"conv_upsampler1\.weight", "reduce.0.weight"),
-        (GOT_PROJECTOR + r"conv_upsampler2\.weight", "reduce.1.weight"),
+        *convolutions(GOT_PROJECTOR + r"conv_upsampler1\.weight", GOT_PROJECTOR + r"conv_upsampler2\.weight"),
     ],
     unused=[rf"(?!{GOT_TOWER}|{GOT_PROJECTOR}conv_upsampler).*"],
 )
@@ -49,8 +52,7 @@ TRANSFORMERS_DEEPSEEK = Layout(
     mark=r"proj\.conv1\.weight",
     rules=[
         *transformers(""),
-        (r"proj\.conv1\.weight", "reduce.0.weight"),
-        (r"proj\.conv2\.weight", "reduce.1.weight"),
+        *convolutions(r"proj\.conv1\.weight", r"proj\.conv2\.weight"),
     ],
 )
 # How Vary itself begins: SAM-B's weights, and fresh convolutions behind them.

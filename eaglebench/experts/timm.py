@@ -7,7 +7,7 @@ from typing import Any
 import timm
 from torch import Tensor, nn
 
-from eaglebench.errors import UserError
+from eaglebench.errors import UserError, first_line
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.libraries import check_map, repeated_blocks
 from eaglebench.experts.weights import OWN
@@ -68,8 +68,9 @@ class Timm(VisionExpert):
         try:
             self.take(timm.create_model(self.backbone, pretrained=True))
         except (RuntimeError, OSError, ValueError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise UserError(f"timm's weights of {self.backbone} for {wanted_by} cannot be had ({reason}).") from error
+            raise UserError(
+                f"timm's weights of {self.backbone} for {wanted_by} cannot be had ({first_line(error)})."
+            ) from error
 
     def take(self, whole: nn.Module) -> None:
         """Take over the weights of a whole timm network."""

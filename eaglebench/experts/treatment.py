@@ -14,13 +14,11 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
 
 def cast(expert: VisionExpert, dtype: str) -> None:
-    """Hold the expert's weights in a precision, and encode in it; pixels and features stay as they are."""
+    """Hold the expert's weights in a precision (by its name in torch), and encode in it; pixels and features stay as they are."""
     for network in expert.networks():
-        network.to(DTYPES[dtype])
+        network.to(getattr(torch, dtype))
 
 
 def add_lora(expert: VisionExpert, rank: int, alpha: int, dropout: float) -> None:

@@ -12,6 +12,11 @@ OWN = "network."  # keys of weights that this project wrote
 # Eagle's released models hold one tower after the other, in the order of their config.
 EAGLE_TOWER = re.compile(r"(?:model\.)?vision_tower\.vision_towers\.(\d+)\.vision_tower\.(.*)")
 PARALLEL = "module."  # before each key of a model that was trained in parallel
+# What a whole open_clip model holds beside its image tower.
+OPEN_CLIP_TEXT = (
+    r"(text|transformer|ln_final|token_embedding)\..*",
+    "positional_embedding|text_projection|logit_scale|logit_bias|attn_mask",
+)
 Rule = tuple[str, ...]
 
 

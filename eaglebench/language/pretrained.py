@@ -2,7 +2,7 @@
 
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from eaglebench.errors import UserError
+from eaglebench.errors import UserError, first_line
 from eaglebench.language.base import LanguageModel
 
 
@@ -19,8 +19,9 @@ def pretrained(model: str, template: str, max_length: int, dtype: str = "float32
         tokenizer = AutoTokenizer.from_pretrained(model)
         network = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, attn_implementation="sdpa")
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"llm.model={model} cannot be loaded ({reason}): give a local folder or a hub name.") from error
+        raise UserError(
+            f"llm.model={model} cannot be loaded ({first_line(error)}): give a local folder or a hub name."
+        ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     return LanguageModel(network, tokenizer, template, max_length)

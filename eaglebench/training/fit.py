@@ -14,7 +14,7 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from eaglebench.digests import named_seed
-from eaglebench.errors import UserError
+from eaglebench.errors import UserError, first_line
 from eaglebench.training.module import TrainingModule
 from eaglebench.training.progress import StageProgress
 from eaglebench.training.training import Schedule, Training
@@ -80,7 +80,7 @@ class Fit:
                 enable_checkpointing=False,
             )
         except (MisconfigurationException, TypeError, ValueError) as error:
-            raise UserError(f"the trainer refuses its settings: {str(error).splitlines()[0]}") from error
+            raise UserError(f"the trainer refuses its settings: {first_line(error)}") from error
         try:
             trainer.fit(module, loader)
         except SystemExit as exit:
