@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 from torch import Tensor, nn
 
 from eaglebench.errors import UserError, first_line
@@ -32,7 +33,10 @@ class Timm(VisionExpert):
         side = image_size or native
         trim(network, side, native)
         last = network.feature_info[-1]
-        check_map(f"timm's {backbone}", lambda pixels: last_map(network, pixels), side, last["reduction"])
+        with torch.device("meta"):  # what a forward pass gives, without computing it
+            outline = timm.create_model(backbone, num_classes=0, pretrained=False)
+            trim(outline, side, native)
+            check_map(f"timm's {backbone}", lambda pixels: last_map(outline, pixels), side, last["reduction"])
         super().__init__(
             image_size=side,
             stride=last["reduction"],
