@@ -63,7 +63,7 @@ def cell_targets(picture: Picture) -> Tensor:
     shares = torch.from_numpy(cell_shares(picture, CELLS))
     for mark, share in zip(picture.marks, shares, strict=True):
         inside = (share > 0) & ((share >= SHARE * share.sum()) | (share >= HALF))
-        for label in mark.labels:
+        for label in mark.told:
             targets[LABELS.index(label)] |= inside
     return targets
 

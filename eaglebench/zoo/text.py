@@ -97,7 +97,7 @@ class Text(Pretext):
             cells = np.flatnonzero(share >= SHARE * share.sum()).tolist() or [int(share.argmax())]
             if rng.random() < ONCE:
                 cells = [rng.choice(cells)]
-            for label in mark.labels:
+            for label in mark.told:
                 shown = cells[:1] if label.startswith(VALUE) else cells  # a bar's value is where the bar ends
                 for cell in shown:
                     rows[cell] += self.word_ids(label.removeprefix(VALUE))

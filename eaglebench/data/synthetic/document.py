@@ -1,5 +1,6 @@
 """A small form with one box for each digit: look-up in a document."""
 
+from dataclasses import replace
 from random import Random
 
 from PIL import Image, ImageDraw
@@ -23,11 +24,12 @@ def draw(rng: Random, canvas: int) -> Picture:
     asked: list[Question] = []
     marks = []
 
-    def write(string: str, left: float, row: int) -> None:
-        """Roughly in the middle of a row, roughly `left` of the left edge."""
+    def write(string: str, left: float, row: int, field: str | None = None) -> None:
+        """Roughly in the middle of a row, roughly at `left` from the left edge."""
         _, top, _, bottom = ink(string, face)
         x, y = left + rng.uniform(0, LOOSE) * canvas, (row + 0.5) * height - (bottom - top) / 2
-        marks.append(written(pen, (x, y + rng.uniform(-LOOSE, LOOSE) * canvas), string, face, INK, [string]))
+        mark = written(pen, (x, y + rng.uniform(-LOOSE, LOOSE) * canvas), string, face, INK, [string])
+        marks.append(replace(mark, field=field))
 
     for row, key in zip(rows, rng.sample(FIELDS, len(rows)), strict=True):
         value = str(rng.randint(10, 99))
@@ -35,7 +37,7 @@ def draw(rng: Random, canvas: int) -> Picture:
         for column, digit in zip((COLUMNS - 2, COLUMNS - 1), value, strict=True):
             x, y = column * width, row * height
             pen.rectangle((x + 2, y + 2, x + width - 3, y + height - 3), outline=LINE)
-            write(digit, x + 0.25 * width, row)
+            write(digit, x + 0.25 * width, row, key)
         asked.append(Question(f"field {key}", value, "document"))
     rng.shuffle(asked)
     return Picture(image, asked, marks, box_regions(canvas, marks))

@@ -36,10 +36,22 @@ class Question:
 
 @dataclass
 class Mark:
-    """One thing in a picture: its labels, and the box (left, top, right, bottom) around what is seen of it, in pixels."""
+    """One thing in a picture.
+
+    Attributes:
+        labels: what it is.
+        box: (left, top, right, bottom) around what is seen of it, in pixels.
+        field: of a form, that it is the value of.
+    """
 
     labels: list[str]
     box: tuple[float, float, float, float]
+    field: str | None = None
+
+    @property
+    def told(self) -> list[str]:
+        """What there is to know of it in its place: what it is, and what it belongs to."""
+        return [*self.labels, self.field] if self.field else self.labels
 
 
 @dataclass
