@@ -153,6 +153,9 @@ def test_answers_about_writing_and_charts_are_right() -> None:
         rows = [form.marks[start : start + 3] for start in range(0, len(form.marks), 3)]
         values = {key.labels[0]: tens.labels[0] + ones.labels[0] for key, tens, ones in rows}
         assert {question.text.split()[-1]: question.answer for question in form.questions} == values
+        for key, tens, ones in rows:
+            assert (key.field, tens.field, ones.field) == (None, *key.labels * 2)
+            assert tens.told == [*tens.labels, *key.labels]
         chart = KINDS["chart"](Random(seed), 64)
         heights = {mark.labels[0]: mark.labels[1][1:] for mark in chart.marks}
         for question in chart.questions:

@@ -21,7 +21,7 @@ from tests.conftest import composed
 PARTS = options("part")
 MEGABYTES = 40
 SAMPLE = 128  # pictures
-LARGER = {"dinov2": 512}  # the places of one thing are right or wrong together
+LARGER = {"dinov2": 512}  # the probe needs pictures
 TOLERANCE = 0.08  # about twice the standard error of a share of one half
 
 
@@ -61,14 +61,13 @@ def test_all_of_them_are_small() -> None:
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < MEGABYTES * 2**20
 
 
-@pytest.mark.xfail(strict=True, reason="the shipped dinov2 is no better on its measure than before its training")
 def test_self_distillation_beats_an_untrained_expert() -> None:
-    """Neighbours of one colour are likely to be of one class without any training: the part must be better."""
+    """A probe finds a good deal in random features too: the part must be better."""
     cfg = composed("part=dinov2")
     fresh = build_pretext(cfg)[0].eval()
     with torch.inference_mode():
         untrained = fresh.score(pictures(fresh, cfg, "held-out", LARGER["dinov2"]).groups(GROUP))
-    assert measured(build_pretext(cfg)[0], cfg, SHIPPED, LARGER["dinov2"]) > untrained + 0.02
+    assert measured(build_pretext(cfg)[0], cfg, SHIPPED, LARGER["dinov2"]) > untrained + 0.1
 
 
 def test_an_empty_zoo_does_not_keep_a_part_from_being_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

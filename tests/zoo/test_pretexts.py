@@ -19,7 +19,7 @@ from eaglebench.zoo.captions import caption, description, sentences
 from eaglebench.zoo.cells import CELLS, LABELS, cell_targets, f1
 from eaglebench.zoo.contrastive import Contrastive
 from eaglebench.zoo.detection import Detection
-from eaglebench.zoo.distillation import Distillation, balanced
+from eaglebench.zoo.distillation import Distillation, balanced, probed
 from eaglebench.zoo.pretext import Fields, Pictures, Pretext, cell_shares
 from eaglebench.zoo.segmentation import MASK, Segmentation
 from eaglebench.zoo.text import Text
@@ -122,10 +122,13 @@ def test_shares_of_cells() -> None:
 
 
 def test_cell_targets() -> None:
-    targets = cell_targets(drawn(Mark(["red", "=3"], (16, 32, 48, 48)), Mark(["7"], (120, 0, 124, 6))))
-    places = {label: set(map(tuple, targets[LABELS.index(label)].nonzero().tolist())) for label in ("red", "=3", "7")}
-    assert places == {"red": {(2, 1), (2, 2)}, "=3": {(2, 1), (2, 2)}, "7": {(0, 7)}}
-    assert int(targets.sum()) == 5 and targets.shape == (len(LABELS), CELLS, CELLS)
+    targets = cell_targets(drawn(Mark(["red", "=3"], (16, 32, 48, 48)), Mark(["7"], (120, 0, 124, 6), "date")))
+    found = {(LABELS[label], *cell) for label, *cell in targets.nonzero().tolist()}
+    assert found == {
+        *(("red", 2, 1), ("red", 2, 2), ("=3", 2, 1), ("=3", 2, 2)),
+        *(("7", 0, 7), ("date", 0, 7)),  # a value's field is known where the value is
+    }
+    assert targets.shape == (len(LABELS), CELLS, CELLS)
 
 
 def test_f1() -> None:
@@ -301,11 +304,19 @@ def test_prototypes_stay_cosines_in_training() -> None:
     assert pretext.places(torch.randn(50, pretext.part.channels)).abs().max() <= 1 + 1e-5
 
 
-@torch.inference_mode()
-def test_a_score_by_neighbours_does_not_depend_on_the_grouping_within_a_pool() -> None:
-    pretext = pretext_of("dinov2").eval()
-    items = pictures_of(pretext, 10)
-    assert pretext.score(items.groups(5)) == pretext.score(items.groups(10)) == pretext.score(items.groups(7))
+def test_a_probe_is_linear_and_is_asked_about_pictures_that_it_was_not_fitted_to() -> None:
+    torch.manual_seed(0)
+    features = torch.randn(200, 4, 8)
+    linear = (features[..., 0] > 0).long()
+    assert probed(features, linear) > 0.9
+    assert 0.4 < probed(features, (features[..., :2].prod(dim=-1) > 0).long()) < 0.6
+    chance = torch.randint(2, (200, 4))
+    assert 0.4 < probed(features, chance) < 0.6
+    # Places without a thing play no part.
+    hidden = torch.rand(200, 4) < 0.5
+    wrong = torch.where(hidden, -1, linear)
+    features[hidden] = 1e3
+    assert probed(features, wrong) > 0.9
 
 
 def test_the_student_does_not_see_what_it_is_asked_for() -> None:
