@@ -13,6 +13,7 @@ import open_clip
 import torch
 import torch.nn.functional as F
 import transformers
+from open_clip.model import resize_pos_embed
 from safetensors.torch import save_file
 from segment_anything.modeling import ImageEncoderViT
 from timm.models.convnext import ConvNeXt as TimmConvNeXt
@@ -134,13 +135,20 @@ def clip_at_another_size(folder: Path) -> Case:
     return Case(clip(48), folder, partial(patches_before_the_last_norm, larger))
 
 
-def clip_open_clip(folder: Path) -> Case:
+def clip_open_clip(folder: Path, image_size: int = 32) -> Case:
+    """A file of 4 x 4 cells, whose positions open_clip resamples itself."""
     vision = {"layers": 2, "width": 32, "head_width": 16, "mlp_ratio": 2, "patch_size": 8, "image_size": 32}
     model = randomised(open_clip.CLIP(24, vision, TEXT, quick_gelu=True))
     folder.mkdir(exist_ok=True)
     save_file(
         {key: value.contiguous() for key, value in model.state_dict().items()}, folder / "open_clip_model.safetensors"
     )
+
+    if image_size != 32:
+        weights = model.state_dict()
+        model = open_clip.CLIP(24, {**vision, "image_size": image_size}, TEXT, quick_gelu=True).double().eval()
+        resize_pos_embed(weights, model)
+        model.load_state_dict(weights)
 
     def upstream(pixels: Tensor) -> Tensor:
         seen = []
@@ -149,7 +157,7 @@ def clip_open_clip(folder: Path) -> Case:
         hook.remove()
         return square(seen[0][:, 1:])
 
-    return Case(clip(), folder, upstream)
+    return Case(clip(image_size), folder, upstream)
 
 
 # -------------------------------------------------------------------------------------------------------------- ConvNeXt
@@ -200,22 +208,23 @@ PIX2STRUCT = {
 }
 
 
-def pix2struct() -> Pix2Struct:
-    return Pix2Struct(image_size=64, mlp_width=48, positions=20, **SMALL)
+def pix2struct(image_size: int = 64) -> Pix2Struct:
+    return Pix2Struct(image_size=image_size, mlp_width=48, positions=20, **SMALL)
 
 
 def pix2struct_of(model: nn.Module, pixels: Tensor) -> Tensor:
     """Upstream's patches carry their row and column in front."""
     patches = F.unfold(pixels, 16, stride=16).unflatten(1, (3, 256)).permute(0, 3, 2, 1).flatten(2)
-    ids = torch.cartesian_prod(torch.arange(1.0, 5.0), torch.arange(1.0, 5.0)).to(pixels)
+    lines = torch.arange(1.0, pixels.shape[-1] // 16 + 1)
+    ids = torch.cartesian_prod(lines, lines).to(pixels)
     flattened = torch.cat([ids.expand(len(pixels), -1, -1), patches], dim=2)
     return square(model(flattened_patches=flattened).last_hidden_state)
 
 
-def pix2struct_vision(folder: Path) -> Case:
+def pix2struct_vision(folder: Path, image_size: int = 64) -> Case:
     model = randomised(transformers.Pix2StructVisionModel(transformers.Pix2StructVisionConfig(**PIX2STRUCT)))
     model.save_pretrained(folder)
-    return Case(pix2struct(), folder, partial(pix2struct_of, model))
+    return Case(pix2struct(image_size), folder, partial(pix2struct_of, model))
 
 
 def pix2struct_whole(folder: Path) -> Case:
@@ -257,7 +266,7 @@ def eva02_detection(
 
 
 def sam_arguments(image_size: int) -> dict[str, object]:
-    """A window of 3 cells, which divides a grid of 6 and not one of 4."""
+    """A window of 3 cells, which divides a grid of 6 or 12 and not one of 4."""
     return {"image_size": image_size, "window": 3, "global_blocks": (1,), "neck_channels": 8, **SMALL}
 
 
@@ -304,18 +313,25 @@ def sam_with_a_short_neck(folder: Path) -> Case:
 
 
 def sam_at_another_size(folder: Path) -> Case:
-    """Tables of a grid of 4 for one of 6: learned positions resampled as transformers' SAM relatives do, relative ones left to
-    segment_anything, which resamples those that do not fit."""
+    """Tables of a grid of 4 for one of 6."""
     case = sam_segment_anything(folder, 64)
-    small = case.upstream
-    larger = segment_anything(96)
+    return Case(
+        Sam(unshuffle=1, **sam_arguments(96)), case.checkpoint, enlarged(case.upstream, segment_anything(96), "blocks")
+    )
+
+
+def enlarged(small: nn.Module, large: nn.Module, blocks: str) -> nn.Module:
+    """SAM's encoder `large`, with the weights of one of a smaller grid: learned positions resampled as transformers' SAM relatives
+    do, relative ones left to upstream's own code, which resamples those that do not fit."""
     weights = dict(small.state_dict())
     table = weights["pos_embed"].permute(0, 3, 1, 2)
-    weights["pos_embed"] = F.interpolate(table, (6, 6), mode="bicubic", antialias=True).permute(0, 2, 3, 1)
+    weights["pos_embed"] = F.interpolate(table, large.pos_embed.shape[1:3], mode="bicubic", antialias=True).permute(
+        0, 2, 3, 1
+    )
     for key in ("rel_pos_h", "rel_pos_w"):
-        setattr(larger.blocks[1].attn, key, nn.Parameter(weights.pop(f"blocks.1.attn.{key}")))
-    larger.load_state_dict(weights, strict=False)
-    return Case(Sam(unshuffle=1, **sam_arguments(96)), case.checkpoint, larger)
+        setattr(large.get_submodule(f"{blocks}.1.attn"), key, nn.Parameter(weights.pop(f"{blocks}.1.attn.{key}")))
+    large.load_state_dict(weights, strict=False)
+    return large
 
 
 def sam_config(image_size: int) -> dict[str, object]:
@@ -332,14 +348,17 @@ def sam_config(image_size: int) -> dict[str, object]:
     }
 
 
-def sam_transformers(folder: Path, image_size: int = 64) -> Case:
-    model = randomised(transformers.SamModel(transformers.SamConfig(vision_config=sam_config(image_size))))
+def sam_model(image_size: int) -> transformers.SamModel:
+    return randomised(transformers.SamModel(transformers.SamConfig(vision_config=sam_config(image_size))))
+
+
+def sam_transformers(folder: Path, image_size: int = 64, cells: int = 4) -> Case:
+    model = sam_model(cells * 16)
     model.save_pretrained(folder)
-    return Case(
-        Sam(unshuffle=1, **sam_arguments(image_size)),
-        folder,
-        lambda pixels: model.vision_encoder(pixels).last_hidden_state,
-    )
+    encoder = model.vision_encoder
+    if image_size != cells * 16:
+        encoder = enlarged(encoder, sam_model(image_size).vision_encoder, "layers")
+    return Case(Sam(unshuffle=1, **sam_arguments(image_size)), folder, lambda pixels: encoder(pixels).last_hidden_state)
 
 
 # -------------------------------------------------------------------------------------------------------------- SAM-Vary
@@ -362,14 +381,16 @@ def sam_vary(image_size: int) -> SamVary:
     return SamVary(channels=32, **sam_arguments(image_size))
 
 
-def sam_vary_original(folder: Path, prefix: str, others: Sequence[str]) -> Case:
+def sam_vary_original(folder: Path, prefix: str, others: Sequence[str], image_size: int = 64, cells: int = 4) -> Case:
     """The layouts of the Vary family's own releases: the tower among the weights of other models."""
-    model = randomised(Vary(64))
+    model = randomised(Vary(cells * 16))
     weights = {key.removeprefix("encoder."): value for key, value in model.state_dict().items()}
     weights = prefixed(prefix, weights) | {key: torch.zeros(1) for key in others}
     folder.mkdir()
     save_file(weights, folder / "model.safetensors")
-    return Case(sam_vary(64), folder, model)
+    if image_size != cells * 16:
+        model.encoder = enlarged(model.encoder, segment_anything(image_size), "blocks")
+    return Case(sam_vary(image_size), folder, model)
 
 
 def sam_vary_transformers_got(folder: Path) -> Case:
@@ -482,15 +503,22 @@ def eagle(folder: Path) -> dict[str, Case]:
     }
 
 
+got = partial(
+    sam_vary_original,
+    prefix="model.vision_tower_high.",
+    others=("model.layers.0.mlp.up_proj.weight", "model.mm_projector_vary.weight", "lm_head.weight"),
+)
 CASES: dict[str, Callable[[Path], Case]] = {
     "clip: transformers": clip_vision_model,
     "clip: transformers, whole and sharded": clip_whole_model,
     "clip: without a class token": clip_without_class_token,
     "clip: resampled positions": clip_at_another_size,
     "clip: open_clip": clip_open_clip,
+    "clip: open_clip, resampled positions": partial(clip_open_clip, image_size=48),
     "convnext: timm": convnext_timm,
     "convnext: open_clip": convnext_open_clip,
     "pix2struct: transformers": pix2struct_vision,
+    "pix2struct: transformers, a larger grid": partial(pix2struct_vision, image_size=96),
     "pix2struct: transformers, whole": pix2struct_whole,
     "eva02: detection": eva02_detection,
     "eva02: padded windows": partial(eva02_detection, image_size=96, wrapper="module"),
@@ -498,13 +526,13 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "sam: segment_anything": sam_segment_anything,
     "sam: padded windows": partial(sam_segment_anything, image_size=64),
     "sam: resampled positions": sam_at_another_size,
-    "sam: transformers": sam_transformers,
+    "sam: transformers": partial(sam_transformers, image_size=96, cells=6),
+    "sam: transformers, padded windows": sam_transformers,
+    "sam: transformers, resampled positions": partial(sam_transformers, image_size=96),
     "sam: Eagle's short neck": sam_with_a_short_neck,
-    "sam_vary: GOT": partial(
-        sam_vary_original,
-        prefix="model.vision_tower_high.",
-        others=("model.layers.0.mlp.up_proj.weight", "model.mm_projector_vary.weight", "lm_head.weight"),
-    ),
+    "sam_vary: GOT": partial(got, image_size=192, cells=12),
+    "sam_vary: GOT, padded windows": got,
+    "sam_vary: GOT, resampled positions": partial(got, image_size=192),
     "sam_vary: Vary-base": partial(
         sam_vary_original,
         prefix="transformer.vision_tower_high.",
