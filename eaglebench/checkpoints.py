@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
@@ -67,6 +68,22 @@ def downloaded(name: str, wanted_by: str) -> Path:
         f"{name} of {wanted_by} is no file or folder here, and cannot be had from the hub ({reason}): give a file, or "
         "owner/name/path/of.file for one in a repository."
     )
+
+
+def read_config(where: Path | str, name: str) -> dict[str, Any]:
+    """The JSON file `name` beside the weights of a folder or of a repository on the hub; empty if there is none."""
+    match = HUB_NAME.fullmatch(str(where)) if is_hub_name(str(where)) else None
+    try:
+        if match is None:
+            path = Path(where) / name
+        elif match["file"]:
+            return {}
+        else:
+            path = Path(hf_hub_download(match["repository"], name, revision=match["revision"]))
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (HfHubHTTPError, OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def weights_in(folder: Path, wanted_by: str) -> Path:

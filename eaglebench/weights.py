@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError
@@ -26,7 +27,8 @@ def read_weights(path: Path, wanted_by: str) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+        # Mapped into memory, as safetensors are: of a whole model's file, only the tensors that are used are read.
+        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, IndexError) as error:
         raise UserError(f"the checkpoint {path} of {wanted_by} cannot be read ({first_line(error)}).") from error
     except Exception as error:  # torch raises pickle.UnpicklingError and others for refused contents

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from eaglebench.checkpoints import is_hub_name, read_checkpoint
+from eaglebench.checkpoints import is_hub_name, read_checkpoint, read_config
 from eaglebench.errors import UserError
 
 WEIGHTS = {"a": torch.arange(3.0), "b": torch.ones(2, 2)}
@@ -102,6 +102,16 @@ def test_one_file_of_a_repository_is_read(hub: Path) -> None:
     (hub / "det").mkdir()
     torch.save({"model": WEIGHTS}, hub / "det" / "eva02.pth")
     assert same(read_checkpoint("lab/vision/det/eva02.pth", "experts.eva02"))
+
+
+def test_the_config_beside_weights_is_read(hub: Path, tmp_path: Path) -> None:
+    (hub / "config.json").write_text('{"heads": 2}')
+    assert read_config("lab/vision", "config.json") == read_config(hub, "config.json") == {"heads": 2}
+    assert read_config("lab/vision/det/eva02.pth", "config.json") == {}, "of one file, nothing is known"
+    for nothing in ("lab/other", hub / "model.safetensors", tmp_path):
+        assert read_config(nothing, "config.json") == {}
+    (hub / "config.json").write_text("[1")
+    assert read_config(hub, "config.json") == {}
 
 
 def test_what_the_hub_does_not_have_is_said_with_the_way_out(hub: Path) -> None:

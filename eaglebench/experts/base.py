@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from eaglebench.checkpoints import read_checkpoint
 from eaglebench.errors import UserError
 from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
-from eaglebench.experts.weights import Layout, own_weights
+from eaglebench.experts.weights import Layout, check_config, own_weights
 from eaglebench.weights import copy_weights
 
 
@@ -91,7 +91,10 @@ class VisionExpert(nn.Module, ABC):
 
     def load_checkpoint(self, where: Path | str, wanted_by: str) -> None:
         """Take over the weights of a file, a folder or a hub name; `wanted_by` names the expert in errors."""
-        self.load_upstream(read_checkpoint(where, wanted_by), f"the checkpoint {where} of {wanted_by}")
+        source = f"the checkpoint {where} of {wanted_by}"
+        self.load_upstream(read_checkpoint(where, wanted_by), source)
+        for network in self.networks():
+            check_config(network, where, source)
 
     def load_upstream(self, weights: Mapping[str, Tensor], source: str = "the state dict") -> None:
         """Take over weights in any of `layouts`, or this project's own; tables of positions are resampled to the expert's grid.

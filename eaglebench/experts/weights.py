@@ -3,9 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from eaglebench.checkpoints import read_config
 from eaglebench.errors import UserError
 
 OWN = "network."  # keys of weights that this project wrote
@@ -17,6 +20,8 @@ OPEN_CLIP_TEXT = (
     r"(text|transformer|ln_final|token_embedding)\..*",
     "positional_embedding|text_projection|logit_scale|logit_bias|attn_mask",
 )
+# What a network computes depends on, and the shapes of its weights do not show; by transformers' names.
+HIDDEN = ("hidden_act", "dense_act_fn", "num_attention_heads", "layer_norm_eps")
 Rule = tuple[str, ...]
 
 
@@ -92,6 +97,37 @@ def own_weights(
     ((layout, tower),) = found
     own = layout.translated(tower)
     return {key: value for key, value in first.items() if any(re.fullmatch(one, key) for one in layout.absent)} | own
+
+
+def check_config(network: nn.Module, where: Path | str, source: str) -> None:
+    """Compare what weights do not show with the config beside them, if there is one and the network is of transformers.
+
+    Raises:
+        UserError: they differ. `source` names the weights.
+    """
+    own = getattr(network, "config", None)
+    if own is None:
+        return
+    told = hidden_numbers(where, own.model_type)
+    wrong = [
+        f"{name}={told[name]} instead of {getattr(own, name)}"
+        for name in told
+        if getattr(own, name, told[name]) != told[name]
+    ]
+    if wrong:
+        raise UserError(f"{source} was made with {', '.join(wrong)}: give the expert the same.")
+
+
+def hidden_numbers(where: Path | str, model_type: str) -> dict[str, Any]:
+    """The HIDDEN numbers in the config of transformers (for `model_type`), or else of open_clip, beside weights."""
+    config = read_config(where, "config.json")
+    if config:
+        vision = config.get("vision_config", config)
+        return (
+            {name: vision[name] for name in HIDDEN if name in vision} if vision.get("model_type") == model_type else {}
+        )
+    model = read_config(where, "open_clip_config.json").get("model_cfg")
+    return {"hidden_act": "quick_gelu" if model.get("quick_gelu") else "gelu"} if model else {}
 
 
 def towers(weights: Mapping[str, Tensor]) -> list[Mapping[str, Tensor]]:

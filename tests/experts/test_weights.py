@@ -1,5 +1,6 @@
 """Every expert reads the files that people have, and then computes what upstream computes."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ RELATIVE = {torch.float64: 1e-6, torch.float32: 1e-4}
 
 def check(case: Case) -> None:
     """Upstream in float64 against the expert in either precision."""
-    case.expert.eval().double().load_upstream(read_checkpoint(case.checkpoint, "the test"))
+    case.expert.eval().double().load_checkpoint(case.checkpoint, "the test")
     side = case.expert.image_size
     pixels = torch.randn(2, 3, side, side, dtype=torch.float64)
     with torch.no_grad():
@@ -72,6 +73,45 @@ def test_what_is_missing_or_too_much_is_listed() -> None:
         UserError, match=r"1 missing \(network\.pre_layrnorm\.bias\); 1 unexpected \(vision_model\.surplus\)"
     ):
         expert.load_upstream(weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "sentence"),
+    [
+        ("clip: transformers", {"hidden_act": "gelu"}, "made with hidden_act=gelu instead of quick_gelu: give"),
+        ("clip: transformers", {"num_attention_heads": 4}, "made with num_attention_heads=4 instead of 2: give"),
+        ("clip: transformers, whole and sharded", {"vision_config": {"hidden_act": "gelu"}}, "hidden_act=gelu instead"),
+        ("pix2struct: transformers", {"dense_act_fn": "relu"}, "dense_act_fn=relu instead of gelu_new"),
+        ("dinov2: transformers", {"layer_norm_eps": 1e-5}, "layer_norm_eps=1e-05 instead of 1e-06"),
+    ],
+)
+def test_what_shapes_do_not_show_is_read_from_the_config(
+    name: str, number: dict[str, object], sentence: str, tmp_path: Path
+) -> None:
+    case = CASES[name](tmp_path / "checkpoint")
+    config = case.checkpoint / "config.json"
+    told = json.loads(config.read_text())
+    for field, value in number.items():
+        told[field] = {**told[field], **value} if isinstance(value, dict) else value
+    config.write_text(json.dumps(told))
+    with pytest.raises(UserError, match=sentence):
+        case.expert.double().load_checkpoint(case.checkpoint, "the test")
+
+
+def test_open_clips_config_tells_the_activation(tmp_path: Path) -> None:
+    case = CASES["clip: open_clip"](tmp_path / "checkpoint")
+    config = case.checkpoint / "open_clip_config.json"
+    config.write_text(json.dumps({"model_cfg": {"quick_gelu": True}}))
+    case.expert.double().load_checkpoint(case.checkpoint, "the test")
+    config.write_text(json.dumps({"model_cfg": {"embed_dim": 24}}))
+    with pytest.raises(UserError, match="hidden_act=gelu instead of quick_gelu"):
+        case.expert.load_checkpoint(case.checkpoint, "the test")
+
+
+def test_the_config_of_another_model_says_nothing(tmp_path: Path) -> None:
+    case = CASES["clip: transformers"](tmp_path / "checkpoint")
+    (case.checkpoint / "config.json").write_text(json.dumps({"model_type": "llava", "hidden_act": "silu"}))
+    case.expert.double().load_checkpoint(case.checkpoint, "the test")
 
 
 def test_an_unknown_layout_is_refused_with_those_that_are_known() -> None:
