@@ -1,6 +1,6 @@
 """bench=experts: what each expert costs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -8,25 +8,15 @@ import torch
 from omegaconf import DictConfig
 from rich.console import Console
 
-from eaglebench.bench.measure import Cost, Variant, cost, size
+from eaglebench.bench.measure import Cost, Variant, costs, size
+from eaglebench.bench.upstream import OURS, WRITTEN_OUT
 from eaglebench.build import constructor_arguments, new_console, plain
 from eaglebench.errors import UserError
 from eaglebench.files import write_text
 
 HEADER = (
-    "expert",
-    "image",
-    "parameters",
-    "GMACs",
-    "pass",
-    "weights",
-    "activations",
-    "seconds",
-    "peak MB",
-    "written out: seconds",
-    "peak MB",
-    "faster",
-    "less memory",
+    *("expert", "image", "parameters", "GMACs", "pass", "weights", "activations"),
+    *("code", "seconds", "peak MB", "eaglebench is faster", "eaglebench needs less"),
 )
 
 
@@ -47,35 +37,38 @@ def bench_experts(cfg: DictConfig) -> None:
         parameters, macs = size(config)
         what = (str(name), f"{node.image_size} px", f"{parameters:,}", f"{macs / 1e9:.1f}")
         for variant in variants:
-            measured = cost(config, variant, settings.batch_size, settings.repeats, settings.device)
-            rows.append((*what, *told(variant, measured)))
-            show(console, rows[-1])
+            measured = costs(config, variant, settings.batch_size, settings.repeats, settings.device)
+            rows += [(*what, *told(variant), *cells) for cells in compared(measured)]
+            show(console, rows[-len(measured) :])
             write_text(Path(settings.to), markdown(rows, cfg))
     console.print(f"wrote {settings.to}")
 
 
-def told(variant: Variant, measured: Cost) -> Iterator[str]:
-    """The cells of one measurement."""
-    yield "forward + backward" if variant.backward else "forward"
-    yield variant.dtype
-    yield "checkpointed" if variant.checkpointing else "kept"
-    yield f"{measured.seconds:.3g}"
-    yield f"{measured.megabytes:.0f}"
-    if measured.plain_seconds is None or measured.plain_megabytes is None:
-        yield from ("-",) * 4
-        return
-    yield f"{measured.plain_seconds:.3g}"
-    yield f"{measured.plain_megabytes:.0f}"
-    yield f"{measured.plain_seconds / measured.seconds:.2f} x"
-    yield f"{measured.plain_megabytes / max(measured.megabytes, 1):.2f} x"
+def told(variant: Variant) -> tuple[str, str, str]:
+    """The cells that say what was run."""
+    return (
+        "forward + backward" if variant.backward else "forward",
+        variant.dtype,
+        "checkpointed" if variant.checkpointing else "kept",
+    )
 
 
-def show(console: Console, row: Sequence[str]) -> None:
-    """One line of progress."""
-    name, image, _, _, passed, dtype, activations, seconds, megabytes, *_, faster, _ = row
+def compared(measured: Mapping[str, Cost]) -> Iterator[tuple[str, ...]]:
+    """The cells of each way of running it: what it costs, and how that compares with ours."""
+    ours = measured[OURS]
+    for way, cost in measured.items():
+        faster, smaller = cost.seconds / ours.seconds, cost.megabytes / max(ours.megabytes, 1)
+        ratios = ("", "") if way == OURS else (f"{faster:.2f} x", f"{smaller:.2f} x")
+        yield way, f"{cost.seconds:.3g}", f"{cost.megabytes:.0f}", *ratios
+
+
+def show(console: Console, rows: Sequence[Sequence[str]]) -> None:
+    """One line of progress, of the rows of one measurement."""
+    (name, image, _, _, passed, dtype, activations, _, seconds, megabytes, *_), *others = rows
+    beside = "".join(f"; {way} takes {faster}, {smaller}" for *_, way, _, _, faster, smaller in others)
     console.print(
-        f"{name} {image}, {passed}, {dtype}, activations {activations}: {seconds} s, {megabytes} MB; "
-        f"attention written out takes {faster}"
+        f"{name} {image}, {passed}, {dtype}, activations {activations}: {seconds} s, {megabytes} MB{beside}",
+        soft_wrap=True,
     )
 
 
@@ -92,7 +85,8 @@ def markdown(rows: Sequence[Sequence[str]], cfg: DictConfig) -> str:
         "",
         f"{where}; torch {torch.__version__}; batch of {settings.batch_size}, median of {settings.repeats}, random weights. "
         "Memory is what a pass needs beyond the weights and the batch. "
-        "`written out`: the same expert in the same process with attention that holds its softmax.",
+        "Each beside other code with the same weights, in turn in the same process: the library that the expert comes from, and "
+        f"`{WRITTEN_OUT}`, which holds its softmax; the last columns say how many times its seconds and memory are ours.",
         "",
         "| " + " | ".join(HEADER) + " |",
         "|" + " --- |" * len(HEADER),

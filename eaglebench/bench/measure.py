@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing import get_context
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from eaglebench.bench.upstream import written_out
+from eaglebench.bench.upstream import Forward, ways, written_out
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.treatment import cast, checkpoint_activations
@@ -43,30 +42,25 @@ class Variant:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one pass over a batch costs.
+    """What one pass over a batch costs in one way of running it.
 
     Attributes:
         seconds: the median.
         megabytes: beyond the weights and the batch, at the peak.
-        plain_seconds, plain_megabytes: the same with attention written out; None if the expert has none.
     """
 
     seconds: float
     megabytes: float
-    plain_seconds: float | None
-    plain_megabytes: float | None
 
 
-def cost(config: Mapping[str, Any], variant: Variant, batch: int, repeats: int, device: str) -> Cost:
-    """Measure an expert's class with its arguments (`config`, with `_target_`).
+def costs(config: Mapping[str, Any], variant: Variant, batch: int, repeats: int, device: str) -> dict[str, Cost]:
+    """Measure an expert's class with its arguments (`config`, with `_target_`) in each of its `ways`.
 
-    The seconds of both kinds of attention take turns in one process, so that their ratio means something on a busy machine; each
-    peak of memory has a process of its own, because a process keeps what it has once had.
+    All take turns in one process, so that their ratios mean something on a busy machine; each peak of memory has a process of its own,
+    because a process keeps what it has once had.
     """
-    seconds, plain_seconds = apart(seconds_of, config, variant, batch, repeats, device)
-    megabytes = apart(peak_of, config, variant, batch, False, device)
-    plain = None if plain_seconds is None else apart(peak_of, config, variant, batch, True, device)
-    return Cost(seconds, megabytes, plain_seconds, plain)
+    seconds = apart(seconds_of, config, variant, batch, repeats, device)
+    return {way: Cost(seconds[way], apart(peak_of, config, variant, batch, way, device)) for way in seconds}
 
 
 def apart(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -82,43 +76,39 @@ def apart(function: Callable[..., Any], *arguments: Any) -> Any:
             raise UserError("a measurement was killed, probably for want of memory: lower bench.batch_size.") from error
 
 
-def seconds_of(
-    config: Mapping[str, Any], variant: Variant, batch: int, repeats: int, device: str
-) -> tuple[float, float | None]:
-    """Median seconds of a pass as it is, and with attention written out; the clock starts after one of each."""
+def seconds_of(config: Mapping[str, Any], variant: Variant, batch: int, repeats: int, device: str) -> dict[str, float]:
+    """Median seconds of a pass in each way; the clock starts after one of each."""
     expert, pixels = prepared(config, variant, batch, device)
-    timed(expert, pixels, variant.backward)
-    with written_out(expert) as different:
-        if different:
-            timed(expert, pixels, variant.backward)
-    seconds, plain_seconds = [], []
-    for _ in range(repeats):
-        seconds.append(timed(expert, pixels, variant.backward))
-        if different:
-            with written_out(expert):
-                plain_seconds.append(timed(expert, pixels, variant.backward))
-    return median(seconds), median(plain_seconds) if different else None
+    seconds: dict[str, list[float]] = {way: [] for way in ways(expert)}
+    for turn in range(repeats + 1):
+        for way, context in ways(expert).items():
+            with context as forward:
+                measured = timed(expert, forward, pixels, variant.backward)
+            if turn:
+                seconds[way].append(measured)
+    return {way: median(measured) for way, measured in seconds.items()}
 
 
-def peak_of(config: Mapping[str, Any], variant: Variant, batch: int, plain: bool, device: str) -> float:
+def peak_of(config: Mapping[str, Any], variant: Variant, batch: int, way: str, device: str) -> float:
     """Megabytes that a pass needs beyond the weights and the batch."""
     expert, pixels = prepared(config, variant, batch, device)
     forget_peak(device)
     before = memory(device)
-    with written_out(expert) if plain else nullcontext():
-        timed(expert, pixels, variant.backward)
+    with ways(expert)[way] as forward:
+        timed(expert, forward, pixels, variant.backward)
     return memory(device) - before
 
 
 def prepared(config: Mapping[str, Any], variant: Variant, batch: int, device: str) -> tuple[VisionExpert, Tensor]:
-    """The expert with random weights, and a batch of pixels."""
+    """The expert with random weights, and a batch of pixels in their precision."""
     torch.manual_seed(0)
     expert = built(config)
     cast(expert, variant.dtype)
     if variant.checkpointing:
         checkpoint_activations(expert)
     expert.train(variant.backward).to(device)
-    return expert, torch.randn(batch, 3, expert.image_size, expert.image_size, device=device)
+    pixels = torch.randn(batch, 3, expert.image_size, expert.image_size, device=device)
+    return expert, pixels.to(getattr(torch, variant.dtype))
 
 
 def built(config: Mapping[str, Any]) -> VisionExpert:
@@ -129,12 +119,12 @@ def built(config: Mapping[str, Any]) -> VisionExpert:
     return expert
 
 
-def timed(expert: VisionExpert, pixels: Tensor, backward: bool) -> float:
-    """Seconds of one pass."""
+def timed(expert: VisionExpert, forward: Forward, pixels: Tensor, backward: bool) -> float:
+    """Seconds of one pass through the expert's weights."""
     synchronise(pixels)
     start = time.perf_counter()
     with torch.set_grad_enabled(backward):
-        features = expert(pixels)
+        features = forward(pixels)
         if backward:
             features.square().mean().backward()
     synchronise(pixels)
@@ -174,6 +164,6 @@ def size(config: Mapping[str, Any]) -> tuple[int, int]:
         expert = built(config)
         pixels = torch.empty(1, 3, expert.image_size, expert.image_size)
     counter = FlopCounterMode(display=False)
-    with written_out(expert), counter, torch.no_grad():
-        expert(pixels)
+    with written_out(expert) as forward, counter, torch.no_grad():
+        forward(pixels)
     return sum(parameter.numel() for parameter in expert.parameters()), counter.get_total_flops() // 2

@@ -8,10 +8,11 @@ from segment_anything.modeling.image_encoder import Attention
 
 from eaglebench.bench.experts import bench_experts
 from eaglebench.bench.measure import Cost, Variant, apart, peak_of, seconds_of, size
-from eaglebench.bench.upstream import written_out
+from eaglebench.bench.upstream import OURS, WRITTEN_OUT, ways
 from eaglebench.build import build_workshop, constructor_arguments, plain
 from eaglebench.config import validate
 from eaglebench.errors import UserError
+from eaglebench.experts.base import tokens_to_map
 from tests.conftest import EXPERTS, composed
 
 FORWARD = Variant(backward=False, dtype="float32", checkpointing=False)
@@ -22,17 +23,33 @@ def arguments(name: str, *overrides: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("name", EXPERTS)
-def test_attention_written_out_gives_the_same(name: str) -> None:
-    expert = build_workshop(composed(f"experts=[{name}]")).expert(name).eval()
-    pixels = torch.randn(1, 3, expert.image_size, expert.image_size)
+def test_every_way_gives_the_same(name: str) -> None:
+    expert = build_workshop(composed(f"experts=[{name}]", f"experts.{name}.unshuffle=1")).expert(name).eval()
+    pixels = torch.randn(2, 3, expert.image_size, expert.image_size)
     with torch.no_grad():
-        fused = expert(pixels)
-        with written_out(expert) as different:
-            plain_map = expert(pixels)
-            assert different == (name != "convnext")
-        torch.testing.assert_close(plain_map, fused, atol=1e-4, rtol=1e-4)
+        ours = expert(pixels)
+        for way, context in ways(expert).items():
+            with context as forward:
+                given = forward(pixels)
+            if given.ndim == 3:
+                given = tokens_to_map(given[:, -(expert.grid**2) :])
+            torch.testing.assert_close(given, ours, atol=1e-4, rtol=1e-4, msg=way)
         assert not any(type(module) is Attention for module in expert.modules())
-        torch.testing.assert_close(expert(pixels), fused, atol=0, rtol=0)
+        torch.testing.assert_close(expert(pixels), ours, atol=0, rtol=0)
+
+
+def test_the_ways_of_each_expert() -> None:
+    libraries = {name: [*ways(build_workshop(composed(f"experts=[{name}]")).expert(name))][1:] for name in EXPERTS}
+    segment_anything = ["segment_anything (attention written out)"]
+    assert libraries == {
+        "clip": ["transformers", "attention written out"],
+        "convnext": ["timm"],
+        "dinov2": ["transformers", "attention written out"],
+        "eva02": ["attention written out"],
+        "pix2struct": ["transformers", "attention written out"],
+        "sam": segment_anything,
+        "sam_vary": segment_anything,
+    }
 
 
 @pytest.mark.parametrize(
@@ -45,30 +62,30 @@ def test_multiply_accumulates_are_those_of_the_paper_and_attention(name: str, pu
     assert published * 0.999 < macs < published * (1.001 if name == "convnext" else 1.5)
 
 
-def test_both_kinds_of_attention_are_timed() -> None:
-    fused, plain_seconds = seconds_of(arguments("sam"), FORWARD, 2, 1, "cpu")
-    assert fused > 0
-    assert plain_seconds is not None
-    assert plain_seconds > 0
-    assert seconds_of(arguments("convnext"), FORWARD, 1, 1, "cpu")[1] is None
+def test_all_ways_are_timed() -> None:
+    seconds = seconds_of(arguments("clip"), FORWARD, 2, 1, "cpu")
+    assert [*seconds] == ["eaglebench", "transformers", "attention written out"]
+    assert min(seconds.values()) > 0
 
 
 def test_checkpointing_saves_memory_and_written_out_attention_wastes_it() -> None:
     """In processes of their own, at a size where activations outweigh everything else."""
     config = arguments("clip", "experts.clip.image_size=128", "experts.clip.depth=12")
     kept, checkpointed = (Variant(backward=True, dtype="float32", checkpointing=value) for value in (False, True))
-    usual = apart(peak_of, config, kept, 16, False, "cpu")
-    assert apart(peak_of, config, checkpointed, 16, False, "cpu") < 0.85 * usual
-    assert apart(peak_of, config, kept, 16, True, "cpu") > 1.2 * usual
+    usual = apart(peak_of, config, kept, 16, OURS, "cpu")
+    assert apart(peak_of, config, checkpointed, 16, OURS, "cpu") < 0.85 * usual
+    assert apart(peak_of, config, kept, 16, WRITTEN_OUT, "cpu") > 1.2 * usual
 
 
 def test_the_table_is_printed_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setattr("eaglebench.bench.experts.cost", lambda *_: Cost(0.5, 100.0, 1.0, 250.0))
+    measured = {OURS: Cost(0.5, 100.0), "transformers": Cost(0.55, 100.0), WRITTEN_OUT: Cost(1.0, 250.0)}
+    monkeypatch.setattr("eaglebench.bench.experts.costs", lambda *_: measured)
     bench_experts(composed("experts=[clip,convnext]", f"bench.to={tmp_path / 'bench.md'}"))
     written = (tmp_path / "bench.md").read_text()
-    assert len([line for line in written.splitlines() if line.startswith(("| clip", "| convnext"))]) == 12
-    assert "| 2.00 x | 2.50 x |" in written
-    assert "clip 64 px, forward, float32" in capsys.readouterr().out
+    assert len([line for line in written.splitlines() if line.startswith(("| clip", "| convnext"))]) == 2 * 6 * 3
+    assert "| attention written out | 1 | 250 | 2.00 x | 2.50 x |" in written
+    line = "clip 64 px, forward, float32, activations kept: 0.5 s, 100 MB; transformers takes 1.10 x, 1.00 x"
+    assert line in capsys.readouterr().out
 
 
 def test_an_empty_measurement_is_refused() -> None:
