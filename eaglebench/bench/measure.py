@@ -1,5 +1,6 @@
 """Seconds and memory of one expert, measured in processes of their own."""
 
+import math
 import resource
 import sys
 import time
@@ -7,8 +8,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,6 +25,7 @@ from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.treatment import cast, checkpoint_activations
 
+LEAST_SECONDS = 0.2  # of a measurement
 PEAK_RESET, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")  # of Linux, see proc(5)
 
 
@@ -69,23 +73,36 @@ def apart(function: Callable[..., Any], *arguments: Any) -> Any:
     Raises:
         UserError: the process was killed, as it is for want of memory.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=fresh_processes()) as pool:
         try:
             return pool.submit(function, *arguments).result()
         except BrokenProcessPool as error:
             raise UserError("a measurement was killed, probably for want of memory: lower bench.batch_size.") from error
 
 
+@cache
+def fresh_processes() -> BaseContext:
+    """Processes that have imported this module and done nothing else; where they can be had, forked off one that did it once."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
 def seconds_of(config: Mapping[str, Any], variant: Variant, batch: int, repeats: int, device: str) -> dict[str, float]:
-    """Median seconds of a pass in each way; the clock starts after one of each."""
+    """Median seconds of a pass in each way; short passes are timed many at once. The clock starts after two of each."""
     expert, pixels = prepared(config, variant, batch, device)
     seconds: dict[str, list[float]] = {way: [] for way in ways(expert)}
-    for turn in range(repeats + 1):
+    passes = dict.fromkeys(seconds, 1)
+    for turn in range(-2, repeats):
         for way, context in ways(expert).items():
             with context as forward:
-                measured = timed(expert, forward, pixels, variant.backward)
-            if turn:
-                seconds[way].append(measured)
+                one = timed(expert, forward, pixels, variant.backward, passes[way])
+            if turn < 0:
+                passes[way] = math.ceil(LEAST_SECONDS / one)
+            else:
+                seconds[way].append(one)
     return {way: median(measured) for way, measured in seconds.items()}
 
 
@@ -95,7 +112,7 @@ def peak_of(config: Mapping[str, Any], variant: Variant, batch: int, way: str, d
     forget_peak(device)
     before = memory(device)
     with ways(expert)[way] as forward:
-        timed(expert, forward, pixels, variant.backward)
+        timed(expert, forward, pixels, variant.backward, passes=1)
     return memory(device) - before
 
 
@@ -119,18 +136,18 @@ def built(config: Mapping[str, Any]) -> VisionExpert:
     return expert
 
 
-def timed(expert: VisionExpert, forward: Forward, pixels: Tensor, backward: bool) -> float:
-    """Seconds of one pass through the expert's weights."""
+def timed(expert: VisionExpert, forward: Forward, pixels: Tensor, backward: bool, passes: int) -> float:
+    """Seconds of one of some passes through the expert's weights."""
     synchronise(pixels)
     start = time.perf_counter()
-    with torch.set_grad_enabled(backward):
-        features = forward(pixels)
-        if backward:
-            features.square().mean().backward()
+    for _ in range(passes):
+        with torch.set_grad_enabled(backward):
+            features = forward(pixels)
+            if backward:
+                features.square().mean().backward()
+        expert.zero_grad(set_to_none=True)
     synchronise(pixels)
-    seconds = time.perf_counter() - start
-    expert.zero_grad(set_to_none=True)
-    return seconds
+    return (time.perf_counter() - start) / passes
 
 
 def synchronise(pixels: Tensor) -> None:
