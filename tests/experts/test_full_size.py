@@ -1,9 +1,12 @@
-"""The full-size experts have the published numbers of parameters (built on the meta device, without memory)."""
+"""The full-size experts have the published numbers of parameters (built on the meta device, without memory), and run."""
 
 import pytest
 import torch
 
-from eaglebench.build import build_workshop
+from eaglebench.bench.measure import Variant, prepared
+from eaglebench.bench.upstream import ways
+from eaglebench.build import build_workshop, constructor_arguments, plain
+from eaglebench.experts.base import tokens_to_map
 from tests.conftest import EXPERTS, composed
 
 PUBLISHED = {
@@ -35,3 +38,27 @@ def test_full_size(name: str) -> None:
         expert = build_workshop(cfg).expert(name)
     assert (expert.channels, expert.grid) == MAPS[name]
     assert sum(parameter.numel() for parameter in expert.parameters()) == PUBLISHED[name]
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+@pytest.mark.parametrize("name", EXPERTS)
+def test_a_forward_pass_at_full_size_gives_what_other_code_gives(name: str) -> None:
+    """The promised map of one image, the same as by the library with the same weights, or else with attention written out."""
+    cfg = composed("size=full", f"experts=[{name}]", f"experts.{name}.checkpoint=none", "data.train=x.json")
+    config = {**constructor_arguments(plain(cfg.experts[name])), "unshuffle": 1}
+    expert, pixels = prepared(config, Variant(backward=False, dtype="float32", checkpointing=False), 1, "cpu")
+    for key, parameter in expert.named_parameters():
+        if "pos" in key:
+            torch.nn.init.normal_(parameter, std=0.02)  # SAM's tables of positions begin at zero
+    given = expert(pixels)
+    channels, grid = MAPS[name]
+    unshuffled = cfg.experts[name].unshuffle
+    assert given.shape == (1, channels // unshuffled**2, grid * unshuffled, grid * unshuffled)
+    assert given.isfinite().all()
+    _, other, *_ = ways(expert)
+    with ways(expert)[other] as forward:
+        expected = forward(pixels)
+    if expected.ndim == 3:
+        expected = tokens_to_map(expected[:, -(expert.grid**2) :])
+    assert (given - expected).abs().max() < 1e-3 * expected.abs().max()
