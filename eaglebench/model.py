@@ -1,15 +1,17 @@
 """EagleModel: experts, a fusion and a language model, from a batch to a loss or to answers.
 
-Shape letters: B batch, I images (I <= B), S side of an image, N visual tokens, D language model width, T text + image length.
+Shape letters: B batch, I images (I <= B), S side of an image, N visual tokens, D language model width, T text + image length,
+K target tokens, V vocabulary.
 """
 
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eaglebench.data.collate import Batch
-from eaglebench.data.conversation import TEMPLATES, Encoder
+from eaglebench.data.conversation import IGNORE, TEMPLATES, Encoder
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.base import Fusion
 from eaglebench.language.base import LanguageModel
@@ -50,10 +52,15 @@ class EagleModel(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The mean cross-entropy of the batch's target tokens."""
-        output = self.llm(
-            inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, labels=batch.labels, use_cache=False
+        output = self.llm.base_model(
+            inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, use_cache=False
         )
-        return output.loss
+        assert batch.labels is not None
+        targets_BT = batch.labels[:, 1:]
+        is_target_BT = targets_BT != IGNORE
+        # Words for the targets alone: most places are visual tokens and questions, and a vocabulary is wide.
+        logits_KV = self.llm.get_output_embeddings()(output.last_hidden_state[:, :-1][is_target_BT])
+        return F.cross_entropy(logits_KV.float(), targets_BT[is_target_BT])
 
     @torch.no_grad()
     def generate(self, batch: Batch, max_new_tokens: int) -> Tensor:

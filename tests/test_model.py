@@ -101,6 +101,29 @@ def test_visual_tokens_that_fill_the_context_are_refused_with_both_numbers() -> 
         build("experts=[clip]", "fusion.grid=8", "llm.max_length=60")
 
 
+def test_the_loss_is_that_of_the_language_models_own_class() -> None:
+    """Computed for the targets alone; conversations of several lengths, with and without an image, in float64."""
+    model, language = build("experts=[clip]")
+    model.double().eval()
+    encoder = encoder_of(model, language)
+    conversations = [
+        Sample("0", "some", (Turn("how many shapes", "4"), Turn("shape in red", "star"))),  # type: ignore[arg-type]
+        Sample("1", None, (Turn("value of red", "7"),)),
+        Sample("2", "some", (Turn("tallest bar", "blue"),)),  # type: ignore[arg-type]
+    ]
+    pictures = [image(), None, image(1)]
+    items = [
+        Item(sample.id, encoder.training(sample), picture)
+        for sample, picture in zip(conversations, pictures, strict=True)
+    ]
+    batch = Collator(language.tokenizer.pad_token_id)(items)
+    own = model.llm(inputs_embeds=model.embed(batch), attention_mask=batch.attention_mask, labels=batch.labels).loss
+    torch.testing.assert_close(model(batch), own, atol=1e-6, rtol=1e-6)
+    gradients = [torch.autograd.grad(loss, model.fusion.parameters()) for loss in (model(batch), own)]
+    for ours, upstream in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, upstream, atol=1e-6, rtol=1e-5)
+
+
 def test_the_order_of_the_loss_tokens_is_the_upstream_one() -> None:
     """The loss is the mean negative log-likelihood of the targets, computed here by hand."""
     model, language = build("experts=[clip]")

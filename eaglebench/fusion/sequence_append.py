@@ -19,11 +19,12 @@ class SequenceAppend(Fusion):
         grid: int | None = None,
         align_corners: bool = False,
         norm: bool = False,
+        projector_width: int | None = None,
     ) -> None:
         super().__init__(experts, width, grid, align_corners)
         self.visual_tokens = len(self.shapes) * self.grid**2
         self.projectors = nn.ModuleDict(
-            {name: mlp_projector(shape.channels, width, norm) for name, shape in self.shapes.items()}
+            {name: mlp_projector(shape.channels, width, projector_width, norm) for name, shape in self.shapes.items()}
         )
 
     def fuse(self, features: Mapping[str, Tensor]) -> Tensor:
