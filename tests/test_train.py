@@ -5,9 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from eaglebench.data.synthetic.engine import FAMILIES
+from eaglebench.zoo.cards import SHIPPED
 from tests.conftest import Outcome, turns, write_records
 
 
@@ -49,6 +52,34 @@ def test_the_picture_is_one(finished_run: Path) -> None:
 def test_metrics_of_every_stage_are_logged(finished_run: Path) -> None:
     header = (finished_run / "metrics.csv").read_text().splitlines()[0].split(",")
     assert {"sft/loss", "pre_align/sam/loss", "eval/score"} <= set(header)
+
+
+def test_an_expert_in_tiles_half_precision_and_adapters_is_stored_and_read_back(
+    command: Callable[..., Outcome], fast_store: list[str], tmp_path: Path
+) -> None:
+    """Its weights stay as they were, its adapters train; a second run takes both from the store; the finished run gives its scores."""
+    treated = ("experts.clip.high_res=tile", "experts.clip.image_size=128", "experts.clip.global_view=true")
+    adapted = ("experts.sam.lora.rank=2", "experts.sam.dtype=bfloat16", "experts.sam.activation_checkpointing=true")
+    store = f"store={tmp_path / 'store'}"
+    for name in ("first", "again"):
+        outcome = command(*fast_store, store, *treated, *adapted, f"hydra.run.dir={tmp_path / name}")
+        assert outcome.code == 0, outcome.err
+        assert ("sft: taken from the store" in outcome.out) == (name == "again")
+    first, again = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "again"))
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    adapters = {key for key in first if ".lora_" in key}
+    assert any(first[key].any() for key in adapters if ".lora_B." in key)
+    half = {key for key in first if key.startswith("experts.sam.") and first[key].dtype == torch.bfloat16}
+    assert half and not half & adapters
+    shipped = load_file(SHIPPED / "sam.safetensors")
+    assert torch.equal(first["experts.sam.network.pos_embed"], shipped["network.pos_embed"].to(torch.bfloat16))
+    assert command("task=eval", f"run={tmp_path / 'first'}").code == 0
+    scores = [
+        json.loads((tmp_path / "first" / name / "scores.json").read_text())["overall"]["score"]
+        for name in (".", "eval")
+    ]
+    assert scores[0] == scores[1]
 
 
 def test_evaluating_again_gives_the_same_scores(command: Callable[..., Outcome], finished_run: Path) -> None:
