@@ -24,6 +24,9 @@ def cast(expert: VisionExpert, dtype: str) -> None:
 def add_lora(expert: VisionExpert, rank: int, alpha: int, dropout: float) -> None:
     """Freeze the weights, and give each `nn.Linear` a LoRA adapter of peft's, in float32.
 
+    The fused attention of `nn.MultiheadAttention` (open_clip's ViTs) gets none: peft 0.21 adds the product of its output adapter twice,
+    and takes products off the frozen weights after each pass, which lets them drift.
+
     Raises:
         UserError: there is no linear layer.
     """
