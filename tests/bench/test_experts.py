@@ -12,8 +12,8 @@ from eaglebench.bench.upstream import OURS, WRITTEN_OUT, ways
 from eaglebench.build import build_workshop, constructor_arguments, plain
 from eaglebench.config import validate
 from eaglebench.errors import UserError
-from eaglebench.experts.base import tokens_to_map
 from tests.conftest import EXPERTS, composed
+from tests.experts.upstream import as_map
 
 FORWARD = Variant(backward=False, dtype="float32", checkpointing=False)
 
@@ -30,9 +30,7 @@ def test_every_way_gives_the_same(name: str) -> None:
         ours = expert(pixels)
         for way, context in ways(expert).items():
             with context as forward:
-                given = forward(pixels)
-            if given.ndim == 3:
-                given = tokens_to_map(given[:, -(expert.grid**2) :])
+                given = as_map(forward(pixels), expert.grid)
             torch.testing.assert_close(given, ours, atol=1e-4, rtol=1e-4, msg=way)
         assert not any(type(module) is Attention for module in expert.modules())
         torch.testing.assert_close(expert(pixels), ours, atol=0, rtol=0)

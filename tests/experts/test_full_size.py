@@ -6,8 +6,8 @@ import torch
 from eaglebench.bench.measure import Variant, prepared
 from eaglebench.bench.upstream import ways
 from eaglebench.build import build_workshop, constructor_arguments, plain
-from eaglebench.experts.base import tokens_to_map
 from tests.conftest import EXPERTS, composed
+from tests.experts.upstream import as_map
 
 PUBLISHED = {
     # Eagle's CLIP at 336 without the final norm, plus 448 more rows of the position table at 448.
@@ -58,7 +58,5 @@ def test_a_forward_pass_at_full_size_gives_what_other_code_gives(name: str) -> N
     assert given.isfinite().all()
     _, other, *_ = ways(expert)
     with ways(expert)[other] as forward:
-        expected = forward(pixels)
-    if expected.ndim == 3:
-        expected = tokens_to_map(expected[:, -(expert.grid**2) :])
+        expected = as_map(forward(pixels), expert.grid)
     assert (given - expected).abs().max() < 1e-3 * expected.abs().max()

@@ -60,6 +60,11 @@ def square(tokens: Tensor) -> Tensor:
     return tokens.transpose(1, 2).unflatten(2, (side, side))
 
 
+def as_map(features: Tensor, grid: int) -> Tensor:
+    """A map as it is; of tokens, the patches, which come after class and register tokens, as one."""
+    return features if features.ndim == 4 else square(features[:, -(grid**2) :])
+
+
 def prefixed(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {prefix + key: tensor for key, tensor in weights.items()}
 
