@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from eaglebench.digests import digest
-from eaglebench.errors import UserError
+from eaglebench.errors import UserError, nearest_that_fit
 from eaglebench.evaluation.metrics import METRICS
 
 PACKAGE = Path(__file__).resolve().parent
@@ -175,12 +175,8 @@ def validate_size(owner: str, size: int, step: int, what: str) -> None:
     """Refuse an image size that is not a multiple of `step`, whose name is `what`."""
     if step < 1:
         raise UserError(f"{owner}: a {what} of {step} must be at least 1.")
-    if size < step or size % step:
-        below = max(size // step, 1) * step
-        raise UserError(
-            f"{owner}.image_size={size} is not a multiple of its {what} of {step}: "
-            f"the nearest that fit are {below} and {below + step}."
-        )
+    if nearest := nearest_that_fit(size, step):
+        raise UserError(f"{owner}.image_size={size} is not a multiple of its {what} of {step}: {nearest}")
 
 
 def validate_pretraining(cfg: DictConfig) -> None:

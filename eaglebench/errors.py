@@ -1,4 +1,4 @@
-"""The one exception for mistakes that a user can put right."""
+"""The one exception for mistakes that a user can put right, and what its sentences share."""
 
 
 class UserError(Exception):
@@ -11,3 +11,11 @@ class UserError(Exception):
 def first_line(error: BaseException) -> str:
     """What a library's error says in its first line, or its name if it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def nearest_that_fit(size: int, step: int) -> str | None:
+    """The two multiples of `step` nearest to a size that is none, as words; None if it is one."""
+    if size >= step and not size % step:
+        return None
+    below = max(size // step, 1) * step
+    return f"the nearest that fit are {below} and {below + step}."

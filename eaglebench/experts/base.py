@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eaglebench.checkpoints import read_checkpoint
-from eaglebench.errors import UserError
+from eaglebench.errors import UserError, nearest_that_fit
 from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
 from eaglebench.experts.weights import Layout, check_config, own_weights
 from eaglebench.weights import copy_weights
@@ -52,12 +52,10 @@ class VisionExpert(nn.Module, ABC):
     ) -> None:
         super().__init__()
         step = stride * unshuffle
-        if image_size < step or image_size % step:
-            below = max(image_size // step, 1) * step
+        if nearest := nearest_that_fit(image_size, step):
             unshuffled = f" and its unshuffling by {unshuffle}" if unshuffle > 1 else ""
             raise UserError(
-                f"{type(self).__name__.lower()}: image_size={image_size} does not fit its {stride} px stride{unshuffled}; "
-                f"the nearest that fit are {below} and {below + step}."
+                f"{type(self).__name__.lower()}: image_size={image_size} does not fit its {stride} px stride{unshuffled}; {nearest}"
             )
         self.image_size = image_size
         self.stride = stride

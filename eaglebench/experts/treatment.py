@@ -36,11 +36,16 @@ def add_lora(expert: VisionExpert, rank: int, alpha: int, dropout: float) -> Non
             inject_adapter_in_model(
                 LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=linear), network
             )
-    adapters = [parameter for name, parameter in expert.named_parameters() if ".lora_" in name]
-    if not adapters:
+    added = adapters(expert)
+    if not added:
         raise UserError(f"{type(expert).__name__.lower()} has no linear layer for LoRA: leave lora.rank at 0.")
-    for parameter in adapters:
+    for parameter in added:
         parameter.data = parameter.data.float()
+
+
+def adapters(module: nn.Module) -> list[nn.Parameter]:
+    """The weights of a module's LoRA adapters, as peft names them."""
+    return [parameter for name, parameter in module.named_parameters() if ".lora_" in name]
 
 
 def checkpoint_activations(expert: VisionExpert) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from eaglebench.errors import UserError
+from eaglebench.experts.treatment import adapters
 
 
 def cosine_with_warmup(step: int, steps: int, warmup: float) -> float:
@@ -29,13 +30,13 @@ def parameter_groups(
     groups = []
     for name, part in parts.items():
         lr = learning_rates.get(name, 0.0)
-        adapters = [p for key, p in part.named_parameters() if ".lora_" in key]
-        part.requires_grad_(lr > 0 and not adapters)
+        trained = adapters(part)
+        part.requires_grad_(lr > 0 and not trained)
         if lr <= 0:
             continue
-        parameters = adapters or list(part.parameters())
-        for parameter in adapters:
+        for parameter in trained:
             parameter.requires_grad_(True)
+        parameters = trained or list(part.parameters())
         matrices = [p for p in parameters if p.ndim >= 2]
         others = [p for p in parameters if p.ndim < 2]
         groups.append({"params": matrices, "lr": lr, "weight_decay": weight_decay, "name": name})
