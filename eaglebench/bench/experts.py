@@ -35,7 +35,7 @@ def bench_experts(cfg: DictConfig) -> None:
     for name, node in cfg.experts.items():
         config = constructor_arguments(plain(node))
         parameters, macs = size(config)
-        what = (str(name), f"{node.image_size} px", f"{parameters:,}", f"{macs / 1e9:.1f}")
+        what = (str(name), f"{node.image_size} px", f"{parameters:,}", f"{macs / 1e9:.4g}")
         for variant in variants:
             measured = costs(config, variant, settings.batch_size, settings.repeats, settings.device)
             rows += [(*what, *told(variant), *cells) for cells in compared(measured)]

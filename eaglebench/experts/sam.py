@@ -17,6 +17,8 @@ from eaglebench.experts.statistics import IMAGENET_MEAN, IMAGENET_STD
 from eaglebench.experts.weights import Layout, Rule
 
 NECK = "network.neck."
+# Numbers of a bias that are held at a time. On a CPU, more than the allocator gives again from what it has costs more than attention.
+BIAS_ON_CPU, BIAS_ON_GPU = 2**22, 2**28
 
 
 def segment_anything(prefix: str) -> list[Rule]:
@@ -138,18 +140,40 @@ def sam_encoder(
 
 
 class FusedAttention(Attention):
-    """segment_anything's attention with its relative positions as the bias of a fused one, which never holds the softmax."""
+    """segment_anything's attention with its relative positions as the bias of a fused one, which never holds the softmax; nor is more of
+    the bias held at a time than is fast to hold."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, H, W, C] of cells [n, H, W, C]."""
         batch, height, width, _ = x.shape
-        q, k, v = self.qkv(x).view(batch, height * width, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        cells = height * width
+        q, k, v = self.qkv(x).view(batch, cells, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         grid = q.unflatten(2, (height, width))
-        rows = torch.einsum("bnhwc,hkc->bnhwk", grid, get_rel_pos(height, height, self.rel_pos_h))
-        columns = torch.einsum("bnhwc,wkc->bnhwk", grid, get_rel_pos(width, width, self.rel_pos_w))
-        bias = (rows.unsqueeze(-1) + columns.unsqueeze(-2)).reshape(*q.shape[:3], height * width)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        return self.proj(out.transpose(1, 2).reshape(x.shape))
+        rows = torch.einsum("bnhwc,hkc->bnhwk", grid, get_rel_pos(height, height, self.rel_pos_h)).flatten(2, 3)
+        columns = torch.einsum("bnhwc,wkc->bnhwk", grid, get_rel_pos(width, width, self.rel_pos_w)).flatten(2, 3)
+        of_a_query = self.num_heads * cells
+        at_once = BIAS_ON_CPU if x.device.type == "cpu" else BIAS_ON_GPU
+        queries = min(cells, max(1, at_once // of_a_query))
+        images = max(1, at_once // (of_a_query * cells))
+
+        def part(some: slice, here: slice) -> Tensor:
+            bias = rows[some, :, here, :, None] + columns[some, :, here, None, :]
+            out = F.scaled_dot_product_attention(q[some, :, here], k[some], v[some], attn_mask=bias.flatten(3))
+            return out.transpose(1, 2)
+
+        out = joined(
+            [
+                joined([part(slice(i, i + images), slice(j, j + queries)) for j in range(0, cells, queries)], dim=1)
+                for i in range(0, batch, images)
+            ],
+            dim=0,
+        )
+        return self.proj(out.reshape(x.shape))
+
+
+def joined(parts: Sequence[Tensor], dim: int) -> Tensor:
+    """The concatenation of parts; no copy of a single one."""
+    return torch.cat(list(parts), dim) if len(parts) > 1 else parts[0]
 
 
 def resampled_positions(weights: dict[str, Tensor], network: ImageEncoderViT) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from segment_anything.modeling.image_encoder import Attention
 from torch import nn
 from transformers import Pix2StructImageProcessor
 
@@ -13,7 +14,7 @@ from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert, tokens_to_map
 from eaglebench.experts.clip import Clip
 from eaglebench.experts.pix2struct import Pix2Struct
-from eaglebench.experts.sam import Sam
+from eaglebench.experts.sam import FusedAttention, Sam
 from tests.conftest import EXPERTS, composed
 
 
@@ -143,3 +144,17 @@ def test_pix2struct_flattens_patches_as_its_upstream_processor_does(size: tuple[
 def test_tokens_that_are_not_a_square_are_refused() -> None:
     with pytest.raises(ValueError, match="class token"):
         tokens_to_map(torch.zeros(1, 17, 4))
+
+
+@pytest.mark.parametrize("at_once", [1, 100, 700])
+def test_sams_attention_is_the_same_however_much_of_it_is_held(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of one image's queries, whole images, and several at a time."""
+    torch.manual_seed(0)
+    attention = FusedAttention(8, 2, True, True, True, (3, 3)).double()
+    for parameter in attention.parameters():
+        torch.nn.init.normal_(parameter)
+    cells = torch.randn(5, 3, 3, 8).double()
+    whole = attention(cells)
+    monkeypatch.setattr("eaglebench.experts.sam.BIAS_ON_CPU", at_once)
+    torch.testing.assert_close(attention(cells), whole, atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(Attention.forward(attention, cells), whole, atol=1e-12, rtol=1e-12)
