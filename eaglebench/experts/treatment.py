@@ -13,6 +13,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
 
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
+from eaglebench.weights import adapters
 
 
 def cast(expert: VisionExpert, dtype: str) -> None:
@@ -41,11 +42,6 @@ def add_lora(expert: VisionExpert, rank: int, alpha: int, dropout: float) -> Non
         raise UserError(f"{type(expert).__name__.lower()} has no linear layer for LoRA: leave lora.rank at 0.")
     for parameter in added:
         parameter.data = parameter.data.float()
-
-
-def adapters(module: nn.Module) -> list[nn.Parameter]:
-    """The weights of a module's LoRA adapters, as peft names them."""
-    return [parameter for name, parameter in module.named_parameters() if ".lora_" in name]
 
 
 def checkpoint_activations(expert: VisionExpert) -> None:

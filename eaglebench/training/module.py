@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from eaglebench.errors import UserError
-from eaglebench.experts.treatment import adapters
+from eaglebench.weights import adapters
 
 
 def cosine_with_warmup(step: int, steps: int, warmup: float) -> float:
