@@ -36,6 +36,10 @@ DIGEST_LENGTH = 6
 EAGLE_RELEASE = "eagle_release"
 PIXELS = ("own", EAGLE_RELEASE)
 HIGH_RES_WAYS = ("interpolate", "tile")
+FUSION_WORDS = {"shrink": ("antialias", "unshuffle"), "stages": ("all", "last")}
+FUSION_NUMBERS = ("grid", "heads", "points", "channels", "depth", "window", "top", "projector_width")
+FUSION_OPTIONAL = ("grid", "projector_width")
+FUSION_SWITCHES = ("align_corners", "norm", "interleaved")
 DTYPES = ("float32", "bfloat16", "float16")
 CANVAS_STEP = 32  # what the grids of the pretext tasks divide
 
@@ -110,13 +114,16 @@ def validate(cfg: DictConfig) -> None:
     validate_evaluation(cfg)
     if cfg.task == "train":
         validate_experts(cfg)
+        validate_fusion(cfg)
         validate_stages(cfg)
     elif cfg.task == "pretrain":
         validate_pretraining(cfg)
     elif cfg.task == "bench":
         validate_experts(cfg)
-        if unknown := set(cfg.bench.dtypes) - set(DTYPES):
-            raise UserError(f"bench.dtypes names {', '.join(sorted(unknown))}: choose from {', '.join(DTYPES)}.")
+        validate_fusion(cfg)
+        for key, known in (("dtypes", DTYPES), ("fusions", options("fusion"))):
+            if unknown := set(cfg.bench.get(key, ())) - set(known):
+                raise UserError(f"bench.{key} names {', '.join(sorted(unknown))}: choose from {', '.join(known)}.")
         check_numbers("bench", cfg.bench, ["batch_size", "repeats"])
         if min(cfg.bench.batch_size, cfg.bench.repeats) < 1:
             raise UserError("bench.batch_size and bench.repeats must be at least 1.")
@@ -152,6 +159,25 @@ def validate_experts(cfg: DictConfig) -> None:
                 f"experts.{name}.checkpoint is not set: at size=full give the file of its weights, "
                 "or none to start from random ones."
             )
+
+
+def validate_fusion(cfg: DictConfig) -> None:
+    """Refuse words that a strategy does not know, and numbers that are none."""
+    fusion = cfg.fusion
+    for key in FUSION_NUMBERS:
+        value = fusion.get(key, 1)
+        if value is None and key in FUSION_OPTIONAL:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UserError(f"fusion.{key}={value} must be a whole number above 0.")
+    for key in FUSION_SWITCHES:
+        if not isinstance(fusion.get(key, False), bool):
+            raise UserError(f"fusion.{key}={fusion[key]} must be true or false.")
+    if not isinstance(fusion.get("route"), (ListConfig, type(None))):
+        raise UserError(f"fusion.route={fusion.route} must be a list of experts, as in 'fusion.route=[sam]', or null.")
+    for key, known in FUSION_WORDS.items():
+        if key in fusion and fusion[key] not in known:
+            raise UserError(f"fusion.{key}={fusion[key]} is unknown: choose from {', '.join(known)}.")
 
 
 def validate_treatment(name: str, expert: DictConfig) -> None:
@@ -236,7 +262,6 @@ def validate_stages(cfg: DictConfig) -> None:
     """Refuse an empty list and lengths that train nothing."""
     if not cfg.stages:
         raise UserError(f"stages=[] trains nothing: choose from {', '.join(options('stages'))}.")
-    check_numbers("fusion", cfg.fusion, ["grid"])
     check_numbers("world", cfg.world, ["train_images", "val_questions", "canvas"])
     check_numbers("data", cfg.data, ["max_bad", "cache_mb", "workers"])
     for name, stage in cfg.stages.items():

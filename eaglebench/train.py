@@ -39,6 +39,8 @@ def train(cfg: DictConfig) -> None:
     workshop, stages = build_workshop(cfg), build_stages(cfg)
     model, language = workshop.eagle(workshop.experts)  # first: what does not fit together is refused before any work
     console.print(parts_table(model, workshop, stages))
+    for note in model.fusion.notes if model.fusion is not None else ():
+        console.print(note, soft_wrap=True)
     data = build_data(cfg, console.print)
     loggers = build_loggers(cfg, folder)
     runner = Runner(workshop, data, build_store(cfg), build_fit(cfg, loggers, console), console.print)

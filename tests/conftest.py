@@ -12,11 +12,11 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from eaglebench.__main__ import main
-from eaglebench.config import CONF, register_resolvers
+from eaglebench.config import CONF, options, register_resolvers
 
 EXPERTS = ("clip", "convnext", "pix2struct", "eva02", "sam", "sam_vary", "dinov2")
 LIBRARIES = ("timm", "open_clip", "hf")  # experts that are any backbone of a library
-FUSIONS = ("channel_concat", "sequence_append")
+FUSIONS = options("fusion")
 
 
 def composed(*overrides: str) -> DictConfig:

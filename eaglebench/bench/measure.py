@@ -1,15 +1,15 @@
-"""Seconds and memory of one expert, measured in processes of their own."""
+"""Seconds and memory of something that can be run in several ways, measured in processes of their own."""
 
 import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -17,33 +17,41 @@ from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
 
-from eaglebench.bench.upstream import OURS, Forward, ways, written_out
 from eaglebench.errors import UserError
-from eaglebench.experts.base import VisionExpert
-from eaglebench.experts.treatment import cast, checkpoint_activations
 
+OURS = "eaglebench"  # the way that the others are compared with
 LEAST_SECONDS = 0.2  # of a measurement
 WARM_UP_TURNS = 2
 LONG_SECONDS = 2.0  # a pass of this length needs no warm-up: what its first call adds is lost in it
 PEAK_RESET, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")  # of Linux, see proc(5)
+SUBJECTS = ("eaglebench.bench.expert", "eaglebench.bench.fusing")  # what a fresh process has imported already
+
+Forward = Callable[[Any], Tensor]
+Ways = Mapping[str, AbstractContextManager[Forward]]
 
 
 @dataclass(frozen=True)
-class Variant:
-    """How an expert is run.
+class Subject:
+    """What is measured.
 
     Attributes:
+        module: holds the weights that all ways share.
+        inputs: of every way.
+        ways: gives each way of running it by name, OURS among them, within its context.
         backward: also the backward pass, of all weights.
-        dtype: of the weights and of encoding.
-        checkpointing: of activations.
+        device: by its name in torch.
     """
 
+    module: nn.Module
+    inputs: Any
+    ways: Callable[[], Ways]
     backward: bool
-    dtype: str
-    checkpointing: bool
+    device: str
+
+
+Prepare = Callable[[], Subject]
 
 
 @dataclass(frozen=True)
@@ -59,14 +67,24 @@ class Cost:
     megabytes: float
 
 
-def costs(config: Mapping[str, Any], variant: Variant, batch: int, repeats: int, device: str) -> dict[str, Cost]:
-    """Measure an expert's class with its arguments (`config`, with `_target_`) in each of its `ways`.
+@contextmanager
+def as_it_is(forward: Forward) -> Iterator[Forward]:
+    """A way that needs no change."""
+    yield forward
+
+
+def costs(prepare: Prepare, repeats: int) -> dict[str, Cost]:
+    """Measure a subject in each of its ways.
 
     All take turns in one process, so that their ratios mean something on a busy machine; each peak of memory has a process of its own,
     because a process keeps what it has once had.
+
+    Args:
+        prepare: gives the subject; it is called in other processes, to which it must be possible to send it.
+        repeats: measurements of each way.
     """
-    seconds = apart(seconds_of, config, variant, batch, repeats, device)
-    return {way: Cost(seconds[way], apart(peak_of, config, variant, batch, way, device)) for way in seconds}
+    seconds = apart(seconds_of, prepare, repeats)
+    return {way: Cost(seconds[way], apart(peak_of, prepare, way)) for way in seconds}
 
 
 def apart(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -84,25 +102,25 @@ def apart(function: Callable[..., Any], *arguments: Any) -> Any:
 
 @cache
 def fresh_processes() -> BaseContext:
-    """Processes that have imported this module and done nothing else; where they can be had, forked off one that did it once."""
+    """Processes that have imported what they need and done nothing else; where they can be had, forked off one that did it once."""
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload(list(SUBJECTS))
     return context
 
 
-def seconds_of(config: Mapping[str, Any], variant: Variant, batch: int, repeats: int, device: str) -> dict[str, float]:
+def seconds_of(prepare: Prepare, repeats: int) -> dict[str, float]:
     """Median seconds of a pass in each way; short passes are timed many at once, after turns that warm up."""
-    expert, pixels = prepared(config, variant, batch, device)
-    seconds: dict[str, list[float]] = {way: [] for way in ways(expert)}
+    subject = prepare()
+    seconds: dict[str, list[float]] = {way: [] for way in subject.ways()}
     passes = dict.fromkeys(seconds, 1)
     cold = WARM_UP_TURNS
     while len(seconds[OURS]) < repeats:
         once = {}
-        for way, context in ways(expert).items():
+        for way, context in subject.ways().items():
             with context as forward:
-                once[way] = timed(expert, forward, pixels, variant.backward, passes[way])
+                once[way] = timed(subject, forward, passes[way])
         if cold and max(once.values()) < LONG_SECONDS:
             cold -= 1
             passes = {way: math.ceil(LEAST_SECONDS / one) for way, one in once.items()}
@@ -113,54 +131,34 @@ def seconds_of(config: Mapping[str, Any], variant: Variant, batch: int, repeats:
     return {way: median(measured) for way, measured in seconds.items()}
 
 
-def peak_of(config: Mapping[str, Any], variant: Variant, batch: int, way: str, device: str) -> float:
+def peak_of(prepare: Prepare, way: str) -> float:
     """Megabytes that a pass needs beyond the weights and the batch."""
-    expert, pixels = prepared(config, variant, batch, device)
-    forget_peak(device)
-    before = memory(device)
-    with ways(expert)[way] as forward:
-        timed(expert, forward, pixels, variant.backward, passes=1)
-    return memory(device) - before
+    subject = prepare()
+    forget_peak(subject.device)
+    before = memory(subject.device)
+    with subject.ways()[way] as forward:
+        timed(subject, forward, passes=1)
+    return memory(subject.device) - before
 
 
-def prepared(config: Mapping[str, Any], variant: Variant, batch: int, device: str) -> tuple[VisionExpert, Tensor]:
-    """The expert with random weights, and a batch of pixels in their precision."""
-    torch.manual_seed(0)
-    expert = built(config)
-    cast(expert, variant.dtype)
-    if variant.checkpointing:
-        checkpoint_activations(expert)
-    expert.train(variant.backward).to(device)
-    pixels = torch.randn(batch, 3, expert.image_size, expert.image_size, device=device)
-    return expert, pixels.to(getattr(torch, variant.dtype))
-
-
-def built(config: Mapping[str, Any]) -> VisionExpert:
-    """The expert of its class (`_target_`) and arguments."""
-    arguments = dict(config)
-    module, _, name = str(arguments.pop("_target_")).rpartition(".")
-    expert: VisionExpert = getattr(import_module(module), name)(**arguments)
-    return expert
-
-
-def timed(expert: VisionExpert, forward: Forward, pixels: Tensor, backward: bool, passes: int) -> float:
-    """Seconds of one of some passes through the expert's weights."""
-    synchronise(pixels)
+def timed(subject: Subject, forward: Forward, passes: int) -> float:
+    """Seconds of one of some passes."""
+    synchronise(subject.device)
     start = time.perf_counter()
     for _ in range(passes):
-        with torch.set_grad_enabled(backward):
-            features = forward(pixels)
-            if backward:
+        with torch.set_grad_enabled(subject.backward):
+            features = forward(subject.inputs)
+            if subject.backward:
                 features.square().mean().backward()
-        expert.zero_grad(set_to_none=True)
-    synchronise(pixels)
+        subject.module.zero_grad(set_to_none=True)
+    synchronise(subject.device)
     return (time.perf_counter() - start) / passes
 
 
-def synchronise(pixels: Tensor) -> None:
+def synchronise(device: str) -> None:
     """Wait for the device."""
-    if pixels.is_cuda:
-        torch.cuda.synchronize(pixels.device)
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
 
 
 def forget_peak(device: str) -> None:
@@ -180,14 +178,3 @@ def memory(device: str) -> float:
         return int(peak) / 2**10
     unit = 1 if sys.platform == "darwin" else 2**10  # macOS counts bytes, others kilobytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-
-
-def size(config: Mapping[str, Any]) -> tuple[int, int]:
-    """Parameters, and multiply-accumulates of one image, attention included; computed on the meta device."""
-    with torch.device("meta"):
-        expert = built(config)
-        pixels = torch.empty(1, 3, expert.image_size, expert.image_size)
-    counter = FlopCounterMode(display=False)
-    with written_out(expert) as forward, counter, torch.no_grad():
-        forward(pixels)
-    return sum(parameter.numel() for parameter in expert.parameters()), counter.get_total_flops() // 2

@@ -1,6 +1,6 @@
 """The same weights computed otherwise: by the library that they come from, or with attention that holds its softmax."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.models.pix2struct.image_processing_pix2struct import torch_extract_patches
 
+from eaglebench.bench.measure import OURS, Forward, Ways, as_it_is
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.clip import Clip
 from eaglebench.experts.convnext import ConvNeXt
@@ -18,12 +19,10 @@ from eaglebench.experts.pix2struct import Pix2Struct
 from eaglebench.experts.sam import FusedAttention, Sam
 from eaglebench.experts.sam_vary import SamVary
 
-Forward = Callable[[Tensor], Tensor]
-OURS = "eaglebench"
 WRITTEN_OUT = "attention written out"
 
 
-def ways(expert: VisionExpert) -> Mapping[str, AbstractContextManager[Forward]]:
+def ways(expert: VisionExpert) -> Ways:
     """How the expert's weights can be run on normalised pixels: as here, and beside it by other code, each within its context."""
     found: dict[str, AbstractContextManager[Forward]] = {OURS: as_it_is(expert)}
     match expert:
@@ -38,12 +37,6 @@ def ways(expert: VisionExpert) -> Mapping[str, AbstractContextManager[Forward]]:
     if attentions(expert):
         found[WRITTEN_OUT] = written_out(expert)
     return found
-
-
-@contextmanager
-def as_it_is(forward: Forward) -> Iterator[Forward]:
-    """Code that needs no change."""
-    yield forward
 
 
 def pix2struct(expert: Pix2Struct, pixels: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ class VisionExpert(nn.Module, ABC):
         layouts: of the upstream weights that it reads.
         channels: channels C of the map that `forward` returns.
         grid: side H = W of that map.
+        statistics: `mean` and `std`.
     """
 
     layouts: ClassVar[Sequence[Layout]] = ()
@@ -63,6 +64,7 @@ class VisionExpert(nn.Module, ABC):
         self.channels = channels * unshuffle**2
         self.grid = image_size // step
         self.align_corners = False
+        self.statistics = (tuple(mean), tuple(std))
         self.register_buffer("mean", per_channel(mean), persistent=False)
         self.register_buffer("std", per_channel(std), persistent=False)
 
@@ -84,7 +86,28 @@ class VisionExpert(nn.Module, ABC):
     def forward(self, pixels_B3SS: Tensor) -> Tensor:
         """The feature map [B, channels, grid, grid] of normalised pixels [B, 3, S, S], in the pixels' precision whatever the
         weights' is."""
-        features_BCHW = self.encode(pixels_B3SS.to(next(self.parameters()).dtype)).to(pixels_B3SS.dtype)
+        return self.finished(self.encode(self.started(pixels_B3SS)), pixels_B3SS.dtype)
+
+    @property
+    def levels(self) -> list[tuple[int, int]]:
+        """Channels C and side H = W of each map of `pyramid`."""
+        return [(self.channels // self.unshuffle**2, self.grid * self.unshuffle)]
+
+    def pyramid(self, pixels_B3SS: Tensor) -> list[Tensor]:
+        """The native maps [B, C, H, W] of the expert's stages, from the finest to the last, which `forward` gives unshuffled."""
+        return [features.to(pixels_B3SS.dtype) for features in self.encode_levels(self.started(pixels_B3SS))]
+
+    def encode_levels(self, pixels_B3SS: Tensor) -> list[Tensor]:
+        """The native maps of `levels`, of normalised pixels [B, 3, S, S]; the last is what `encode` gives."""
+        return [self.encode(pixels_B3SS)]
+
+    def started(self, pixels_B3SS: Tensor) -> Tensor:
+        """Pixels in the weights' precision."""
+        return pixels_B3SS.to(next(self.parameters()).dtype)
+
+    def finished(self, features_BCHW: Tensor, dtype: torch.dtype) -> Tensor:
+        """What becomes of the native map."""
+        features_BCHW = features_BCHW.to(dtype)
         return F.pixel_unshuffle(features_BCHW, self.unshuffle) if self.unshuffle > 1 else features_BCHW
 
     def load_checkpoint(self, where: Path | str, wanted_by: str) -> None:

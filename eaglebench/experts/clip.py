@@ -6,8 +6,9 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from eaglebench.experts.base import VisionExpert, tokens_to_map
+from eaglebench.experts.base import tokens_to_map
 from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
+from eaglebench.experts.vit import After, VisionTransformer, after_block
 from eaglebench.experts.weights import OPEN_CLIP_TEXT, Layout
 
 POSITIONS = "network.embeddings.position_embedding.weight"
@@ -48,7 +49,7 @@ OPEN_CLIP = Layout(
 )
 
 
-class Clip(VisionExpert):
+class Clip(VisionTransformer):
     """Patch tokens after the last block of transformers' `CLIPVisionModel`, as a map.
 
     The final layer norm is left out, as in Eagle and LLaVA-HR. OpenAI's weights need QuickGELU, the default here. Without
@@ -87,12 +88,14 @@ class Clip(VisionExpert):
         # The pooled output is never used: a parameter without a gradient only confuses sharded training.
         self.network.post_layernorm = nn.Identity()
         self.class_token = class_token
+        self.block_map = (width, self.grid_of_positions)
 
-    def encode(self, pixels_B3SS: Tensor) -> Tensor:
-        if self.class_token:
-            return tokens_to_map(self.network(pixels_B3SS).last_hidden_state[:, 1:])
-        patches_BNC = self.network.pre_layrnorm(self.network.embeddings(pixels_B3SS)[:, 1:])
-        return tokens_to_map(self.network.encoder(inputs_embeds=patches_BNC).last_hidden_state)
+    def encode_with(self, pixels_B3SS: Tensor, after: After) -> Tensor:
+        prefix = int(self.class_token)
+        x_BNC = self.network.pre_layrnorm(self.network.embeddings(pixels_B3SS)[:, 1 - prefix :])
+        for number, block in enumerate(self.network.encoder.layers, 1):
+            x_BNC = after_block(number, after, block(x_BNC, None), prefix)
+        return tokens_to_map(x_BNC[:, prefix:])
 
     def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Bicubic with antialias, as Eagle; the class token's position stays as it is."""

@@ -45,6 +45,7 @@ class ConvNeXt(VisionExpert):
         super().__init__(
             image_size=image_size, stride=32, channels=dims[-1], mean=CLIP_MEAN, std=CLIP_STD, unshuffle=unshuffle
         )
+        self.dims = tuple(dims)
         network = TimmConvNeXt(
             num_classes=0, depths=tuple(depths), dims=tuple(dims), norm_eps=norm_eps, ls_init_value=layer_scale
         )
@@ -52,6 +53,17 @@ class ConvNeXt(VisionExpert):
 
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
         return self.network(pixels_B3SS)
+
+    @property
+    def levels(self) -> list[tuple[int, int]]:
+        return [(channels, self.image_size // 4 // 2**stage) for stage, channels in enumerate(self.dims)]
+
+    def encode_levels(self, pixels_B3SS: Tensor) -> list[Tensor]:
+        """The map of each stage, at strides 4, 8, 16 and 32."""
+        maps = [self.network[0](pixels_B3SS)]
+        for stage in self.network[1].children():
+            maps.append(stage(maps[-1]))
+        return maps[1:]
 
     def blocks(self) -> Sequence[nn.Module]:
         return [block for stage in self.network[1].children() for block in stage.get_submodule("blocks").children()]

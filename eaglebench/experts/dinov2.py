@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
 
-from eaglebench.experts.base import VisionExpert, tokens_to_map
+from eaglebench.experts.base import tokens_to_map
 from eaglebench.experts.statistics import IMAGENET_MEAN, IMAGENET_STD
+from eaglebench.experts.vit import After, VisionTransformer, after_block
 from eaglebench.experts.weights import Layout
 
 LAYER = r"encoder\.layer\.(\d+)\."
@@ -43,7 +44,7 @@ FACEBOOK = Layout(
 )
 
 
-class Dinov2(VisionExpert):
+class Dinov2(VisionTransformer):
     """Patch tokens after the final layer norm of transformers' `Dinov2WithRegistersModel`, as a map.
 
     `pretrained_size` is the side whose grid of positions the weights have; upstream's own code resamples it to other sides.
@@ -86,11 +87,14 @@ class Dinov2(VisionExpert):
         # Used in DINOv2's own training alone: a parameter without a gradient only confuses sharded training.
         del self.network.embeddings.mask_token
         self.network.embeddings.mask_token = None
-        self.registers = registers
+        self.prefix = 1 + registers  # the class token and the registers
+        self.block_map = (width, image_size // patch_size)
 
-    def encode(self, pixels_B3SS: Tensor) -> Tensor:
-        tokens_BNC = self.network(pixels_B3SS).last_hidden_state
-        return tokens_to_map(tokens_BNC[:, 1 + self.registers :])  # the class token and the registers go
+    def encode_with(self, pixels_B3SS: Tensor, after: After) -> Tensor:
+        x_BNC = self.network.embeddings(pixels_B3SS)
+        for number, block in enumerate(self.network.encoder.layer, 1):
+            x_BNC = after_block(number, after, block(x_BNC), self.prefix)
+        return tokens_to_map(self.network.layernorm(x_BNC[:, self.prefix :]))
 
     def blocks(self) -> Sequence[nn.Module]:
         return list(self.network.encoder.layer)

@@ -11,8 +11,8 @@ from timm.layers.pos_embed_sincos import build_rotary_pos_embed
 from timm.models.eva import EvaBlock
 from torch import Tensor, nn
 
-from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.statistics import IMAGENET_MEAN, IMAGENET_STD
+from eaglebench.experts.vit import After, VisionTransformer, after_block_BHWC
 from eaglebench.experts.weights import Layout
 from eaglebench.experts.windows import in_windows, out_of_windows
 
@@ -37,7 +37,7 @@ DETECTION = Layout(
 POSITIONS = "network.pos_embed"
 
 
-class Eva02(VisionExpert):
+class Eva02(VisionTransformer):
     """EVA-02 as the backbone of a ViTDet detector (arXiv 2303.11331): timm's blocks, most of them attending in windows.
 
     `window` is the side of a window in cells; the blocks of `global_blocks` attend to the whole map. `position_grid` is the side
@@ -70,6 +70,7 @@ class Eva02(VisionExpert):
             unshuffle=unshuffle,
         )
         grid = image_size // patch_size
+        self.block_map = (width, grid)
         self.network = WindowedEva(
             PatchEmbed(img_size=image_size, patch_size=patch_size, embed_dim=width, output_fmt="NHWC", flatten=False),
             [
@@ -90,8 +91,8 @@ class Eva02(VisionExpert):
             ropes={side: rope(side, rope_grid, width // heads) for side in {grid, window}},
         )
 
-    def encode(self, pixels_B3SS: Tensor) -> Tensor:
-        return self.network(pixels_B3SS)
+    def encode_with(self, pixels_B3SS: Tensor, after: After) -> Tensor:
+        return self.network(pixels_B3SS, after)
 
     def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Without the position of a class token, which detectors do not have; the table itself is resampled as it is used."""
@@ -132,12 +133,12 @@ class WindowedEva(nn.Module):
         for side, table in ropes.items():
             self.register_buffer(f"rope_{side}", table, persistent=False)
 
-    def forward(self, pixels_B3SS: Tensor) -> Tensor:
-        """The map [B, C, H, W] of pixels [B, 3, S, S]."""
+    def forward(self, pixels_B3SS: Tensor, after: After) -> Tensor:
+        """The map [B, C, H, W] of pixels [B, 3, S, S]; `after` as in `VisionTransformer`."""
         x_BHWC = self.patch_embed(pixels_B3SS)
         x_BHWC = x_BHWC + self.positions(x_BHWC.shape[1]).to(x_BHWC.dtype)
-        for block, window in zip(self.blocks, self.windows, strict=True):
-            x_BHWC = block(x_BHWC, window, getattr(self, f"rope_{window}"))
+        for number, (block, window) in enumerate(zip(self.blocks, self.windows, strict=True), 1):
+            x_BHWC = after_block_BHWC(number, after, block(x_BHWC, window, getattr(self, f"rope_{window}")))
         return x_BHWC.permute(0, 3, 1, 2)
 
     def positions(self, grid: int) -> Tensor:

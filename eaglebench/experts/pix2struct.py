@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Pix2StructVisionConfig, Pix2StructVisionModel
 
-from eaglebench.experts.base import VisionExpert, resized, tokens_to_map
+from eaglebench.experts.base import resized, tokens_to_map
+from eaglebench.experts.vit import After, VisionTransformer, after_block
 from eaglebench.experts.weights import Layout
 
 TRANSFORMERS = Layout(
@@ -21,7 +22,7 @@ TRANSFORMERS = Layout(
 )
 
 
-class Pix2Struct(VisionExpert):
+class Pix2Struct(VisionTransformer):
     """The encoder of transformers' Pix2Struct on a square image.
 
     Its processor's work is done here in torch, on the device and without a trip through the CPU: each image is standardised
@@ -51,6 +52,7 @@ class Pix2Struct(VisionExpert):
             unshuffle=unshuffle,
         )
         self.patch_size = patch_size
+        self.block_map = (width, image_size // patch_size)
         self.network = Pix2StructVisionModel(
             Pix2StructVisionConfig(
                 hidden_size=width,
@@ -70,14 +72,16 @@ class Pix2Struct(VisionExpert):
 
     row_col_N2: Tensor
 
-    def encode(self, pixels_B3SS: Tensor) -> Tensor:
+    def encode_with(self, pixels_B3SS: Tensor, after: After) -> Tensor:
         patches_BNP = F.pixel_unshuffle(pixels_B3SS, self.patch_size)  # channel-major: c, dy, dx
         patches_BNP = patches_BNP.unflatten(1, (3, self.patch_size**2)).permute(0, 3, 4, 2, 1).flatten(1, 2).flatten(2)
         row_col_BN2 = self.row_col_N2.to(patches_BNP).expand(len(patches_BNP), -1, -1)
         flattened_BNQ = torch.cat([row_col_BN2, patches_BNP], dim=2)  # within a patch: dy, dx, c
-        # Upstream's own forward builds a mask of padding; a square image has none.
-        hidden_BNC = self.network.encoder(self.network.embeddings(flattened_BNQ)).last_hidden_state
-        return tokens_to_map(self.network.layernorm(hidden_BNC))
+        x_BNC = self.network.embeddings(flattened_BNQ)
+        for number, block in enumerate(self.network.encoder.layer, 1):
+            # Upstream's own forward has a mask of padding; a square image has none.
+            x_BNC = after_block(number, after, block(x_BNC)[0])
+        return tokens_to_map(self.network.layernorm(x_BNC))
 
     def preprocess(self, images_B3XX: Tensor, side: int | None = None) -> Tensor:
         pixels = images_B3XX.to(self.mean.device, torch.float32)

@@ -12,8 +12,8 @@ from timm.layers import resample_abs_pos_embed_nhwc
 from torch import Tensor, nn
 
 from eaglebench.errors import UserError
-from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.statistics import IMAGENET_MEAN, IMAGENET_STD
+from eaglebench.experts.vit import After, VisionTransformer, after_block_BHWC
 from eaglebench.experts.weights import Layout, Rule
 
 NECK = "network.neck."
@@ -55,7 +55,7 @@ TRANSFORMERS = Layout(
 )
 
 
-class Sam(VisionExpert):
+class Sam(VisionTransformer):
     """segment_anything's image encoder with its neck: a map of `neck_channels` at one cell per patch.
 
     `global_blocks` are the indices of the blocks with global attention; the others attend in windows of `window` cells. A short
@@ -86,11 +86,12 @@ class Sam(VisionExpert):
             unshuffle=unshuffle,
         )
         self.network = sam_encoder(image_size, patch_size, width, depth, heads, window, global_blocks, neck_channels)
+        self.block_map = (width, image_size // patch_size)
         if neck == "short":
             self.network.neck = self.network.neck[:2]
 
-    def encode(self, pixels_B3SS: Tensor) -> Tensor:
-        return self.network(pixels_B3SS)
+    def encode_with(self, pixels_B3SS: Tensor, after: After) -> Tensor:
+        return encoded(self.network, pixels_B3SS, after)
 
     def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         if f"{NECK}2.weight" in weights and len(self.network.neck) == 2:
@@ -137,6 +138,14 @@ def sam_encoder(
     for block in encoder.blocks:
         block.attn.__class__ = FusedAttention  # upstream's block builds its own; the parameters are the same
     return encoder
+
+
+def encoded(network: ImageEncoderViT, pixels_B3SS: Tensor, after: After) -> Tensor:
+    """What segment_anything's encoder gives; `after` as in `VisionTransformer`."""
+    x_BHWC = network.patch_embed(pixels_B3SS) + network.pos_embed
+    for number, block in enumerate(network.blocks, 1):
+        x_BHWC = after_block_BHWC(number, after, block(x_BHWC))
+    return network.neck(x_BHWC.permute(0, 3, 1, 2))
 
 
 class FusedAttention(Attention):

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.sam import (
     OTHERS,
     SEGMENT_ANYTHING,
+    encoded,
     resampled_positions,
     sam_encoder,
     segment_anything,
     transformers,
 )
 from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
+from eaglebench.experts.vit import After, VisionTransformer
 from eaglebench.experts.weights import Layout, Rule
 
 REDUCTION = 4  # two convolutions of stride 2 after the neck
@@ -59,7 +60,7 @@ TRANSFORMERS_DEEPSEEK = Layout(
 FROM_SAM = Layout("segment_anything SAM", SEGMENT_ANYTHING.mark, SEGMENT_ANYTHING.rules, OTHERS, absent=[r"reduce\..*"])
 
 
-class SamVary(VisionExpert):
+class SamVary(VisionTransformer):
     """SAM-B with its neck and two bias-free 3x3 convolutions of stride 2: a map at 1/64 of the side for patch 16.
 
     Statistics are CLIP's, as in Vary-tiny and GOT.
@@ -89,13 +90,27 @@ class SamVary(VisionExpert):
             unshuffle=unshuffle,
         )
         self.network = sam_encoder(image_size, patch_size, width, depth, heads, window, global_blocks, neck_channels)
+        self.neck_channels = neck_channels
+        self.block_map = (width, image_size // patch_size)
         self.reduce = nn.Sequential(
             nn.Conv2d(neck_channels, channels // 2, 3, stride=2, padding=1, bias=False),
             nn.Conv2d(channels // 2, channels, 3, stride=2, padding=1, bias=False),
         )
 
-    def encode(self, pixels_B3SS: Tensor) -> Tensor:
-        return self.reduce(self.network(pixels_B3SS))
+    def encode_with(self, pixels_B3SS: Tensor, after: After) -> Tensor:
+        return self.reduce(encoded(self.network, pixels_B3SS, after))
+
+    @property
+    def levels(self) -> list[tuple[int, int]]:
+        channels, side = self.channels // self.unshuffle**2, self.block_map[1]
+        return [(self.neck_channels, side), (channels // 2, side // 2), (channels, side // REDUCTION)]
+
+    def encode_levels(self, pixels_B3SS: Tensor) -> list[Tensor]:
+        """The neck's map, and that of each convolution."""
+        maps = [encoded(self.network, pixels_B3SS, {})]
+        for convolution in self.reduce:
+            maps.append(convolution(maps[-1]))
+        return maps
 
     def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         return resampled_positions(weights, self.network)

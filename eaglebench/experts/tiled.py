@@ -27,8 +27,8 @@ class Tiled(VisionExpert):
             image_size=expert.image_size * tiles,
             stride=expert.image_size // expert.grid,
             channels=expert.channels * (1 + global_view),
-            mean=expert.mean.flatten().tolist(),
-            std=expert.std.flatten().tolist(),
+            mean=expert.statistics[0],
+            std=expert.statistics[1],
         )
         self.expert = expert
         self.tiles = tiles

@@ -52,6 +52,23 @@ class Timm(VisionExpert):
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
         return last_map(self.network, pixels_B3SS)
 
+    @property
+    def levels(self) -> list[tuple[int, int]]:
+        infos = [self.network.feature_info[index] for index in self.stages()]
+        return [(info["num_chs"], self.image_size // info["reduction"]) for info in infos]
+
+    def encode_levels(self, pixels_B3SS: Tensor) -> list[Tensor]:
+        """The last map of each stride."""
+        maps = self.network.forward_intermediates(
+            pixels_B3SS, indices=self.stages(), norm=True, output_fmt="NCHW", intermediates_only=True
+        )
+        return list(maps)
+
+    def stages(self) -> list[int]:
+        """The indices of the last feature of each stride."""
+        strides = [info["reduction"] for info in self.network.feature_info]
+        return [index for index, stride in enumerate(strides) if stride not in strides[index + 1 :]]
+
     def blocks(self) -> Sequence[nn.Module]:
         return repeated_blocks(self.network)
 

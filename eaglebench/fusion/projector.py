@@ -8,8 +8,6 @@ def mlp_projector(channels: int, width: int, hidden: int | None = None, norm: bo
 
     Its `hidden` layer is D wide unless told otherwise, as LLaVA's: there it widens what goes in, and a small language model's width
     would narrow it.
-
-    Training from scratch does not start without the norm at useful learning rates; the papers' pretrained models have none.
     """
     hidden = hidden or width
     layers = [nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, width)]

@@ -1,32 +1,30 @@
 """Sequence append: every expert adds its own visual tokens."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from eaglebench.fusion.base import Fusion, MapShape
-from eaglebench.fusion.projector import mlp_projector
+from eaglebench.fusion.base import Fusion, Outline
 
 
 class SequenceAppend(Fusion):
-    """A projector for each expert; their tokens follow each other in the user's order: N = experts * G*G."""
+    """A projector for each expert; their tokens follow each other in the user's order: N = experts * G*G.
 
-    def __init__(
-        self,
-        experts: Mapping[str, MapShape],
-        width: int,
-        grid: int | None = None,
-        align_corners: bool = False,
-        norm: bool = False,
-        projector_width: int | None = None,
-    ) -> None:
-        super().__init__(experts, width, grid, align_corners)
-        self.visual_tokens = len(self.shapes) * self.grid**2
+    With `interleaved`, the tokens of one place follow each other instead: first cell of each expert, second cell of each, and so on.
+    """
+
+    def __init__(self, experts: Mapping[str, Outline], width: int, interleaved: bool = False, **common: Any) -> None:
+        super().__init__(experts, width, **common)
+        self.interleaved = interleaved
+        self.visual_tokens = len(self.experts) * self.grid**2
         self.projectors = nn.ModuleDict(
-            {name: mlp_projector(shape.channels, width, projector_width, norm) for name, shape in self.shapes.items()}
+            {name: self.new_projector(self.aligned_channels(name), self.norm) for name in self.experts}
         )
 
     def fuse(self, features: Mapping[str, Tensor]) -> Tensor:
-        tokens = [self.projectors[name](self.aligned(features, name)) for name in self.shapes]
+        tokens = [self.projectors[name](self.aligned(features, name)) for name in self.experts]
+        if self.interleaved:
+            return torch.stack(tokens, dim=2).flatten(1, 2)
         return torch.cat(tokens, dim=1)

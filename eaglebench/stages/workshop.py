@@ -12,7 +12,8 @@ from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.treatment import add_lora, cast, checkpoint_activations
-from eaglebench.fusion.base import Fusion, MapShape
+from eaglebench.experts.vit import VisionTransformer
+from eaglebench.fusion.base import Fusion, MapShape, Outline
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel
 from eaglebench.weights import way_out
@@ -54,7 +55,7 @@ class Workshop:
 
     Args:
         experts: by name, in the user's order.
-        fusion: called with `experts={name: (channels, grid)}` and `width=D`.
+        fusion: called with `experts={name: Outline}` and `width=D`.
         language: gives the language model.
         described: the configs of `fusion` and `llm`, for the keys of finished stages.
         seed: of every fresh weight.
@@ -77,11 +78,7 @@ class Workshop:
     def expert(self, name: str) -> VisionExpert:
         """The named expert with its first weights, or its checkpoint's."""
         spec = self.experts[name]
-        try:
-            expert = self.seeded(f"experts.{name}", spec.build)
-        except (ValueError, TypeError, AssertionError, StrictDataclassError) as error:  # upstream's own checks
-            reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
-            raise UserError(f"experts.{name} cannot be built: {reason}") from error
+        expert = self.fresh_expert(name)
         if spec.checkpoint is not None:
             owner = f"experts.{name}"
             with way_out(owner):
@@ -95,6 +92,14 @@ class Workshop:
             checkpoint_activations(expert)
         return expert
 
+    def fresh_expert(self, name: str) -> VisionExpert:
+        """The named expert with its first weights, whatever its checkpoint."""
+        try:
+            return self.seeded(f"experts.{name}", self.experts[name].build)
+        except (ValueError, TypeError, AssertionError, StrictDataclassError) as error:  # upstream's own checks
+            reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
+            raise UserError(f"experts.{name} cannot be built: {reason}") from error
+
     def language(self) -> LanguageModel:
         """The language model."""
         return self.seeded("llm", self._language)
@@ -105,8 +110,8 @@ class Workshop:
         """The whole model of these experts, joined by the run's fusion or another one."""
         experts = {name: self.expert(name) for name in names}
         language = self.language()
-        shapes = {name: MapShape(expert.channels, expert.grid) for name, expert in experts.items()}
-        joined = self.seeded("fusion", lambda: (fusion or self._fusion)(experts=shapes, width=language.width))
+        outlines = {name: outline(expert) for name, expert in experts.items()}
+        joined = self.seeded("fusion", lambda: (fusion or self._fusion)(experts=outlines, width=language.width))
         if joined.visual_tokens >= language.max_length:
             raise UserError(
                 f"an image becomes {joined.visual_tokens} visual tokens, which leaves no room for text in llm.max_length="
@@ -119,3 +124,10 @@ class Workshop:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(named_seed(self.seed, name))
             return build()
+
+
+def outline(expert: VisionExpert) -> Outline:
+    """What a fusion knows of an expert."""
+    block_map = MapShape(*expert.block_map) if isinstance(expert, VisionTransformer) else None
+    levels = tuple(MapShape(*level) for level in expert.levels)
+    return Outline(expert.channels, expert.grid, levels, len(expert.blocks()), block_map)

@@ -1,14 +1,16 @@
 """What an expert costs is measured on the expert itself, and beside the same one with attention written out."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from segment_anything.modeling.image_encoder import Attention
 
+from eaglebench.bench.expert import Variant, size, subject
 from eaglebench.bench.experts import bench_experts
-from eaglebench.bench.measure import Cost, Variant, apart, peak_of, seconds_of, size
-from eaglebench.bench.upstream import OURS, WRITTEN_OUT, ways
+from eaglebench.bench.measure import OURS, Cost, apart, peak_of, seconds_of
+from eaglebench.bench.upstream import WRITTEN_OUT, ways
 from eaglebench.build import build_workshop, constructor_arguments, plain
 from eaglebench.config import validate
 from eaglebench.errors import UserError
@@ -61,7 +63,7 @@ def test_multiply_accumulates_are_those_of_the_paper_and_attention(name: str, pu
 
 
 def test_all_ways_are_timed() -> None:
-    seconds = seconds_of(arguments("clip"), FORWARD, 2, 1, "cpu")
+    seconds = seconds_of(partial(subject, arguments("clip"), FORWARD, 2, "cpu"), 1)
     assert [*seconds] == ["eaglebench", "transformers", "attention written out"]
     assert min(seconds.values()) > 0
 
@@ -69,10 +71,11 @@ def test_all_ways_are_timed() -> None:
 def test_checkpointing_saves_memory_and_written_out_attention_wastes_it() -> None:
     """In processes of their own, at a size where activations outweigh everything else."""
     config = arguments("clip", "experts.clip.image_size=128", "experts.clip.depth=12")
-    kept, checkpointed = (Variant(backward=True, dtype="float32", checkpointing=value) for value in (False, True))
-    usual = apart(peak_of, config, kept, 16, OURS, "cpu")
-    assert apart(peak_of, config, checkpointed, 16, OURS, "cpu") < 0.85 * usual
-    assert apart(peak_of, config, kept, 16, WRITTEN_OUT, "cpu") > 1.2 * usual
+    variants = (Variant(backward=True, dtype="float32", checkpointing=value) for value in (False, True))
+    kept, checkpointed = (partial(subject, config, variant, 16, "cpu") for variant in variants)
+    usual = apart(peak_of, kept, OURS)
+    assert apart(peak_of, checkpointed, OURS) < 0.85 * usual
+    assert apart(peak_of, kept, WRITTEN_OUT) > 1.2 * usual
 
 
 def test_the_table_is_printed_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from eaglebench.bench.measure import Variant, prepared
+from eaglebench.bench.expert import Variant, prepared
 from eaglebench.bench.upstream import ways
 from eaglebench.build import build_workshop, constructor_arguments, plain
 from tests.conftest import EXPERTS, composed

@@ -1,9 +1,10 @@
 """Grid alignment keeps places, scale and precision."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
-from eaglebench.fusion.grid import to_grid, to_tokens
+from eaglebench.fusion.grid import aligned_channels, to_grid, to_tokens, weights_along, whole_multiple
 
 
 def test_a_map_on_the_grid_is_untouched() -> None:
@@ -37,3 +38,30 @@ def test_half_precision_is_resized_in_float32() -> None:
 def test_tokens_are_row_major() -> None:
     features = torch.arange(6.0).view(1, 1, 2, 3)
     assert to_tokens(features)[0, :, 0].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_unshuffling_keeps_every_cell() -> None:
+    features = torch.randn(2, 3, 8, 8)
+    kept = to_grid(features, 4, shrink="unshuffle")
+    assert torch.equal(kept, F.pixel_unshuffle(features, 2))
+    assert kept.shape[1] == aligned_channels(3, 8, 4, "unshuffle") == 12
+    # No whole ratio, nothing to shrink: as ever.
+    for side in (6, 2):
+        odd = torch.randn(2, 3, side, side)
+        assert torch.equal(to_grid(odd, 4, shrink="unshuffle"), to_grid(odd, 4))
+        assert aligned_channels(3, side, 4, "unshuffle") == 3
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize(("side", "to"), [(3, 8), (8, 3), (4, 4)])
+def test_two_products_resize_a_map(side: int, to: int, align_corners: bool) -> None:
+    features = torch.randn(2, 3, side, side).double()
+    along = weights_along(side, to, align_corners)
+    torch.testing.assert_close(
+        torch.einsum("rh,bchw,kw->bcrk", along, features, along), to_grid(features, to, align_corners)
+    )
+
+
+@pytest.mark.parametrize(("side", "expected"), [(64, 64), (45, 32), (49, 64), (16, 32), (1, 32)])
+def test_windows_are_whole(side: int, expected: int) -> None:
+    assert whole_multiple(side, 32) == expected
