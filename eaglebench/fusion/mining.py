@@ -16,7 +16,9 @@ from torch.utils.checkpoint import checkpoint
 
 from eaglebench.fusion.grid import precise, weights_along, whole_multiple
 
-CELLS_AT_ONCE = 2**22  # numbers of windowed maps that are held at a time
+CELLS_AT_ONCE = (
+    3 * 2**22
+)  # numbers of windowed maps that are held at a time; far smaller parts leave an allocator with more, not less
 
 
 class Mine(nn.Module):

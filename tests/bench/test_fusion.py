@@ -80,7 +80,7 @@ def test_mining_needs_less_memory_than_keys_and_values() -> None:
     """In processes of their own, where maps outweigh everything else: 16 x 16 windows of 8 x 8 cells."""
     levels = tuple(MapShape(24 * 2**index, 128 // 2**index) for index in range(4))
     outlines = {"a": Outline(64, 16), "b": Outline(192, 16, levels)}
-    prepare = partial(subject, partial(MiniGemini, grid=16), outlines, 64, 4, "cpu")
+    prepare = partial(subject, partial(MiniGemini, grid=16), outlines, 64, 8, "cpu")
     assert apart(peak_of, prepare, "keys and values held") > 2 * apart(peak_of, prepare, OURS)
 
 
