@@ -7,18 +7,17 @@ on the cells themselves, which both share, and the products of the whole map wit
 Shape letters as in base.py; M cells of a window.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from eaglebench.fusion.grid import precise, weights_along, whole_multiple
 
-CELLS_AT_ONCE = (
-    3 * 2**22
-)  # numbers of windowed maps that are held at a time; far smaller parts leave an allocator with more, not less
+CELLS_AT_ONCE = 2**22  # numbers of windowed maps that are held at a time
+Index = tuple[Any, ...]
 
 
 class Mine(nn.Module):
@@ -68,16 +67,38 @@ def mined(
     at_once = max(1, CELLS_AT_ONCE // per_query)
     rows, columns = (min(grid, at_once // grid), grid) if at_once >= grid else (1, at_once)  # of the grid
 
-    def part(first: int, last: int, *tensors: Tensor) -> list[Tensor]:
-        """The answers to some queries: whole rows of the grid, or a part of one row."""
+    ranges = [
+        (
+            row * grid + column,
+            min(row + rows, grid) * grid if columns == grid else min(row * grid + column + columns, (row + 1) * grid),
+        )
+        for row in range(0, grid, rows)
+        for column in range(0, grid, columns)
+    ]
+
+    def places(first: int, last: int) -> list[tuple[slice, slice]]:
+        """The rows and columns of each expert's finest side that some queries cover: whole rows of the grid, or a part of one row."""
         across = slice(first % grid, first % grid + min(columns, last - first))
         down = slice(first // grid, (last - 1) // grid + 1)
+        windows = [side // grid for side in sides]
+        return [tuple(slice(one.start * window, one.stop * window) for one in (down, across)) for window in windows]  # type: ignore[misc]
+
+    def indices(first: int, last: int) -> list[Index]:
+        """What of each tensor some queries need."""
+        found: list[Index] = []
+        for weights, (down, across) in zip(along, places(first, last), strict=True):
+            found += [(..., needed(one[down]), needed(one[across])) for one in weights]
+            found += [(slice(None), slice(first, last))] * 2
+        return found
+
+    def part(first: int, last: int, *tensors: Tensor) -> list[Tensor]:
+        """The answers to some queries, from what they need."""
         given = iter(tensors)
         cells, products = [], []
-        for maps, weights, side in zip(pyramids, along, sides, strict=True):
-            here = [next(given) for _ in maps]
+        for weights, side, (down, across) in zip(along, sides, places(first, last), strict=True):
+            here = [resized(next(given), one[down], one[across]) for one in weights]
+            cells.append(normalised_windows(here, side // grid))
             query, constant = next(given), next(given)
-            cells.append(normalised_windows(here, weights, side // grid, down, across))
             products.append(torch.einsum("bnc,bnmc->bnm", query, cells[-1]) + constant)
         shares = precise(torch.cat(products, dim=-1)).softmax(dim=-1).to(products[0].dtype)
         answers = []
@@ -85,43 +106,84 @@ def mined(
             answers += [torch.einsum("bnm,bnmc->bnc", share, one), share.sum(dim=-1, keepdim=True)]
         return answers
 
-    parts = []
-    for row in range(0, grid, rows):
-        for column in range(0, grid, columns):
-            first = row * grid + column
-            last = min(row + rows, grid) * grid if columns == grid else min(first + columns, (row + 1) * grid)
-            tensors: list[Tensor] = []
-            for maps, (query, constant) in zip(pyramids, asked, strict=True):
-                tensors += [*maps, query[:, first:last], constant[:, first:last]]
-            # Of several parts, each is computed again in the backward pass: what they hold together is what is to be avoided.
-            whole = last - first == grid**2 or not torch.is_grad_enabled()
-            parts.append(
-                part(first, last, *tensors) if whole else checkpoint(part, first, last, *tensors, use_reentrant=False)
-            )
-    joined = [torch.cat(one, dim=1) for one in zip(*parts, strict=True)]
+    tensors = [tensor for maps, one in zip(pyramids, asked, strict=True) for tensor in (*maps, *one)]
+    joined = part(0, grid**2, *tensors) if len(ranges) == 1 else InParts.apply(part, indices, ranges, *tensors)
     return list(zip(joined[::2], joined[1::2], strict=True))
 
 
-def normalised_windows(
-    maps: Sequence[Tensor], along: Sequence[Tensor], window: int, rows: slice, columns: slice
-) -> Tensor:
-    """The windows [B, n, M, C] at some rows and columns of the grid, of maps joined on channels; each cell normalised."""
-    cells = [slice(places.start * window, places.stop * window) for places in (rows, columns)]
-    joined = torch.cat([resized(one, weights, *cells) for one, weights in zip(maps, along, strict=True)], dim=1)
-    split = joined.unflatten(3, (-1, window)).unflatten(2, (-1, window))  # [B, C, rows, M, columns, M]
+class InParts(torch.autograd.Function):
+    """Answers to the queries of several ranges, one after the other.
+
+    Each part is computed again in the backward pass, and its gradients are added where they belong: what the parts would hold together,
+    and a gradient of whole maps for each of them, are what is to be avoided.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        part: Callable[..., list[Tensor]],
+        indices: Callable[[int, int], list[Index]],
+        ranges: Sequence[tuple[int, int]],
+        *tensors: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """What `part` gives for what `indices` name of the tensors, joined over the ranges."""
+        device = tensors[0].device.type
+        ctx.part, ctx.indices, ctx.ranges = part, indices, ranges
+        ctx.autocast = {
+            "device_type": device,
+            "enabled": torch.is_autocast_enabled(device),
+            "dtype": torch.get_autocast_dtype(device),
+        }
+        ctx.save_for_backward(*tensors)
+        parts = [
+            part(*one, *(tensor[index] for tensor, index in zip(tensors, indices(*one), strict=True))) for one in ranges
+        ]
+        return tuple(torch.cat(one, dim=1) for one in zip(*parts, strict=True))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the tensors that want one."""
+        wanted = [bool(want) for want in ctx.needs_input_grad[3:]]
+        tensors = ctx.saved_tensors
+        totals = [torch.zeros_like(one) if want else None for one, want in zip(tensors, wanted, strict=True)]
+        for first, last in ctx.ranges:
+            indices = ctx.indices(first, last)
+            with torch.enable_grad(), torch.autocast(**ctx.autocast):
+                leaves = [
+                    one[index].detach().requires_grad_(want)
+                    for one, index, want in zip(tensors, indices, wanted, strict=True)
+                ]
+                answers = ctx.part(first, last, *leaves)
+            found = iter(
+                torch.autograd.grad(
+                    answers,
+                    [leaf for leaf, want in zip(leaves, wanted, strict=True) if want],
+                    [gradient[:, first:last].to(answer) for gradient, answer in zip(gradients, answers, strict=True)],
+                )
+            )
+            for total, index in zip(totals, indices, strict=True):
+                if total is not None:
+                    total[index] += next(found)
+        return None, None, None, *totals
+
+
+def normalised_windows(maps: Sequence[Tensor], window: int) -> Tensor:
+    """The windows [B, n, M, C] of maps joined on channels, row by row; each cell normalised."""
+    split = (
+        torch.cat(list(maps), dim=1).unflatten(3, (-1, window)).unflatten(2, (-1, window))
+    )  # [B, C, rows, M, columns, M]
     windows = split.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(1, 2)
     return F.layer_norm(windows, windows.shape[-1:]).to(windows.dtype)
 
 
-def resized(features_BCHW: Tensor, along: Tensor, rows: slice, columns: slice) -> Tensor:
-    """Some rows and columns of the map resized by the weights of `weights_along`, computed in float32 from the cells that they need."""
-    if along.shape[0] == along.shape[1]:
-        return features_BCHW[:, :, rows, columns]
-    down, across = along[rows], along[columns]
-    with torch.autocast(features_BCHW.device.type, enabled=False):
-        cells = precise(features_BCHW[:, :, needed(down), needed(across)])
-        weights = down[:, needed(down)].to(cells), across[:, needed(across)].to(cells)
-        return (torch.einsum("rh,bchw->bcrw", weights[0], cells) @ weights[1].T).to(features_BCHW.dtype)
+def resized(cells_BCHW: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """Rows and columns of a resized map, by their weights (see `weights_along`), computed in float32 from the cells that have one."""
+    down, across = down[:, needed(down)], across[:, needed(across)]
+    if all(one.shape[0] == one.shape[1] and one.trace() == len(one) for one in (down, across)):
+        return cells_BCHW
+    with torch.autocast(cells_BCHW.device.type, enabled=False):
+        cells = precise(cells_BCHW)
+        return (torch.einsum("rh,bchw->bcrw", down.to(cells), cells) @ across.T.to(cells)).to(cells_BCHW.dtype)
 
 
 def needed(weights: Tensor) -> slice:

@@ -70,7 +70,7 @@ def test_it_equals_a_loop_over_windows_forward_and_backward(
 
 def test_windows_are_those_of_unfold() -> None:
     features = torch.randn(2, 3, 8, 8)
-    windows = mining.normalised_windows([features], [torch.eye(8)], 2, slice(0, GRID), slice(0, GRID))
+    windows = mining.normalised_windows([features], 2)
     unfolded = F.unfold(features, 2, stride=2).unflatten(1, (3, 4)).permute(0, 3, 2, 1)
     assert torch.equal(windows, F.layer_norm(unfolded, (3,)))
 
@@ -83,7 +83,18 @@ def test_parts_are_resized_as_whole_maps_are(side: int, align_corners: bool) -> 
     features = torch.randn(2, 3, side, side)
     along = weights_along(side, 8, align_corners)
     halves = slice(0, 4), slice(4, 8)
-    parts = [torch.cat([mining.resized(features, along, rows, one) for one in halves], dim=3) for rows in halves]
+    parts = [
+        torch.cat(
+            [
+                mining.resized(
+                    features[:, :, mining.needed(along[rows]), mining.needed(along[one])], along[rows], along[one]
+                )
+                for one in halves
+            ],
+            dim=3,
+        )
+        for rows in halves
+    ]
     torch.testing.assert_close(torch.cat(parts, dim=2), to_grid(features, 8, align_corners), atol=1e-6, rtol=1e-5)
 
 
