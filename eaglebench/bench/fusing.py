@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,6 @@ from eaglebench.bench.measure import OURS, Forward, Subject, Ways, as_it_is
 from eaglebench.fusion.base import Fusion, Outline
 from eaglebench.fusion.deformable import Deformable
 from eaglebench.fusion.mini_gemini import MiniGemini
-
-Maps = Mapping[str, Sequence[Tensor]]
 
 
 class StandIn(nn.Module):
@@ -59,33 +58,30 @@ def subject(
         for name, outline in outlines.items()
         if outline.block_map is not None
     }
-    experts = nn.ModuleDict({name: StandIn(betweens.get(name)) for name in outlines})
+    experts = {name: StandIn(betweens.get(name)) for name in outlines}
     held = nn.ModuleDict({name: nn.ParameterList(one) for name, one in maps.items()})
     # All are given gradients, and have them cleared.
-    module = nn.ModuleDict({"fusion": fusion, "experts": experts, "maps": held})
+    module = nn.ModuleDict({"fusion": fusion, "experts": nn.ModuleDict(experts), "maps": held})
     return Subject(module, maps, partial(ways, fusion, experts), True, device)
 
 
-def ways(fusion: Fusion, experts: nn.ModuleDict) -> Ways:
+def ways(fusion: Fusion, experts: Mapping[str, nn.Module]) -> Ways:
     """How a fusion's weights can be run: as here, and beside it as it is described or by another library."""
     found = {OURS: as_it_is(partial(fusion, experts))}
     if isinstance(fusion, MiniGemini) and fusion.levels:
-        found["keys and values held"] = as_it_is(partial(run_naive, fusion))
+        found["keys and values held"] = as_it_is(partial(run_naive, fusion, experts))
     if isinstance(fusion, Deformable) and fusion.levels:
         found["transformers"] = transformers_sampling(fusion, experts)
     return found
 
 
-def run_naive(fusion: MiniGemini, maps: Maps) -> Tensor:
+def run_naive(fusion: MiniGemini, experts: Mapping[str, nn.Module], maps: Any) -> Tensor:
     """The same with keys and values of everything."""
-    features = {fusion.base: maps[fusion.base][-1]}
-    for name, sources in fusion.levels.items():
-        features |= {source: maps[name][int(source.rpartition("/")[2])] for source in sources}
-    return naive.mini_gemini(fusion, features)
+    return naive.mini_gemini(fusion, fusion.looked_at(experts, maps))
 
 
 @contextmanager
-def transformers_sampling(fusion: Deformable, experts: nn.ModuleDict) -> Iterator[Forward]:
+def transformers_sampling(fusion: Deformable, experts: Mapping[str, nn.Module]) -> Iterator[Forward]:
     """Within it, points are sampled by transformers' class."""
     ours = fusion.sampled
     fusion.sampled = naive.transformers_sampled

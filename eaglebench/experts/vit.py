@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from eaglebench.experts.base import VisionExpert
+from eaglebench.experts.base import VisionExpert, tokens_to_map
 
 # What the map [B, C, H, W] after a block, by the block's number from 1, is replaced with.
 After = Mapping[int, Callable[[Tensor], Tensor]]
@@ -33,18 +33,14 @@ class VisionTransformer(VisionExpert):
 
     def forward(self, pixels_B3SS: Tensor, after: After | None = None) -> Tensor:
         """As of every expert; with `after`, see `encode_with`."""
-        if not after:
-            return super().forward(pixels_B3SS)
-        return self.finished(self.encode_with(self.started(pixels_B3SS), after), pixels_B3SS.dtype)
+        return self.finished(self.encode_with(self.started(pixels_B3SS), after or {}), pixels_B3SS.dtype)
 
 
 def after_block(number: int, after: After, x_BNC: Tensor, prefix: int = 0) -> Tensor:
     """Tokens after a block, of which those past the `prefix` (class and register tokens) are the patches."""
     if number not in after:
         return x_BNC
-    patches = x_BNC[:, prefix:]
-    side = round(patches.shape[1] ** 0.5)
-    changed = after[number](patches.transpose(1, 2).unflatten(2, (side, side)))
+    changed = after[number](tokens_to_map(x_BNC[:, prefix:]))
     return torch.cat([x_BNC[:, :prefix], changed.flatten(2).transpose(1, 2)], dim=1)
 
 

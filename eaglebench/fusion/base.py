@@ -89,7 +89,11 @@ class Fusion(nn.Module, ABC):
 
     def forward(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> Tensor:
         """Visual tokens [B, N, D] of normalised pixels {name: [B, 3, S, S]}, each at its expert's own side."""
-        return self.fuse({name: experts[name](pixels[name]) for name in self.experts})
+        return self.fuse(self.looked_at(experts, pixels))
+
+    def looked_at(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The maps {source: [B, C, H, W]} of pixels, as `forward` takes them."""
+        return {name: experts[name](pixels[name]) for name in self.experts}
 
     @abstractmethod
     def fuse(self, features: Mapping[str, Tensor]) -> Tensor:
@@ -136,12 +140,12 @@ class PyramidFusion(Fusion):
         outline = self.experts[name]
         return [MapShape(*level) for level in outline.levels] or [MapShape(outline.channels, outline.grid)]
 
-    def forward(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> Tensor:
+    def looked_at(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = {self.base: experts[self.base](pixels[self.base])}
         for name, sources in self.levels.items():
             maps = experts[name].pyramid(pixels[name])  # type: ignore[operator]
             features |= {source: maps[int(source.rpartition("/")[2])] for source in sources}
-        return self.fuse(features)
+        return features
 
 
 def last_finer(levels: list[MapShape], grid: int) -> int:

@@ -45,6 +45,14 @@ def to_tokens(features_BCGG: Tensor) -> Tensor:
     return features_BCGG.flatten(2).transpose(1, 2)
 
 
+def in_windows(features_BCHW: Tensor, window: int) -> Tensor:
+    """The cells [B, N, M, C] of a map by the window of `window` x `window` that they lie in, both row by row."""
+    split = features_BCHW.unflatten(3, (-1, window)).unflatten(
+        2, (-1, window)
+    )  # rows and columns of windows, and of cells
+    return split.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(1, 2)
+
+
 def whole_multiple(side: int, grid: int) -> int:
     """The multiple of the grid that is nearest to a side, and at least the grid: windows of a map of that side are whole."""
     return max(1, round(side / grid)) * grid

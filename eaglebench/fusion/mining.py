@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eaglebench.fusion.grid import precise, weights_along, whole_multiple
+from eaglebench.fusion.grid import in_windows, precise, weights_along, whole_multiple
 
 CELLS_AT_ONCE = 2**22  # numbers of windowed maps that are held at a time
 Index = tuple[Any, ...]
@@ -68,12 +68,9 @@ def mined(
     rows, columns = (min(grid, at_once // grid), grid) if at_once >= grid else (1, at_once)  # of the grid
 
     ranges = [
-        (
-            row * grid + column,
-            min(row + rows, grid) * grid if columns == grid else min(row * grid + column + columns, (row + 1) * grid),
-        )
+        (first, min(first + rows * columns, (row + rows) * grid, grid**2))
         for row in range(0, grid, rows)
-        for column in range(0, grid, columns)
+        for first in range(row * grid, (row + 1) * grid, columns)
     ]
 
     def places(first: int, last: int) -> list[tuple[slice, slice]]:
@@ -97,7 +94,8 @@ def mined(
         cells, products = [], []
         for weights, side, (down, across) in zip(along, sides, places(first, last), strict=True):
             here = [resized(next(given), one[down], one[across]) for one in weights]
-            cells.append(normalised_windows(here, side // grid))
+            windows = in_windows(torch.cat(here, dim=1), side // grid)
+            cells.append(F.layer_norm(windows, windows.shape[-1:]).to(windows.dtype))
             query, constant = next(given), next(given)
             products.append(torch.einsum("bnc,bnmc->bnm", query, cells[-1]) + constant)
         shares = precise(torch.cat(products, dim=-1)).softmax(dim=-1).to(products[0].dtype)
@@ -165,15 +163,6 @@ class InParts(torch.autograd.Function):
                 if total is not None:
                     total[index] += next(found)
         return None, None, None, *totals
-
-
-def normalised_windows(maps: Sequence[Tensor], window: int) -> Tensor:
-    """The windows [B, n, M, C] of maps joined on channels, row by row; each cell normalised."""
-    split = (
-        torch.cat(list(maps), dim=1).unflatten(3, (-1, window)).unflatten(2, (-1, window))
-    )  # [B, C, rows, M, columns, M]
-    windows = split.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(1, 2)
-    return F.layer_norm(windows, windows.shape[-1:]).to(windows.dtype)
 
 
 def resized(cells_BCHW: Tensor, down: Tensor, across: Tensor) -> Tensor:

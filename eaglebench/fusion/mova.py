@@ -84,8 +84,8 @@ class Mova(Fusion):
 
     rope: Tensor
 
-    def forward(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> Tensor:
-        return self.fuse({name: experts[name](pixels[name]) for name in (self.base, *self.routed)})
+    def looked_at(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: experts[name](pixels[name]) for name in (self.base, *self.routed)}
 
     def fuse(self, features: Mapping[str, Tensor]) -> Tensor:
         base_BNC = self.aligned(features, self.base)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from eaglebench.errors import UserError
 from eaglebench.fusion.base import Outline, PyramidFusion
-from eaglebench.fusion.grid import to_grid, whole_multiple
+from eaglebench.fusion.grid import in_windows, to_grid, whole_multiple
 
 
 class Sva(PyramidFusion):
@@ -64,7 +64,8 @@ class Sva(PyramidFusion):
         for name, tower in self.towers.items():
             side = self.windows[name] * self.grid
             maps = [to_grid(features[source], side, self.align_corners) for source in self.pyramids[name]]
-            cells.append(in_cells(tower(torch.cat(maps, dim=1).permute(0, 2, 3, 1)), self.grid))
+            told_BHWC = tower(torch.cat(maps, dim=1).permute(0, 2, 3, 1))
+            cells.append(in_windows(told_BHWC.permute(0, 3, 1, 2), self.windows[name]))
         context_BC = cells[0].mean(dim=(1, 2))
         queries_BNC = self.query.expand(len(context_BC), self.grid**2, -1)
         for layer in self.layers:
@@ -119,11 +120,3 @@ class Layer(nn.Module):
 def plain(into: int, out: int) -> nn.Linear:
     """A linear layer without a bias."""
     return nn.Linear(into, out, bias=False)
-
-
-def in_cells(x_BHWC: Tensor, grid: int) -> Tensor:
-    """The cells [B, N, M, C] of a map by the place of the grid that they lie in, both row by row."""
-    batch, side, _, channels = x_BHWC.shape
-    window = side // grid
-    split = x_BHWC.reshape(batch, grid, window, grid, window, channels)
-    return split.transpose(2, 3).reshape(batch, grid**2, window**2, channels)

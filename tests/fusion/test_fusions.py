@@ -121,6 +121,16 @@ def test_a_map_that_shrinks_can_keep_its_cells_as_channels(cls: type[Fusion]) ->
     assert not torch.allclose(fusion.fuse(source), fusion.fuse(features))
 
 
+@pytest.mark.parametrize("cls", [MiniGemini, Sva])
+def test_a_window_speaks_to_its_own_token_alone(cls: type[Fusion]) -> None:
+    """Of every expert but the base, whose mean the aggregator tells all queries."""
+    fusion, features = randomised(*build(cls, "ab"))
+    changed = {**features, "b/0": features["b/0"].clone()}
+    changed["b/0"][:, :, 2:4, 6:8] = torch.randn(3, 5, 2, 2).double()
+    moved = (fusion.fuse(changed) - fusion.fuse(features)).abs().amax(dim=(0, 2)) > 1e-12
+    assert moved.nonzero().flatten().tolist() == [1 * GRID + 3]
+
+
 def test_the_grid_is_the_bases_unless_it_is_given() -> None:
     outlines = {"a": Outline(6, 4), "b": Outline(5, 8)}
     assert ChannelConcat(outlines, WIDTH).visual_tokens == 16

@@ -37,15 +37,6 @@ def test_a_layer_equals_a_loop_over_places_and_heads() -> None:
     torch.testing.assert_close(layer(queries, context, cells), expected, atol=1e-12, rtol=1e-12)
 
 
-def test_a_window_speaks_to_its_own_token_alone() -> None:
-    """Of every expert but the base, whose mean all queries are told."""
-    fusion, features = randomised(*build(Sva, "ab"))
-    changed = {**features, "b/0": features["b/0"].clone()}
-    changed["b/0"][:, :, 2:4, 6:8] = torch.randn(3, 5, 2, 2).double()
-    moved = (fusion.fuse(changed) - fusion.fuse(features)).abs().amax(dim=(0, 2)) > 1e-12
-    assert moved.nonzero().flatten().tolist() == [1 * GRID + 3]
-
-
 def test_places_in_a_window_differ() -> None:
     fusion, features = randomised(*build(Sva, "ab"))
     swapped = features["b/0"].unflatten(3, (GRID, 2)).flip(-1).flatten(3)
