@@ -76,15 +76,22 @@ def as_it_is(forward: Forward) -> Iterator[Forward]:
 def costs(prepare: Prepare, repeats: int) -> dict[str, Cost]:
     """Measure a subject in each of its ways.
 
-    All take turns in one process, so that their ratios mean something on a busy machine; each peak of memory has a process of its own,
-    because a process keeps what it has once had.
+    Each peak of memory has a process of its own, because a process keeps what it has once had; where passes are long, these are the
+    first of the repeats. The others take turns in one process, so that their ratios mean something on a busy machine.
 
     Args:
         prepare: gives the subject; it is called in other processes, to which it must be possible to send it.
         repeats: measurements of each way.
     """
-    seconds = apart(seconds_of, prepare, repeats)
-    return {way: Cost(seconds[way], apart(peak_of, prepare, way)) for way in seconds}
+    ways, ours = apart(first_pass, prepare, OURS)
+    first = {way: ours if way == OURS else apart(first_pass, prepare, way)[1] for way in ways}
+    seconds = {way: [cost.seconds] for way, cost in first.items()}
+    if min(cost.seconds for cost in first.values()) < LONG_SECONDS:
+        seconds = apart(short_passes, prepare, repeats)
+    elif repeats > 1:
+        more = apart(long_passes, prepare, repeats - 1)
+        seconds = {way: seconds[way] + more[way] for way in ways}
+    return {way: Cost(median(seconds[way]), cost.megabytes) for way, cost in first.items()}
 
 
 def apart(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -110,35 +117,40 @@ def fresh_processes() -> BaseContext:
     return context
 
 
-def seconds_of(prepare: Prepare, repeats: int) -> dict[str, float]:
-    """Median seconds of a pass in each way; short passes are timed many at once, after turns that warm up."""
+def first_pass(prepare: Prepare, way: str) -> tuple[list[str], Cost]:
+    """The ways of a subject, and what a first pass costs in one of them."""
     subject = prepare()
-    seconds: dict[str, list[float]] = {way: [] for way in subject.ways()}
-    passes = dict.fromkeys(seconds, 1)
-    cold = WARM_UP_TURNS
-    while len(seconds[OURS]) < repeats:
-        once = {}
-        for way, context in subject.ways().items():
-            with context as forward:
-                once[way] = timed(subject, forward, passes[way])
-        if cold and max(once.values()) < LONG_SECONDS:
-            cold -= 1
-            passes = {way: math.ceil(LEAST_SECONDS / one) for way, one in once.items()}
-        else:
-            cold = 0
-            for way, one in once.items():
-                seconds[way].append(one)
-    return {way: median(measured) for way, measured in seconds.items()}
-
-
-def peak_of(prepare: Prepare, way: str) -> float:
-    """Megabytes that a pass needs beyond the weights and the batch."""
-    subject = prepare()
+    ways = subject.ways()
     forget_peak(subject.device)
     before = memory(subject.device)
-    with subject.ways()[way] as forward:
-        timed(subject, forward, passes=1)
-    return memory(subject.device) - before
+    with ways[way] as forward:
+        seconds = timed(subject, forward, passes=1)
+    return list(ways), Cost(seconds, memory(subject.device) - before)
+
+
+def short_passes(prepare: Prepare, repeats: int) -> dict[str, list[float]]:
+    """Seconds of a pass in each way, many timed at once, after turns that warm up."""
+    subject = prepare()
+    passes = dict.fromkeys(subject.ways(), 1)
+    for _ in range(WARM_UP_TURNS):
+        passes = {way: math.ceil(LEAST_SECONDS / one) for way, (one,) in in_turn(subject, passes, 1).items()}
+    return in_turn(subject, passes, repeats)
+
+
+def long_passes(prepare: Prepare, repeats: int) -> dict[str, list[float]]:
+    """Seconds of a pass in each way, one at a time."""
+    subject = prepare()
+    return in_turn(subject, dict.fromkeys(subject.ways(), 1), repeats)
+
+
+def in_turn(subject: Subject, passes: Mapping[str, int], repeats: int) -> dict[str, list[float]]:
+    """Seconds of one of some passes in each way, the ways taking turns."""
+    seconds: dict[str, list[float]] = {way: [] for way in passes}
+    for _ in range(repeats):
+        for way, context in subject.ways().items():
+            with context as forward:
+                seconds[way].append(timed(subject, forward, passes[way]))
+    return seconds
 
 
 def timed(subject: Subject, forward: Forward, passes: int) -> float:

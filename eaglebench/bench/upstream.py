@@ -15,6 +15,7 @@ from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.clip import Clip
 from eaglebench.experts.convnext import ConvNeXt
 from eaglebench.experts.dinov2 import Dinov2
+from eaglebench.experts.eva02 import RotaryAttention
 from eaglebench.experts.pix2struct import Pix2Struct
 from eaglebench.experts.sam import FusedAttention, Sam
 from eaglebench.experts.sam_vary import SamVary
@@ -56,14 +57,13 @@ def written_out(expert: VisionExpert) -> Iterator[Forward]:
     """Within it, attention is matrix product, softmax, matrix product, as in segment_anything and Eagle's release."""
     fused, rotary, models = (
         [module for module in attentions(expert) if isinstance(module, kind)]
-        for kind in (FusedAttention, EvaAttention, PreTrainedModel)
+        for kind in (FusedAttention, RotaryAttention, PreTrainedModel)
     )
     before = [model.config._attn_implementation for model in models]
-    were_fused = [module.fused_attn for module in rotary]
     for module in fused:
         module.__class__ = Attention
     for module in rotary:
-        module.fused_attn = False
+        module.__class__, module.fused_attn = EvaAttention, False
     for model in models:
         model.set_attn_implementation("eager")
     try:
@@ -71,8 +71,8 @@ def written_out(expert: VisionExpert) -> Iterator[Forward]:
     finally:
         for module in fused:
             module.__class__ = FusedAttention
-        for module, was in zip(rotary, were_fused, strict=True):
-            module.fused_attn = was
+        for module in rotary:
+            module.__class__ = RotaryAttention
         for model, name in zip(models, before, strict=True):
             model.set_attn_implementation(name)
 
@@ -80,5 +80,5 @@ def written_out(expert: VisionExpert) -> Iterator[Forward]:
 def attentions(expert: nn.Module) -> list[nn.Module]:
     """The modules of an expert whose attention can be written out."""
     return [
-        module for module in expert.modules() if isinstance(module, (FusedAttention, EvaAttention, PreTrainedModel))
+        module for module in expert.modules() if isinstance(module, (FusedAttention, RotaryAttention, PreTrainedModel))
     ]

@@ -19,6 +19,7 @@ from eaglebench.experts.weights import Layout, Rule
 NECK = "network.neck."
 # Numbers of a bias that are held at a time. On a CPU, more than the allocator gives again from what it has costs more than attention.
 BIAS_ON_CPU, BIAS_ON_GPU = 2**22, 2**28
+FEW = 2**17  # weights of an attention; on a CPU, so few are sooner written out
 
 
 def segment_anything(prefix: str) -> list[Rule]:
@@ -150,12 +151,18 @@ def encoded(network: ImageEncoderViT, pixels_B3SS: Tensor, after: After) -> Tens
 
 class FusedAttention(Attention):
     """segment_anything's attention with its relative positions as the bias of a fused one, which never holds the softmax; nor is more of
-    the bias held at a time than is fast to hold."""
+    the bias held at a time than is fast to hold.
+
+    Written out as upstream on a CPU where gradients are wanted, because torch has no fused attention there that gives a bias one, and
+    what it does instead is slower; and where there is little to hold.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, H, W, C] of cells [n, H, W, C]."""
         batch, height, width, _ = x.shape
         cells = height * width
+        if x.device.type == "cpu" and (torch.is_grad_enabled() or batch * self.num_heads * cells**2 <= FEW):
+            return super().forward(x)
         q, k, v = self.qkv(x).view(batch, cells, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         grid = q.unflatten(2, (height, width))
         rows = torch.einsum("bnhwc,hkc->bnhwk", grid, get_rel_pos(height, height, self.rel_pos_h)).flatten(2, 3)

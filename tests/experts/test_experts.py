@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from segment_anything.modeling.image_encoder import Attention
 from torch import nn
@@ -146,15 +147,26 @@ def test_tokens_that_are_not_a_square_are_refused() -> None:
         tokens_to_map(torch.zeros(1, 17, 4))
 
 
+@pytest.mark.parametrize("few", [0, 10**6])
 @pytest.mark.parametrize("at_once", [1, 100, 700])
-def test_sams_attention_is_the_same_however_much_of_it_is_held(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts of one image's queries, whole images, and several at a time."""
+@torch.no_grad()
+def test_sams_attention_is_the_same_however_much_of_it_is_held(
+    at_once: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts of one image's queries, whole images, and several at a time; written out where there are few."""
+    monkeypatch.setattr("eaglebench.experts.sam.FEW", few)
     torch.manual_seed(0)
     attention = FusedAttention(8, 2, True, True, True, (3, 3)).double()
     for parameter in attention.parameters():
         torch.nn.init.normal_(parameter)
     cells = torch.randn(5, 3, 3, 8).double()
-    whole = attention(cells)
     monkeypatch.setattr("eaglebench.experts.sam.BIAS_ON_CPU", at_once)
-    torch.testing.assert_close(attention(cells), whole, atol=1e-12, rtol=1e-12)
-    torch.testing.assert_close(Attention.forward(attention, cells), whole, atol=1e-12, rtol=1e-12)
+    fused = []
+    monkeypatch.setattr(
+        F,
+        "scaled_dot_product_attention",
+        lambda *a, run=F.scaled_dot_product_attention, **k: fused.append(a) or run(*a, **k),
+    )
+    ours = attention(cells)
+    assert bool(fused) == (few == 0)
+    torch.testing.assert_close(Attention.forward(attention, cells), ours, atol=1e-12, rtol=1e-12)
