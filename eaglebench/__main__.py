@@ -48,6 +48,10 @@ def run(cfg: DictConfig) -> None:
             from eaglebench.pretrain import pretrain
 
             pretrain(cfg)
+        elif cfg.task == "store":
+            from eaglebench.store import store
+
+            store(cfg)
         elif cfg.task == "bench":
             from hydra.utils import get_method
 
@@ -83,7 +87,7 @@ def mistakes_told(folder: Path | None = None) -> Iterator[None]:
         kept = (
             "nothing was kept."
             if "task=pretrain" in sys.argv
-            else "the same command goes on from the last stage in the store."
+            else "the same command goes on from the last checkpoint; with store=none, from the start."
         )
         print(f"interrupted: {kept}", file=sys.stderr)
         sys.exit(INTERRUPTED)

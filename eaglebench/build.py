@@ -14,6 +14,7 @@ from rich.console import Console
 from eaglebench.data.llava import read_samples, samples_digest
 from eaglebench.data.source import DataSource, SyntheticWorld
 from eaglebench.data.synthetic.engine import World
+from eaglebench.digests import file_digest
 from eaglebench.errors import UserError
 from eaglebench.evaluation.evaluate import Settings
 from eaglebench.experts.base import VisionExpert
@@ -24,7 +25,7 @@ from eaglebench.stages.store import Store
 from eaglebench.stages.workshop import ExpertSpec, Workshop
 from eaglebench.training.fit import Fit
 from eaglebench.training.training import Schedule
-from eaglebench.zoo.cards import SHIPPED, ZOO, sha256, shipped
+from eaglebench.zoo.cards import SHIPPED, ZOO, shipped
 from eaglebench.zoo.pretext import Pretext
 
 LOG_WIDTH = 110
@@ -122,7 +123,7 @@ def file_state(path: Path | None) -> list[str] | None:
     if path is None:
         return None
     if path.parent == SHIPPED:
-        return [path.name, sha256(path)]
+        return [path.name, file_digest(path)]
     folder = path.parent if path.suffix == ".json" else path  # an index, whose shards lie beside it
     files = sorted(folder.iterdir()) if folder.is_dir() else [path]
     return [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files if file.is_file()] or [
@@ -199,7 +200,8 @@ def new_console() -> Console:
 
 def build_fit(cfg: DictConfig, loggers: list[Logger], console: Console, seed: int | None = None) -> Fit:
     """What trains a unit."""
-    return Fit(plain(cfg.trainer), loggers, cfg.seed if seed is None else seed, console)
+    every = cfg.checkpoints.every
+    return Fit(plain(cfg.trainer), loggers, cfg.seed if seed is None else seed, console, every)
 
 
 def build_loggers(cfg: DictConfig, folder: Path) -> list[Logger]:
@@ -207,6 +209,6 @@ def build_loggers(cfg: DictConfig, folder: Path) -> list[Logger]:
     return [instantiate(node, save_dir=str(folder), _convert_="all") for node in cfg.logger.values()]
 
 
-def build_store(cfg: DictConfig) -> Store:
+def build_store(cfg: DictConfig, tell: Callable[[str], None]) -> Store:
     """The store of finished stages; store=none keeps nothing."""
-    return Store(optional_path(cfg.store))
+    return Store(optional_path(cfg.store), tell)

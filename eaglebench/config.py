@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent
 # Beside the package in a checkout, inside it in a wheel.
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if (folder / "config.yaml").is_file())
 
-TASKS = ("train", "eval", "predict", "report", "pretrain", "bench")
+TASKS = ("train", "eval", "predict", "report", "pretrain", "bench", "store")
 # What does not change the result of a run, and so not its name.
 UNNAMED = (
     "hydra",
@@ -30,6 +30,8 @@ UNNAMED = (
     "report",
     "pretrain",
     "bench",
+    "checkpoints",
+    "prune",
 )
 UNNAMED_FIELDS = {"world": ("root",), "data": ("cache_mb", "workers")}
 DIGEST_LENGTH = 6

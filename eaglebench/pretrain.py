@@ -69,7 +69,8 @@ def pretrain(cfg: DictConfig) -> None:
 
 def card_settings(cfg: DictConfig) -> dict[str, Any]:
     """Everything beside the part's own config that its weights follow from."""
-    settings = {name: value for name, value in plain(cfg.pretrain).items() if name not in ("folder", "held_out")}
+    unseen = ("folder", "held_out", "nonfinite")  # a training that came to its end did not meet the last
+    settings = {name: value for name, value in plain(cfg.pretrain).items() if name not in unseen}
     return {**settings, "canvas": cfg.world.canvas, "seed": cfg.seed, "world": VERSION}
 
 

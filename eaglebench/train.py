@@ -43,7 +43,7 @@ def train(cfg: DictConfig) -> None:
         console.print(note, soft_wrap=True)
     data = build_data(cfg, console.print)
     loggers = build_loggers(cfg, folder)
-    runner = Runner(workshop, data, build_store(cfg), build_fit(cfg, loggers, console), console.print)
+    runner = Runner(workshop, data, build_store(cfg, console.print), build_fit(cfg, loggers, console), console.print)
     for name in OUTPUTS:  # of an earlier run in this folder: none may be taken for this one's
         (folder / name).unlink(missing_ok=True)
     save_config(folder, cfg)

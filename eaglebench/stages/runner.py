@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -13,11 +14,13 @@ from eaglebench.digests import digest
 from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.store import SCHEMA, Artefact, Store
 from eaglebench.stages.workshop import Workshop
+from eaglebench.training.curves import log_again
 from eaglebench.training.fit import Fit
 from eaglebench.versions import versions
 from eaglebench.weights import copy_weights
 
 KEY_LENGTH = 16
+PRECISION = ("precision", "deterministic")  # what of a trainer changes more than the order in which numbers are added
 LAST = 50  # steps that the reported loss is averaged over
 
 
@@ -87,13 +90,18 @@ class Runner:
         """Finish one unit and add what it gives to `state`."""
         key, description = self.key(stage, unit, state)
         carried = stage.carried(unit, self.workshop)
-        artefact = self.store.get(unit.label, key)
-        if reused := artefact is not None:
+        artefact, reused = self.store.get(unit.label, key), True
+        if artefact is None:
+            with self.store.alone(unit.label, key):
+                artefact = self.store.get(unit.label, key)  # of a process that was waited for
+                if artefact is None:
+                    folder = self.store.unfinished(unit.label, key)
+                    artefact, reused = self.train(stage, unit, state, carried, description, folder), False
+                    self.store.put(unit.label, key, artefact)
+        if reused:
             self.tell(f"{unit.label}: taken from the store ({key})")
-        else:
-            artefact = self.train(stage, unit, state, carried, description)
-            self.store.put(unit.label, key, artefact)
-        assert artefact is not None
+            losses = artefact.manifest["losses"]
+            log_again(self.fit.loggers, unit.label, losses, len(losses))
         state.take(key, carried, artefact.weights)
         return Finished(unit.label, key, reused, artefact.manifest)
 
@@ -105,20 +113,26 @@ class Runner:
             "lr": stage.lr,
             "schedule": asdict(stage.schedule),
             "seed": self.workshop.seed,
-            "trainer": self.fit.trainer,
+            "trainer": {name: self.fit.trainer.get(name) for name in PRECISION},
             "parents": {part: state.origins[part] for part in stage.part_names(unit) if part in state.origins},
             "of": stage.described(unit, self.workshop, self.data),
         }
         return digest(description, KEY_LENGTH), description
 
     def train(
-        self, stage: Stage, unit: Unit, state: State, carried: Sequence[str], description: Mapping[str, Any]
+        self,
+        stage: Stage,
+        unit: Unit,
+        state: State,
+        carried: Sequence[str],
+        description: Mapping[str, Any],
+        folder: Path | None,
     ) -> Artefact:
-        """Train a unit that the store does not have."""
+        """Train a unit that the store does not have, with its checkpoints in `folder`."""
         training = stage.build(unit, self.workshop, self.data)
         state.load_into({name: part for name, part in training.parts.items() if name in stage.part_names(unit)})
         started = time.monotonic()
-        losses = self.fit(training, stage.schedule, unit.label, self.data.workers)
+        losses = self.fit(training, stage.schedule, unit.label, self.data.workers, folder)
         weights = {
             f"{name}.{key}": value.detach().cpu().clone()
             for name in carried

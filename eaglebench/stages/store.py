@@ -4,19 +4,25 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from torch import Tensor
 
+from eaglebench.digests import file_digest
+from eaglebench.errors import UserError
 from eaglebench.files import write_json
 from eaglebench.weights import read_weights, write_weights
 
 # Raise it whenever code changes what a stage of the same description gives.
-SCHEMA = 1
+SCHEMA = 2
 WEIGHTS, MANIFEST = "weights.safetensors", "manifest.json"
+SHA256 = "sha256"  # of the weights, in the manifest
+UNFINISHED = ".unfinished"  # folder of the checkpoints of what is being trained, and of its locks
 
 
 @dataclass(frozen=True)
@@ -28,39 +34,91 @@ class Artefact:
 
 
 class Store:
-    """Finished stages under `root`; with `root=None` nothing is kept and nothing is found."""
+    """Finished stages under `root`; with `root=None` nothing is kept and nothing is found.
 
-    def __init__(self, root: Path | None) -> None:
+    Args:
+        root: its folder.
+        tell: told of waiting and of damage.
+    """
+
+    def __init__(self, root: Path | None, tell: Callable[[str], None] = print) -> None:
         self.root = root
+        self.tell = tell
 
     def folder(self, label: str, key: str) -> Path | None:
         """Where an artefact lies, or would."""
-        return None if self.root is None else self.root / f"{label.replace('/', '-')}-{key}"
+        return None if self.root is None else self.root / name_of(label, key)
+
+    def unfinished(self, label: str, key: str) -> Path | None:
+        """Where the checkpoints of an artefact lie while it is trained."""
+        return None if self.root is None else self.root / UNFINISHED / name_of(label, key)
 
     def get(self, label: str, key: str) -> Artefact | None:
-        """The finished artefact of this key, if there is one."""
+        """The finished artefact of this key, if there is one. A damaged one is removed, and told."""
         folder = self.folder(label, key)
         # The manifest is there only in a complete artefact: the folder is renamed into place.
         if folder is None or not (folder / MANIFEST).is_file():
             return None
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return Artefact(read_weights(folder / WEIGHTS, label), manifest)
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            if file_digest(folder / WEIGHTS) == manifest[SHA256]:
+                return Artefact(read_weights(folder / WEIGHTS, label), manifest)
+        except (OSError, ValueError, KeyError):
+            pass
+        self.tell(f"{label}: {folder} is damaged; it is removed, and trained again")
+        shutil.rmtree(folder)
+        return None
 
     def put(self, label: str, key: str, artefact: Artefact) -> None:
-        """Keep an artefact: written beside its place and renamed."""
-        folder = self.folder(label, key)
-        if folder is None:
+        """Keep an artefact: written beside its place and renamed; its checkpoints go.
+
+        Raises:
+            UserError: the disk does not take it.
+        """
+        folder, unfinished = self.folder(label, key), self.unfinished(label, key)
+        if folder is None or unfinished is None:
             return
-        assert self.root is not None
-        temporary = self.root / f".{folder.name}.{os.getpid()}.{time.monotonic_ns()}"
-        temporary.mkdir(parents=True)
+        temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{time.monotonic_ns()}")
         try:
+            temporary.mkdir(parents=True)
             write_weights(temporary / WEIGHTS, artefact.weights)
-            write_json(temporary / MANIFEST, dict(artefact.manifest))
-            try:
+            write_json(temporary / MANIFEST, {**artefact.manifest, SHA256: file_digest(temporary / WEIGHTS)})
+            if self.get(label, key) is None:  # where locks do not reach, another process may have been first
                 temporary.rename(folder)
-            except OSError:
-                if self.get(label, key) is None:  # not another process that finished the same stage first
-                    raise
+        except (OSError, RuntimeError) as error:
+            raise UserError(
+                f"{label} is trained and cannot be written to {folder} ({error}): make room, and the same command goes on from its "
+                "last checkpoint."
+            ) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+    @contextmanager
+    def alone(self, label: str, key: str) -> Iterator[None]:
+        """Within it, no other process trains this artefact. The system gives the lock of a process back however it ends."""
+        unfinished = self.unfinished(label, key)
+        if unfinished is None:
+            yield
+            return
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        lock = lock_of(unfinished)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            self.tell(f"{label}: another process is training it; waiting for that")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def lock_of(unfinished: Path) -> FileLock:
+    """The lock of an artefact, by the folder of its checkpoints."""
+    return FileLock(unfinished.with_name(f"{unfinished.name}.lock"))
+
+
+def name_of(label: str, key: str) -> str:
+    """The name of an artefact's folder."""
+    return f"{label.replace('/', '-')}-{key}"

@@ -4,20 +4,25 @@ import logging
 import signal
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from rich.console import Console
 from torch.utils.data import DataLoader
 
 from eaglebench.digests import named_seed
 from eaglebench.errors import UserError, first_line
+from eaglebench.training.checkpoints import Checkpoints, step_of
+from eaglebench.training.curves import log_interval
 from eaglebench.training.module import TrainingModule
+from eaglebench.training.order import BatchOrder
 from eaglebench.training.progress import StageProgress
 from eaglebench.training.training import Schedule, Training
+
+TERMINATED = 143  # exit code of a process that SIGTERM ended
 
 
 class Fit:
@@ -28,17 +33,36 @@ class Fit:
         loggers: of Lightning; each unit's values are logged under its label.
         seed: of the order of samples and of dropout.
         console: where progress is shown.
+        checkpoint_every: optimizer steps between checkpoints, where a training has a place for them.
     """
 
-    def __init__(self, trainer: Mapping[str, Any], loggers: Sequence[Logger], seed: int, console: Console) -> None:
+    def __init__(
+        self,
+        trainer: Mapping[str, Any],
+        loggers: Sequence[Logger],
+        seed: int,
+        console: Console,
+        checkpoint_every: int = 100,
+    ) -> None:
         self.trainer = dict(trainer)
         self.loggers = list(loggers)
         self.seed = seed
         self.console = console
+        self.checkpoint_every = checkpoint_every
         quieten_lightning()
 
-    def __call__(self, training: Training, schedule: Schedule, label: str, workers: int) -> list[float]:
-        """Train, and give the loss of each step."""
+    def __call__(
+        self, training: Training, schedule: Schedule, label: str, workers: int, folder: Path | None = None
+    ) -> list[float]:
+        """Train, and give the loss of each step.
+
+        Args:
+            training: its network is trained in place.
+            schedule: for how long.
+            label: of the unit.
+            workers: loader processes.
+            folder: of this training's checkpoints; it goes on from the last one there. None: no checkpoints.
+        """
         samples = len(training.dataset)  # type: ignore[arg-type]
         if samples < schedule.batch_size:
             raise UserError(
@@ -54,39 +78,48 @@ class Fit:
             warmup=schedule.warmup,
             weight_decay=schedule.weight_decay,
             betas=schedule.betas,
+            nonfinite=schedule.nonfinite,
             label=label,
+            seed=seed,
         )
+        order = BatchOrder(samples, schedule.batch_size, steps, seed)
         loader: DataLoader[Any] = DataLoader(
-            training.dataset,
-            batch_size=schedule.batch_size,
-            shuffle=True,
-            drop_last=True,
-            collate_fn=training.collate,
-            num_workers=workers,
-            generator=torch.Generator().manual_seed(seed),
+            training.dataset, batch_sampler=order, collate_fn=training.collate, num_workers=workers
         )
-        pl.seed_everything(seed, verbose=False)
+        checkpoints = Checkpoints(folder, self.checkpoint_every, order, self.console.print)
+        latest = checkpoints.latest()
+        if latest is not None:
+            self.console.print(f"{label}: goes on from step {step_of(latest)} of {steps}")
         try:
             trainer = pl.Trainer(
                 **self.trainer,
                 max_steps=steps,
-                max_epochs=-1,
+                max_epochs=1,
                 gradient_clip_val=schedule.clip or None,
                 logger=self.loggers,
-                log_every_n_steps=max(1, min(10, steps)),
-                callbacks=[StageProgress(label, steps, self.console)],
+                log_every_n_steps=log_interval(steps),
+                callbacks=[StageProgress(label, steps, self.console), checkpoints],
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 enable_checkpointing=False,
+                use_distributed_sampler=False,
             )
         except (MisconfigurationException, TypeError, ValueError) as error:
             raise UserError(f"the trainer refuses its settings: {first_line(error)}") from error
         try:
-            trainer.fit(module, loader)
+            trainer.fit(module, loader, ckpt_path=latest, weights_only=True)
+        except SIGTERMException as exit:
+            there = f"step {trainer.global_step}" if folder is not None else "the start of this stage"
+            self.console.print(f"{label}: asked to end; the same command goes on from {there}")
+            raise SystemExit(TERMINATED) from exit
         except SystemExit as exit:
             # Lightning turns Ctrl-C into an exit and stops listening to it; the command line has its own words for it.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from exit
+        if module.skipped:
+            self.console.print(
+                f"{label}: {module.skipped} of {steps} steps were skipped, because gradients were not finite"
+            )
         return module.losses
 
 
@@ -96,5 +129,6 @@ def quieten_lightning() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # its order is (see BatchOrder)
     warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")

@@ -8,8 +8,14 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
+from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
+from eaglebench.training.curves import log_again
+from eaglebench.training.finite import unfinished
+from eaglebench.training.training import SKIP
 from eaglebench.weights import adapters
+
+LOSSES = "losses"  # in a checkpoint
 
 
 def cosine_with_warmup(step: int, steps: int, warmup: float) -> float:
@@ -47,6 +53,9 @@ def parameter_groups(
 class TrainingModule(pl.LightningModule):
     """Trains the parts of a network that have a learning rate, with AdamW and a cosine after a warm-up.
 
+    What a step does depends on the weights and its number alone: its random numbers have a seed of their own. A checkpoint holds what
+    is trained; what is frozen is there before a checkpoint is read.
+
     Args:
         network: called with a batch, gives the loss.
         parts: modules of the network by name.
@@ -54,7 +63,13 @@ class TrainingModule(pl.LightningModule):
         steps: optimizer steps in all.
         warmup: fraction of them with a rising learning rate.
         weight_decay, betas: of AdamW.
+        nonfinite: `stop`, or `skip` the step, where the loss or a gradient is not finite.
         label: of the unit, before the names of logged values.
+        seed: of dropout.
+
+    Attributes:
+        losses: of each micro-batch so far.
+        skipped: steps that changed nothing.
     """
 
     def __init__(
@@ -67,36 +82,87 @@ class TrainingModule(pl.LightningModule):
         warmup: float,
         weight_decay: float,
         betas: tuple[float, float],
+        nonfinite: str,
         label: str,
+        seed: int,
     ) -> None:
         super().__init__()
         self.network = network
+        self.parts = dict(parts)
         self.steps = steps
         self.warmup = warmup
         self.betas = betas
+        self.nonfinite = nonfinite
         self.label = label
+        self.seed = seed
         self.losses: list[float] = []
+        self.skipped = 0
         self.groups = parameter_groups(parts, learning_rates, weight_decay)
         if not self.groups:
             raise UserError(f"{label} trains nothing: every learning rate is 0 or its part is frozen.")
         self.frozen = [part for name, part in parts.items() if learning_rates.get(name, 0.0) <= 0]
+        self.strict_loading = False  # of Lightning: a checkpoint lacks what is frozen
 
-    def training_step(self, batch: Any, batch_index: int) -> Tensor:
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed(named_seed(self.seed, f"{batch_idx} {self.global_rank}"))
+
+    def training_step(self, batch: Any, batch_index: int) -> Tensor | None:
         loss = self.network(batch)
         value = float(loss.detach())
-        if not math.isfinite(value):
+        if not math.isfinite(value) and self.nonfinite != SKIP:
+            names = ", ".join(getattr(batch, "ids", ()))
             raise UserError(
-                f"{self.label}: the loss is {value} at step {self.global_step + 1}; lower the learning rate, or look at the "
-                f"batch{f' ({names})' if (names := ', '.join(getattr(batch, 'ids', ()))) else ''}."
+                f"{self.label}: the loss is {value} at step {self.global_step + 1}, and {unfinished(self.network, self.parts, batch)}; "
+                f"lower the learning rate, set stages.{self.label.partition('/')[0]}.nonfinite=skip, or look at the "
+                f"batch{f' ({names})' if names else ''}."
             )
         self.losses.append(value)
         self.log(f"{self.label}/loss", loss.detach(), batch_size=len(batch))
         return loss
 
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Log the norm of each part's gradient, and leave a step out whose gradients are no numbers."""
+        norms = self.gradient_norms()
+        if self.trainer.precision == "16-mixed":
+            return  # its scaler looks for what is not finite, and expects it
+        broken = [name for name, norm in norms.items() if not math.isfinite(norm)]
+        if broken and self.nonfinite != SKIP:
+            raise UserError(
+                f"{self.label}: the gradient of {', '.join(broken)} is not finite at step {self.global_step + 1}; lower the learning "
+                f"rate, or set stages.{self.label.partition('/')[0]}.nonfinite=skip."
+            )
+        if broken:
+            self.skipped += 1
+            optimizer.zero_grad(set_to_none=True)
+            self.log(f"{self.label}/skipped steps", float(self.skipped))
+        else:
+            self.log_dict({f"{self.label}/gradient norm of {name}": norm for name, norm in norms.items()})
+
+    def gradient_norms(self) -> dict[str, float]:
+        """The norm of the gradient of each part that has one, before clipping."""
+        gradients = {
+            name: [parameter.grad for parameter in part.parameters() if parameter.grad is not None]
+            for name, part in self.parts.items()
+        }
+        norms = {name: nn.utils.get_total_norm(each) for name, each in gradients.items() if each}
+        # One wait for the device, however many parts there are.
+        return dict(zip(norms, torch.stack([*norms.values()]).tolist(), strict=True)) if norms else {}
+
     def on_train_start(self) -> None:
+        log_again(self.loggers, self.label, self.losses, self.steps)
         self.network.train()
         for part in self.frozen:
             part.eval()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
+        checkpoint["state_dict"] = {key: value for key, value in checkpoint["state_dict"].items() if key not in frozen}
+        checkpoint[LOSSES] = self.losses
+        checkpoint["skipped"] = self.skipped
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.losses = list(checkpoint[LOSSES])
+        self.skipped = checkpoint["skipped"]
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(self.groups, betas=self.betas, fused=True)

@@ -23,6 +23,7 @@ class StageProgress(pl.Callback):
         self.loss: float | None = None
         self.samples = 0
         self.started = 0.0
+        self.first_step = 0
         self.progress = Progress(
             TextColumn(f"{label:<18}"),
             BarColumn(bar_width=10),
@@ -37,6 +38,7 @@ class StageProgress(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = time.monotonic()
+        self.first_step = trainer.global_step  # not 0 where an interrupted training goes on
         self.progress.start()
 
     def on_train_batch_end(
@@ -51,7 +53,7 @@ class StageProgress(pl.Callback):
         step = trainer.global_step
         self.progress.update(self.task, completed=step, loss=self.loss, speed=speed)
         if not self.console.is_terminal and step and step % max(1, self.steps // LINES) == 0:
-            left = elapsed / step * (self.steps - step)
+            left = elapsed / max(1, step - self.first_step) * (self.steps - step)
             self.console.print(
                 f"{self.label}: step {step}/{self.steps}, loss {self.loss:.3f}, {speed:.0f} samples/s, {left:.0f} s left"
             )

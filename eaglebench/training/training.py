@@ -7,6 +7,8 @@ from typing import Any
 from torch import nn
 from torch.utils.data import Dataset
 
+STOP, SKIP = "stop", "skip"
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -19,6 +21,7 @@ class Schedule:
         weight_decay: of AdamW, on matrices (not on biases, norms or embeddings of one dimension).
         betas: of AdamW.
         clip: gradient norm; 0 leaves gradients as they are.
+        nonfinite: STOP, or SKIP the step, where the loss or a gradient is not finite.
     """
 
     batch_size: int
@@ -28,6 +31,7 @@ class Schedule:
     weight_decay: float
     betas: tuple[float, float]
     clip: float
+    nonfinite: str
 
     def length(self, samples: int) -> int:
         """Optimizer steps over so many samples."""

@@ -1,6 +1,5 @@
 """The pretrained parts that ship with the package: a weight file each, and a card that says how it was made."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from eaglebench.digests import file_digest
 from eaglebench.errors import UserError
 from eaglebench.files import write_json
 from eaglebench.weights import write_weights
@@ -94,14 +94,9 @@ def save_half(path: Path, module: nn.Module) -> str:
     """Write a module's weights, numbers in float16, and give the file's SHA-256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_weights(path, {name: half(value) for name, value in module.state_dict().items()})
-    return sha256(path)
+    return file_digest(path)
 
 
 def half(value: Tensor) -> Tensor:
     """A floating tensor in float16; others as they are."""
     return value.to(torch.float16) if value.is_floating_point() else value
-
-
-def sha256(path: Path) -> str:
-    """Of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -12,13 +12,15 @@ from eaglebench.build import build_blind, build_data, build_fit, build_stages, b
 from eaglebench.errors import UserError
 from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.runner import Runner, State
-from tests.conftest import composed
+from tests.conftest import FUSIONS, composed
 
 
 def runner_of(cfg: DictConfig) -> tuple[Runner, list[str]]:
     told: list[str] = []
     fit = build_fit(cfg, [], Console(quiet=True))
-    return Runner(build_workshop(cfg), build_data(cfg, told.append), build_store(cfg), fit, told.append), told
+    return Runner(
+        build_workshop(cfg), build_data(cfg, told.append), build_store(cfg, told.append), fit, told.append
+    ), told
 
 
 def stage_of(cfg: DictConfig, name: str) -> Stage:
@@ -156,6 +158,15 @@ def test_a_change_retrains_what_it_can_change_and_nothing_else(
         if cfg is not changed:
             first = keys
     assert [one == other for one, other in zip(first, keys, strict=True)] == reused
+
+
+def test_pre_alignment_is_trained_once_for_all_fusions(shared: list[str], tmp_path: Path) -> None:
+    reused = []
+    for fusion in FUSIONS:
+        cfg = composed(*shared, f"store={tmp_path}", "stages=[pre_align]", f"fusion={fusion}")
+        _, (unit,) = runner_of(cfg)[0].run(build_stages(cfg))
+        reused.append(unit.reused)
+    assert reused == [False] + [True] * (len(FUSIONS) - 1)
 
 
 def test_the_blind_model_sees_no_image(shared: list[str]) -> None:

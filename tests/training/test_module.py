@@ -27,7 +27,15 @@ def test_only_matrices_decay_and_frozen_parts_have_no_group() -> None:
     assert not any(parameter.requires_grad for parameter in parts["c"].parameters())
 
 
-ARGUMENTS = {"steps": 4, "warmup": 0.0, "weight_decay": 0.0, "betas": (0.9, 0.99), "label": "sft"}
+ARGUMENTS = {
+    "steps": 4,
+    "warmup": 0.0,
+    "weight_decay": 0.0,
+    "betas": (0.9, 0.99),
+    "nonfinite": "stop",
+    "label": "sft",
+    "seed": 0,
+}
 
 
 def test_a_stage_that_trains_nothing_is_refused() -> None:
@@ -47,5 +55,8 @@ def test_a_loss_that_is_no_number_stops_with_step_and_samples(value: float) -> N
 
     network = Broken(1, 1)
     module = TrainingModule(network, {"a": network}, {"a": 0.1}, **ARGUMENTS)
-    with pytest.raises(UserError, match=r"sft: the loss is (nan|inf) at step 1;.*sample-7"):
+    with pytest.raises(
+        UserError,
+        match=r"sft: the loss is (nan|inf) at step 1, and a is the first part to give no finite numbers;.*sample-7",
+    ):
         module.training_step(Batch([torch.zeros(1)]), 0)

@@ -10,11 +10,12 @@ from hydra.utils import get_object
 
 from eaglebench.build import build_pretext, build_workshop, checkpoint_of
 from eaglebench.config import options
+from eaglebench.digests import file_digest
 from eaglebench.errors import UserError
 from eaglebench.pretrain import card_settings, measured, pictures
 from eaglebench.weights import read_weights
 from eaglebench.zoo import cards
-from eaglebench.zoo.cards import SHIPPED, read_card, sha256, weights_file
+from eaglebench.zoo.cards import SHIPPED, read_card, weights_file
 from eaglebench.zoo.pretext import GROUP
 from tests.conftest import composed
 
@@ -30,7 +31,7 @@ def test_the_files_are_those_of_the_card(part: str) -> None:
     card = read_card(SHIPPED, part)
     assert card.part == part
     assert weights_file(SHIPPED, part).name in card.sha256
-    assert {name: sha256(SHIPPED / name) for name in card.sha256} == dict(card.sha256)
+    assert {name: file_digest(SHIPPED / name) for name in card.sha256} == dict(card.sha256)
     weights = read_weights(weights_file(SHIPPED, part), part)
     assert sum(tensor.numel() for tensor in weights.values()) == card.parameters
     assert {tensor.dtype for tensor in weights.values()} == {torch.float16}

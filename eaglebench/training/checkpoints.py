@@ -1,0 +1,132 @@
+"""Where a training can go on from: a checkpoint that is complete or not there at all."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+import lightning.pytorch as pl
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from eaglebench.errors import UserError, first_line
+from eaglebench.training.order import BatchOrder
+
+NAME = "step-{}.ckpt"
+
+
+class Checkpoints(pl.Callback):
+    """Writes the state of a training every few steps, and once more when the process is asked to end; then ends it.
+
+    A checkpoint is written beside its place and renamed; the one before it goes when it is there.
+
+    Args:
+        folder: of this training alone; None: nothing is written.
+        every: optimizer steps between two of them.
+        order: of the batches; starts where the checkpoint that is read stopped.
+        tell: told what is wrong with a checkpoint.
+    """
+
+    def __init__(self, folder: Path | None, every: int, order: BatchOrder, tell: Callable[[str], None]) -> None:
+        self.folder = folder
+        self.every = every
+        self.order = order
+        self.tell = tell
+        self.written = 0
+
+    def latest(self) -> Path | None:
+        """The checkpoint to go on from; None if there is none. Damaged ones are removed, and told."""
+        for checkpoint in sorted(self.complete(), key=step_of, reverse=True):
+            if intact(checkpoint):
+                return checkpoint
+            self.tell(f"{checkpoint} is damaged, and not used")
+            remove(checkpoint)
+        return None
+
+    def complete(self) -> list[Path]:
+        """Every checkpoint that was written to its end."""
+        return [] if self.folder is None else complete_in(self.folder)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.order.start = checkpoint["global_step"] * trainer.accumulate_grad_batches
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.written = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        ending = trainer.strategy.reduce_boolean_decision(trainer.received_sigterm, all=False)
+        due = ending or trainer.global_step % self.every == 0
+        if self.folder is not None and due and trainer.global_step > self.written:
+            self.write(trainer, self.folder)
+        if ending:
+            raise SIGTERMException
+
+    def write(self, trainer: pl.Trainer, folder: Path) -> None:
+        """Write a checkpoint of the last step.
+
+        Raises:
+            UserError: the disk does not take it; the one before it stays.
+        """
+        name = NAME.format(trainer.global_step)
+        part, target = folder / f".{name}", folder / name
+        before = self.complete()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            remove(part)
+            trainer.save_checkpoint(part)
+            if trainer.is_global_zero:
+                sync(part)
+                part.rename(target)
+        except (OSError, RuntimeError) as error:
+            remove(part)
+            there = f"step {max(map(step_of, before))}" if before else "the start of this stage"
+            raise UserError(
+                f"the checkpoint of step {trainer.global_step} cannot be written to {folder} ({first_line(error)}): make room, and "
+                f"the same command goes on from {there}."
+            ) from error
+        self.written = trainer.global_step
+        if trainer.is_global_zero:
+            for older in before:
+                remove(older)
+
+
+def complete_in(folder: Path) -> list[Path]:
+    """The complete checkpoints of a folder."""
+    return list(folder.glob(NAME.format("*")))
+
+
+def step_of(checkpoint: Path) -> int:
+    """The optimizer step after which a checkpoint was written."""
+    return int(checkpoint.stem.rpartition("-")[2])
+
+
+def intact(checkpoint: Path) -> bool:
+    """Whether a file holds what was written to it, by the sums in it; a folder is taken as it is."""
+    if checkpoint.is_dir():
+        return True
+    try:
+        with ZipFile(checkpoint) as archive:
+            return archive.testzip() is None
+    except (BadZipFile, OSError, EOFError):
+        return False
+
+
+def remove(path: Path) -> None:
+    """Remove a checkpoint, which is a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have what was written on the disk before its name says that it is complete."""
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())

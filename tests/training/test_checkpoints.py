@@ -1,0 +1,192 @@
+"""A training that ends early goes on from its last complete checkpoint, and ends as if it had never stopped."""
+
+import errno
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset, default_collate
+
+from eaglebench.errors import UserError
+from eaglebench.training.checkpoints import Checkpoints, step_of
+from eaglebench.training.fit import TERMINATED, Fit
+from eaglebench.training.training import Schedule, Training
+
+STEPS = 11
+
+
+class Crash(Exception):
+    """What a kill looks like from inside."""
+
+
+class Noisy(nn.Module):
+    """A network with dropout, one frozen part, and something to do at a step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.frozen = nn.Linear(6, 6)
+        self.trained = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 6), nn.BatchNorm1d(6))
+        self.passes = 0
+        self.at_pass: dict[int, Callable[[], None]] = {}
+
+    def forward(self, batch: list[Tensor]) -> Tensor:
+        self.passes += 1
+        self.at_pass.get(self.passes, lambda: None)()
+        return (self.trained(self.frozen(batch[0])) - batch[1]).square().mean()
+
+
+def run(network: Noisy, folder: Path | None, told: list[str] | None = None, every: int = 3) -> list[float]:
+    data = torch.Generator().manual_seed(1)
+    training = Training(
+        network=network,
+        parts={"frozen": network.frozen, "trained": network.trained},
+        learning_rates={"frozen": 0.0, "trained": 0.1},
+        dataset=TensorDataset(torch.randn(10, 6, generator=data), torch.randn(10, 6, generator=data)),
+        collate=default_collate,
+    )
+    schedule = Schedule(3, STEPS, None, 0.1, 0.01, (0.9, 0.99), 1.0, "stop")
+    console = Console(quiet=True)
+    if told is not None:
+        console.print = lambda line, **_: told.append(line) if "samples/s" not in line else None
+    fit = Fit({"accelerator": "cpu", "deterministic": True}, [], 5, console, every)
+    return fit(training, schedule, "unit", 0, folder)
+
+
+@pytest.fixture(scope="module")
+def unbroken() -> tuple[dict[str, Tensor], list[float]]:
+    network = Noisy()
+    losses = run(network, None)
+    assert len(losses) == STEPS
+    return network.state_dict(), losses
+
+
+def check(network: Noisy, losses: list[float], unbroken: tuple[dict[str, Tensor], list[float]]) -> None:
+    weights, expected = unbroken
+    assert losses == expected
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+
+
+def crash() -> None:
+    raise Crash
+
+
+@pytest.mark.parametrize("passes", range(1, STEPS + 1))
+def test_it_ends_with_the_weights_of_an_unbroken_one(passes: int, tmp_path: Path, unbroken: Any) -> None:
+    """Dropout, the order of samples over epochs, batch statistics, AdamW's moments and the schedule go on as well."""
+    broken = Noisy()
+    broken.at_pass[passes] = crash
+    with pytest.raises(Crash):
+        run(broken, tmp_path)
+    written = [path.name for path in tmp_path.iterdir()]
+    last = (passes - 1) // 3 * 3
+    assert written == ([f"step-{last}.ckpt"] if last else [])
+    network, told = Noisy(), []
+    check(network, run(network, tmp_path, told), unbroken)
+    assert network.passes == STEPS - last
+    assert told == ([f"unit: goes on from step {last} of {STEPS}"] if last else [])
+
+
+def test_it_can_be_broken_again_and_again(tmp_path: Path, unbroken: Any) -> None:
+    for passes in (5, 4, 2):
+        network = Noisy()
+        network.at_pass[passes] = crash
+        with pytest.raises(Crash):
+            run(network, tmp_path)
+    network = Noisy()
+    check(network, run(network, tmp_path), unbroken)
+
+
+def test_a_checkpoint_that_is_half_written_is_none(
+    tmp_path: Path, unbroken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+
+    def dies(self: pl.Trainer, path: Path) -> None:
+        if written:
+            path.write_bytes(b"PK half")
+            raise Crash
+        written.append(path)
+        save(self, path)
+
+    save = pl.Trainer.save_checkpoint
+    with monkeypatch.context() as patch:
+        patch.setattr(pl.Trainer, "save_checkpoint", dies)
+        with pytest.raises(Crash):
+            run(Noisy(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".step-6.ckpt", "step-3.ckpt"]
+    network = Noisy()
+    check(network, run(network, tmp_path), unbroken)
+    assert network.passes == STEPS - 3
+    assert [path.name for path in tmp_path.iterdir()] == ["step-9.ckpt"]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), RuntimeError("PytorchStreamWriter failed writing file")]
+)
+def test_a_full_disk_stops_it_with_a_sentence_and_keeps_the_checkpoint_before(
+    error: Exception, tmp_path: Path, unbroken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: pl.Trainer, path: Path) -> None:
+        if path.name == ".step-6.ckpt":
+            path.write_bytes(b"some of it")
+            raise error
+        save(self, path)
+
+    save = pl.Trainer.save_checkpoint
+    with monkeypatch.context() as patch:
+        patch.setattr(pl.Trainer, "save_checkpoint", full)
+        with pytest.raises(UserError, match=r"step 6 cannot be written.*make room.*goes on from step 3"):
+            run(Noisy(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-3.ckpt"]
+    network = Noisy()
+    check(network, run(network, tmp_path), unbroken)
+
+
+def test_a_damaged_checkpoint_is_told_and_not_used(tmp_path: Path, unbroken: Any) -> None:
+    broken = Noisy()
+    broken.at_pass[5] = crash
+    with pytest.raises(Crash):
+        run(broken, tmp_path)
+    file = tmp_path / "step-3.ckpt"
+    content = bytearray(file.read_bytes())
+    middle = slice(len(content) // 3, 2 * len(content) // 3)
+    content[middle] = bytes(byte ^ 0xFF for byte in content[middle])
+    file.write_bytes(content)
+    network, told = Noisy(), []
+    check(network, run(network, tmp_path, told), unbroken)
+    assert told == [f"{file} is damaged, and not used"]
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_asked_to_end_it_writes_a_checkpoint_of_the_step_that_it_finishes(
+    folder: bool, tmp_path: Path, unbroken: Any
+) -> None:
+    place = tmp_path if folder else None
+    asked, told = Noisy(), []
+    asked.at_pass[5] = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit) as exit:
+        run(asked, place, told)
+    assert exit.value.code == TERMINATED
+    there = "step 5" if folder else "the start of this stage"
+    assert told == [f"unit: asked to end; the same command goes on from {there}"]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    network = Noisy()
+    check(network, run(network, place), unbroken)
+    assert network.passes == (STEPS - 5 if folder else STEPS)
+
+
+def test_a_checkpoint_holds_what_is_trained_and_nothing_that_runs_code(tmp_path: Path) -> None:
+    run(Noisy(), tmp_path)
+    (file,) = tmp_path.iterdir()
+    assert step_of(file) == 9
+    weights = torch.load(file, weights_only=True)["state_dict"]
+    assert {name.split(".")[1] for name in weights} == {"trained"}
+    assert Checkpoints(None, 1, None, print).latest() is None
