@@ -31,7 +31,17 @@ from eaglebench.zoo.pretext import Pretext
 LOG_WIDTH = 110
 NONE = "none"  # on the command line, for a path that is not wanted
 # Of an expert, not its constructor's.
-TREATMENT = ("aligned", "frozen", "lr", "checkpoint", "pixels", "dtype", "activation_checkpointing", "lora")
+TREATMENT = (
+    "aligned",
+    "frozen",
+    "lr",
+    "layer_decay",
+    "checkpoint",
+    "pixels",
+    "dtype",
+    "activation_checkpointing",
+    "lora",
+)
 UNSEEN = ("activation_checkpointing",)  # changes nothing of what a stage gives
 HIGH_RES = ("high_res", "native_size", "global_view")
 SCHEDULE = tuple(Schedule.__dataclass_fields__)

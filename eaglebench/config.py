@@ -42,6 +42,7 @@ FUSION_WORDS = {"shrink": ("antialias", "unshuffle"), "stages": ("all", "last")}
 FUSION_NUMBERS = ("grid", "heads", "points", "channels", "depth", "window", "top", "projector_width")
 FUSION_OPTIONAL = ("grid", "projector_width")
 FUSION_SWITCHES = ("align_corners", "norm", "interleaved")
+NONFINITE = ("stop", "skip")
 DTYPES = ("float32", "bfloat16", "float16")
 CANVAS_STEP = 32  # what the grids of the pretext tasks divide
 
@@ -267,11 +268,18 @@ def validate_stages(cfg: DictConfig) -> None:
     check_numbers("world", cfg.world, ["train_images", "val_questions", "canvas"])
     check_numbers("data", cfg.data, ["max_bad", "cache_mb", "workers"])
     for name, stage in cfg.stages.items():
-        numbers = ("batch_size", "steps", "epochs", "warmup", "weight_decay", "clip")
+        numbers = ("batch_size", "micro_batch", "steps", "epochs", "warmup", "weight_decay", "clip")
         check_numbers(f"stages.{name}", stage, [key for key in numbers if stage[key] is not None])
         check_numbers(f"stages.{name}.lr", stage.lr, list(stage.lr))
         if not isinstance(stage.batch_size, int) or stage.batch_size < 1:
             raise UserError(f"stages.{name}.batch_size={stage.batch_size} must be at least 1.")
+        check_numbers(f"stages.{name}.unfreeze_at", stage.unfreeze_at, list(stage.unfreeze_at))
+        if stage.micro_batch is not None and (not isinstance(stage.micro_batch, int) or stage.micro_batch < 1):
+            raise UserError(f"stages.{name}.micro_batch={stage.micro_batch} must be at least 1, or null.")
+        if stage.nonfinite not in NONFINITE:
+            raise UserError(
+                f"stages.{name}.nonfinite={stage.nonfinite} is unknown: choose from {', '.join(NONFINITE)}."
+            )
         if (stage.steps is None) == (stage.epochs is None):
             raise UserError(f"stages.{name} needs either steps or epochs: set one and leave the other null.")
         if (stage.steps if stage.steps is not None else stage.epochs) <= 0:

@@ -69,7 +69,7 @@ def pretrain(cfg: DictConfig) -> None:
 
 def card_settings(cfg: DictConfig) -> dict[str, Any]:
     """Everything beside the part's own config that its weights follow from."""
-    unseen = ("folder", "held_out", "nonfinite")  # a training that came to its end did not meet the last
+    unseen = ("folder", "held_out", "micro_batch", "nonfinite")  # a training that came to its end did not meet the last
     settings = {name: value for name, value in plain(cfg.pretrain).items() if name not in unseen}
     return {**settings, "canvas": cfg.world.canvas, "seed": cfg.seed, "world": VERSION}
 

@@ -75,9 +75,17 @@ class ConversationDataset(Dataset[Item]):
 
     def __getitem__(self, index: int) -> Item:
         sample = self.samples[index]
+        return Item(sample.id, self.encoded(index), read(sample, self.read_image))
+
+    def encoded(self, index: int) -> Encoded:
+        """The tokens of a sample."""
         if index not in self._encoded:
-            self._encoded[index] = self.encoder.training(sample)
-        return Item(sample.id, self._encoded[index], read(sample, self.read_image))
+            self._encoded[index] = self.encoder.training(self.samples[index])
+        return self._encoded[index]
+
+    def targets(self, index: int) -> int:
+        """How many tokens of a sample are predicted; the first token never is."""
+        return sum(label != IGNORE for label in self.encoded(index).labels[1:])
 
 
 def read(sample: Sample, read_image: Callable[[Path], Tensor]) -> Tensor | None:

@@ -24,16 +24,20 @@ class Stage(ABC):
         name: in the config, progress and logs.
         lr: learning rates by kind of part (`experts`, `fusion`, `llm` ...); 0 freezes.
         schedule: the rest of the optimisation.
+        unfreeze_at: optimizer step before which a kind of part does not train.
     """
 
     kinds: tuple[str, ...] = ("experts", "fusion", "llm")
 
-    def __init__(self, name: str, lr: Mapping[str, float], schedule: Schedule) -> None:
-        unknown = set(lr) - set(self.kinds)
-        if unknown:
-            raise UserError(
-                f"stages.{name}.lr names {', '.join(sorted(unknown))}; this stage trains {', '.join(self.kinds)}."
-            )
+    def __init__(
+        self, name: str, lr: Mapping[str, float], schedule: Schedule, unfreeze_at: Mapping[str, int] | None = None
+    ) -> None:
+        self.unfreeze_at = dict(unfreeze_at or {})
+        for field, given in (("lr", lr), ("unfreeze_at", self.unfreeze_at)):
+            if unknown := set(given) - set(self.kinds):
+                raise UserError(
+                    f"stages.{name}.{field} names {', '.join(sorted(unknown))}; this stage trains {', '.join(self.kinds)}."
+                )
         self.name = name
         self.lr = {kind: float(lr.get(kind) or 0.0) for kind in self.kinds}
         self.schedule = schedule

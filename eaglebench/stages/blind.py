@@ -30,10 +30,12 @@ class Blind(Stage):
     def build(self, unit: Unit, workshop: Workshop, data: DataSource) -> Training:
         language = workshop.language()
         model = EagleModel({}, None, language)
+        dataset = ConversationDataset(data.train, encoder_of(model, language), data.reader(1), blind=True)
         return Training(
             network=model,
             parts=model.parts(),
             learning_rates=self.lr,
-            dataset=ConversationDataset(data.train, encoder_of(model, language), data.reader(1), blind=True),
+            dataset=dataset,
             collate=Collator(language.tokenizer.pad_token_id),
+            targets=dataset.targets,
         )

@@ -11,6 +11,7 @@ from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel, encoder_of
 from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.workshop import Workshop
+from eaglebench.training.groups import LayerDecay
 from eaglebench.training.training import Schedule, Training
 
 
@@ -49,12 +50,24 @@ class Joint(Stage):
                 raise UserError(
                     f"{self.name} trains on images, and no training sample has one: leave it out of stages."
                 )
+        dataset = ConversationDataset(samples, encoder, data.reader(model.image_side))
         return Training(
             network=model,
             parts=model.parts(),
             learning_rates={part: self.learning_rate(part, workshop) for part in model.parts()},
-            dataset=ConversationDataset(samples, encoder, data.reader(model.image_side)),
+            dataset=dataset,
             collate=Collator(language.tokenizer.pad_token_id),
+            targets=dataset.targets,
+            layer_decays={
+                f"experts.{name}": LayerDecay(workshop.experts[name].layer_decay, expert.blocks())  # type: ignore[operator]
+                for name, expert in model.experts.items()
+                if workshop.experts[name].layer_decay != 1
+            },
+            unfreeze_at={
+                part: step
+                for part in model.parts()
+                if (step := self.unfreeze_at.get(part.partition(".")[0], 0)) and self.learning_rate(part, workshop)
+            },
         )
 
 
@@ -75,8 +88,9 @@ class PreAlign(Joint):
         schedule: Schedule,
         projector: Callable[..., Fusion],
         projector_config: Mapping[str, Any],
+        unfreeze_at: Mapping[str, int] | None = None,
     ) -> None:
-        super().__init__(name, lr, schedule)
+        super().__init__(name, lr, schedule, unfreeze_at)
         self.projector = projector
         self.projector_config = projector_config
 

@@ -1,5 +1,6 @@
 """Runs the stages in order: each unit from the store if it is finished there, otherwise trained."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -111,7 +112,8 @@ class Runner:
             "schema": SCHEMA,
             "stage": type(stage).__name__,
             "lr": stage.lr,
-            "schedule": asdict(stage.schedule),
+            "unfreeze_at": stage.unfreeze_at,
+            "schedule": {name: value for name, value in asdict(stage.schedule).items() if name != "micro_batch"},
             "seed": self.workshop.seed,
             "trainer": {name: self.fit.trainer.get(name) for name in PRECISION},
             "parents": {part: state.origins[part] for part in stage.part_names(unit) if part in state.origins},
@@ -142,10 +144,16 @@ class Runner:
             "label": unit.label,
             "parts": list(carried),
             "steps": len(losses),
-            "last_loss": round(fmean(losses[-LAST:]), 4),
+            "last_loss": mean_of(losses[-LAST:]),
             "seconds": round(time.monotonic() - started, 1),
-            "losses": [round(loss, 4) for loss in losses],
+            "losses": [mean_of([loss]) for loss in losses],
             "description": description,
             "versions": versions(),
         }
         return Artefact(weights, manifest)
+
+
+def mean_of(losses: Sequence[float]) -> float | None:
+    """The mean of those that are numbers, as a manifest has it; None if none is."""
+    numbers = [loss for loss in losses if math.isfinite(loss)]
+    return round(fmean(numbers), 4) if numbers else None

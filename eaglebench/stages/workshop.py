@@ -29,6 +29,7 @@ class ExpertSpec:
         build: gives the expert with fresh weights.
         aligned: it is text-aligned already; not pre-aligned.
         frozen: no stage trains it.
+        layer_decay: the learning rate of a block over that of the next one; 1: the same for all.
         lr: instead of the learning rate of a stage that trains experts; None: the stage's.
         checkpoint: a file, a folder or a hub name of its weights; None: fresh ones.
         pixels: `own` or `eagle_release` (see `VisionExpert.use_released_pixels`).
@@ -42,6 +43,7 @@ class ExpertSpec:
     aligned: bool
     frozen: bool
     lr: float | None
+    layer_decay: float
     checkpoint: Path | None
     pixels: str
     dtype: str

@@ -51,7 +51,7 @@ class Checkpoints(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self.order.start = checkpoint["global_step"] * trainer.accumulate_grad_batches
+        self.order.start = checkpoint["global_step"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.written = trainer.global_step

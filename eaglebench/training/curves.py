@@ -10,9 +10,10 @@ def log_interval(steps: int) -> int:
     return max(1, min(10, steps))
 
 
-def log_again(loggers: Iterable[Logger], label: str, losses: Sequence[float], steps: int) -> None:
+def log_again(loggers: Iterable[Logger], label: str, losses: Sequence[float | None], steps: int) -> None:
     """Log losses that another process logged, so that each run's log has its whole curves; `steps` has the training in all."""
     interval = log_interval(steps)
     for logger in loggers:
         for step in range(interval - 1, len(losses), interval):
-            logger.log_metrics({f"{label}/loss": losses[step]}, step)
+            if (loss := losses[step]) is not None:
+                logger.log_metrics({f"{label}/loss": loss}, step)

@@ -19,6 +19,7 @@ from eaglebench.training.checkpoints import Checkpoints, step_of
 from eaglebench.training.curves import log_interval
 from eaglebench.training.module import TrainingModule
 from eaglebench.training.order import BatchOrder
+from eaglebench.training.pieces import Cuts, Pieces, piece_size
 from eaglebench.training.progress import StageProgress
 from eaglebench.training.training import Schedule, Training
 
@@ -81,11 +82,10 @@ class Fit:
             nonfinite=schedule.nonfinite,
             label=label,
             seed=seed,
+            layer_decays=training.layer_decays,
+            unfreeze_at=training.unfreeze_at,
         )
         order = BatchOrder(samples, schedule.batch_size, steps, seed)
-        loader: DataLoader[Any] = DataLoader(
-            training.dataset, batch_sampler=order, collate_fn=training.collate, num_workers=workers
-        )
         checkpoints = Checkpoints(folder, self.checkpoint_every, order, self.console.print)
         latest = checkpoints.latest()
         if latest is not None:
@@ -106,6 +106,15 @@ class Fit:
             )
         except (MisconfigurationException, TypeError, ValueError) as error:
             raise UserError(f"the trainer refuses its settings: {first_line(error)}") from error
+        size = piece_size(label, schedule.batch_size, schedule.micro_batch, trainer.world_size)
+        cuts = Cuts(order, size, trainer.world_size, lambda: trainer.global_rank)
+        trainer.accumulate_grad_batches = cuts.each
+        loader: DataLoader[Any] = DataLoader(
+            Pieces(training.dataset, training.collate, training.targets),
+            sampler=cuts,
+            batch_size=None,
+            num_workers=workers,
+        )
         try:
             trainer.fit(module, loader, ckpt_path=latest, weights_only=True)
         except SIGTERMException as exit:

@@ -12,8 +12,8 @@ from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
 from eaglebench.training.curves import log_again
 from eaglebench.training.finite import unfinished
+from eaglebench.training.groups import LayerDecay, parameter_groups
 from eaglebench.training.training import SKIP
-from eaglebench.weights import adapters
 
 LOSSES = "losses"  # in a checkpoint
 
@@ -24,30 +24,6 @@ def cosine_with_warmup(step: int, steps: int, warmup: float) -> float:
     if step < rising:
         return (step + 1) / rising
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
-
-
-def parameter_groups(
-    parts: Mapping[str, nn.Module], learning_rates: Mapping[str, float], weight_decay: float
-) -> list[dict[str, Any]]:
-    """AdamW's groups: one or two for each trained part, named after it; only matrices decay.
-
-    Freezes the parts without a learning rate, and of a part with LoRA adapters everything but these.
-    """
-    groups = []
-    for name, part in parts.items():
-        lr = learning_rates.get(name, 0.0)
-        trained = adapters(part)
-        part.requires_grad_(lr > 0 and not trained)
-        if lr <= 0:
-            continue
-        for parameter in trained:
-            parameter.requires_grad_(True)
-        parameters = trained or list(part.parameters())
-        matrices = [p for p in parameters if p.ndim >= 2]
-        others = [p for p in parameters if p.ndim < 2]
-        groups.append({"params": matrices, "lr": lr, "weight_decay": weight_decay, "name": name})
-        groups.append({"params": others, "lr": lr, "weight_decay": 0.0, "name": f"{name}, no decay"})
-    return [group for group in groups if group["params"]]
 
 
 class TrainingModule(pl.LightningModule):
@@ -64,11 +40,13 @@ class TrainingModule(pl.LightningModule):
         warmup: fraction of them with a rising learning rate.
         weight_decay, betas: of AdamW.
         nonfinite: `stop`, or `skip` the step, where the loss or a gradient is not finite.
+        layer_decays: by part, where the learning rate differs between its blocks.
+        unfreeze_at: by part, the optimizer step before which it does not train.
         label: of the unit, before the names of logged values.
         seed: of dropout.
 
     Attributes:
-        losses: of each micro-batch so far.
+        losses: of each step so far.
         skipped: steps that changed nothing.
     """
 
@@ -85,6 +63,8 @@ class TrainingModule(pl.LightningModule):
         nonfinite: str,
         label: str,
         seed: int,
+        layer_decays: Mapping[str, LayerDecay] | None = None,
+        unfreeze_at: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -96,8 +76,10 @@ class TrainingModule(pl.LightningModule):
         self.label = label
         self.seed = seed
         self.losses: list[float] = []
+        self.of_this_step: list[Tensor] = []
         self.skipped = 0
-        self.groups = parameter_groups(parts, learning_rates, weight_decay)
+        self.unfreeze_at = dict(unfreeze_at or {})
+        self.groups = parameter_groups(parts, learning_rates, weight_decay, layer_decays or {})
         if not self.groups:
             raise UserError(f"{label} trains nothing: every learning rate is 0 or its part is frozen.")
         self.frozen = [part for name, part in parts.items() if learning_rates.get(name, 0.0) <= 0]
@@ -105,9 +87,12 @@ class TrainingModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         torch.manual_seed(named_seed(self.seed, f"{batch_idx} {self.global_rank}"))
+        for name, step in self.unfreeze_at.items():
+            self.parts[name].train(self.global_step >= step)
 
-    def training_step(self, batch: Any, batch_index: int) -> Tensor | None:
-        loss = self.network(batch)
+    def training_step(self, weighed: tuple[Any, float], batch_index: int) -> Tensor:
+        batch, weight = weighed
+        loss = self.network(batch) * weight
         value = float(loss.detach())
         if not math.isfinite(value) and self.nonfinite != SKIP:
             names = ", ".join(getattr(batch, "ids", ()))
@@ -116,12 +101,19 @@ class TrainingModule(pl.LightningModule):
                 f"lower the learning rate, set stages.{self.label.partition('/')[0]}.nonfinite=skip, or look at the "
                 f"batch{f' ({names})' if names else ''}."
             )
-        self.losses.append(value)
-        self.log(f"{self.label}/loss", loss.detach(), batch_size=len(batch))
+        self.of_this_step.append(loss.detach())
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the norm of each part's gradient, and leave a step out whose gradients are no numbers."""
+        """Log the loss and the norm of each part's gradient, and leave a step out whose gradients are no numbers."""
+        loss = self.trainer.strategy.reduce(torch.stack(self.of_this_step).mean(), reduce_op="mean")
+        self.of_this_step.clear()
+        self.losses.append(float(loss))
+        self.log(f"{self.label}/loss", loss)
+        for name, step in self.unfreeze_at.items():
+            if self.global_step < step:
+                # Dropped, not left uncomputed: strategies of several processes want the same parameters to train throughout.
+                self.parts[name].zero_grad(set_to_none=True)
         norms = self.gradient_norms()
         if self.trainer.precision == "16-mixed":
             return  # its scaler looks for what is not finite, and expects it

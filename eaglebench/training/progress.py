@@ -23,7 +23,7 @@ class StageProgress(pl.Callback):
         self.loss: float | None = None
         self.samples = 0
         self.started = 0.0
-        self.first_step = 0
+        self.first_step = self.step = 0
         self.progress = Progress(
             TextColumn(f"{label:<18}"),
             BarColumn(bar_width=10),
@@ -38,19 +38,22 @@ class StageProgress(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = time.monotonic()
-        self.first_step = trainer.global_step  # not 0 where an interrupted training goes on
+        self.first_step = self.step = trainer.global_step  # not 0 where an interrupted training goes on
         self.progress.start()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, TrainingModule)
+        self.samples += len(batch[0]) * trainer.world_size
+        step = trainer.global_step
+        if step == self.step:
+            return  # in the middle of a batch
+        self.step = step
         value = pl_module.losses[-1]
         self.loss = value if self.loss is None else SMOOTHING * self.loss + (1 - SMOOTHING) * value
-        self.samples += len(batch) * trainer.world_size
         elapsed = time.monotonic() - self.started
         speed = self.samples / max(elapsed, 1e-6)
-        step = trainer.global_step
         self.progress.update(self.task, completed=step, loss=self.loss, speed=speed)
         if not self.console.is_terminal and step and step % max(1, self.steps // LINES) == 0:
             left = elapsed / max(1, step - self.first_step) * (self.steps - step)

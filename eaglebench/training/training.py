@@ -1,11 +1,13 @@
 """What one training is made of."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 from torch.utils.data import Dataset
+
+from eaglebench.training.groups import LayerDecay
 
 STOP, SKIP = "stop", "skip"
 
@@ -15,13 +17,14 @@ class Schedule:
     """The numbers of an optimisation.
 
     Args:
-        batch_size: samples a step.
+        batch_size: samples a step, over all devices and micro-batches.
         steps, epochs: the length; exactly one is set.
         warmup: fraction of the steps with a rising learning rate; cosine to zero follows.
         weight_decay: of AdamW, on matrices (not on biases, norms or embeddings of one dimension).
         betas: of AdamW.
         clip: gradient norm; 0 leaves gradients as they are.
         nonfinite: STOP, or SKIP the step, where the loss or a gradient is not finite.
+        micro_batch: samples that a device takes at a time; None: its share of the batch at once. Changes no result.
     """
 
     batch_size: int
@@ -32,6 +35,7 @@ class Schedule:
     betas: tuple[float, float]
     clip: float
     nonfinite: str
+    micro_batch: int | None = None
 
     def length(self, samples: int) -> int:
         """Optimizer steps over so many samples."""
@@ -50,6 +54,9 @@ class Training:
         parts: modules of the network by name; what is not named here has no weights.
         learning_rates: by part; 0: frozen.
         dataset, collate: what batches are made of.
+        layer_decays: by part, where the learning rate differs between its blocks.
+        unfreeze_at: by part, the optimizer step before which it does not train.
+        targets: how many targets the loss of the sample of an index is the mean of; None: one each.
     """
 
     network: nn.Module
@@ -57,3 +64,6 @@ class Training:
     learning_rates: Mapping[str, float]
     dataset: Dataset[Any]
     collate: Callable[[Sequence[Any]], Any]
+    targets: Callable[[int], int] | None = None
+    layer_decays: Mapping[str, LayerDecay] = field(default_factory=dict)
+    unfreeze_at: Mapping[str, int] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from eaglebench.build import build_workshop
 from eaglebench.config import validate
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
-from eaglebench.training.module import parameter_groups
+from eaglebench.training.groups import parameter_groups
 from tests.conftest import EXPERTS, composed
 
 

@@ -14,7 +14,7 @@ from eaglebench.data.conversation import IGNORE
 from eaglebench.data.synthetic.drawing import Mark, Picture, box_regions
 from eaglebench.data.synthetic.engine import KINDS
 from eaglebench.data.synthetic.shapes import PLACES
-from eaglebench.training.module import parameter_groups
+from eaglebench.training.groups import parameter_groups
 from eaglebench.zoo.captions import caption, description, sentences
 from eaglebench.zoo.cells import CELLS, LABELS, cell_targets, f1
 from eaglebench.zoo.contrastive import Contrastive

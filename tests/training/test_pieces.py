@@ -1,0 +1,85 @@
+"""However a batch is cut into pieces, a step is the same."""
+
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from eaglebench.errors import UserError
+from eaglebench.training.fit import Fit
+from eaglebench.training.order import BatchOrder
+from eaglebench.training.pieces import Cut, Cuts, Pieces, piece_size
+from eaglebench.training.training import Schedule, Training
+
+
+def test_processes_share_each_batch_and_leave_nothing_out() -> None:
+    batches = list(BatchOrder(24, 12, 3, seed=0))
+    mine = [list(Cuts(BatchOrder(24, 12, 3, seed=0), 2, 3, lambda rank=rank: rank)) for rank in range(3)]
+    for number, batch in enumerate(batches):
+        pieces = [cuts[2 * number + micro] for micro in range(2) for cuts in mine]
+        assert [index for cut in pieces for index in cut.piece] == batch
+        assert all(cut.whole == batch for cut in pieces)
+    assert all(len(cuts) == 6 for cuts in mine)
+
+
+class Words(Dataset[Tensor]):
+    """Samples of different lengths, in float64."""
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.samples = [torch.randn(1 + index % 5, 3, generator=generator, dtype=torch.float64) for index in range(20)]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.samples[index]
+
+    def targets(self, index: int) -> int:
+        return len(self.samples[index])
+
+
+class Network(nn.Module):
+    """Its loss is the mean over all the rows of a batch, as that of a language model over its target tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(3, 1).double()
+
+    def forward(self, batch: list[Tensor]) -> Tensor:
+        return (self.layer(torch.cat(batch)) - 1).square().mean()
+
+
+def trained(micro_batch: int | None) -> tuple[Tensor, list[float]]:
+    network, words = Network(), Words()
+    training = Training(network, {"layer": network.layer}, {"layer": 0.1}, words, list, words.targets)
+    schedule = Schedule(8, 6, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop", micro_batch)
+    losses = Fit({"accelerator": "cpu"}, [], 0, Console(quiet=True))(training, schedule, "sft", 0)
+    return network.layer.weight.detach(), losses
+
+
+@pytest.mark.parametrize("micro_batch", [8, 4, 2, 1])
+def test_micro_batches_change_neither_weights_nor_losses(micro_batch: int) -> None:
+    weight, losses = trained(None)
+    cut, its_losses = trained(micro_batch)
+    assert len(its_losses) == 6
+    torch.testing.assert_close(cut, weight, atol=1e-12, rtol=1e-12)
+    assert its_losses == pytest.approx(losses, abs=1e-12)
+
+
+def test_samples_weigh_the_same_where_targets_are_not_known() -> None:
+    assert Pieces(Words(), list, None)[Cut([0], [0, 4])][1] == 1.0
+    assert Pieces(Words(), list, Words().targets)[Cut([0], [0, 4])][1] == pytest.approx(2 * 1 / 6)
+
+
+def test_a_batch_that_cannot_be_cut_is_refused() -> None:
+    assert piece_size("sft", 16, None, 2) == 8
+    assert piece_size("sft", 16, 4, 2) == 4
+    with pytest.raises(UserError, match=r"sft: a batch of 16 cannot be shared by 2 x micro_batch=3"):
+        piece_size("sft", 16, 3, 2)
+    with pytest.raises(
+        UserError, match=r"a batch of 16 cannot be shared by 3 processes: make stages\.pre_align\.batch_size"
+    ):
+        piece_size("pre_align/sam", 16, None, 3)
