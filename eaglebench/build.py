@@ -12,10 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from eaglebench.data.llava import read_samples, samples_digest
-from eaglebench.data.source import DataSource, SyntheticWorld
+from eaglebench.data.source import DataSource, Split, SyntheticWorld
 from eaglebench.data.synthetic.engine import World
 from eaglebench.digests import file_digest
 from eaglebench.errors import UserError
+from eaglebench.evaluation.during import Look, evenly
 from eaglebench.evaluation.evaluate import Settings
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.tiled import Tiled
@@ -44,6 +45,7 @@ TREATMENT = (
 )
 UNSEEN = ("activation_checkpointing",)  # changes nothing of what a stage gives
 HIGH_RES = ("high_res", "native_size", "global_view")
+STAGE_DATA = ("train", "image_root")  # of a stage, not its constructor's
 SCHEDULE = tuple(Schedule.__dataclass_fields__)
 
 
@@ -148,6 +150,7 @@ def build_stages(cfg: DictConfig) -> list[Stage]:
 
 def build_stage(name: str, config: dict[str, Any]) -> Stage:
     """One stage from its config."""
+    config = {key: value for key, value in config.items() if key not in STAGE_DATA}
     schedule = Schedule(**{key: config.pop(key) for key in SCHEDULE})
     if projector := config.pop("projector", None):
         config |= {"projector": constructor(projector), "projector_config": projector}
@@ -166,29 +169,33 @@ def build_blind(cfg: DictConfig) -> Blind | None:
 
 def build_data(cfg: DictConfig, tell: Callable[[str], None], training: bool = True) -> DataSource:
     """The run's samples; only the held-out ones if not `training`."""
-    world = cfg.world
-    synthetic = SyntheticWorld(
-        World(world.train_images, world.val_questions, world.canvas, plain(world.weights), world.seed),
-        Path(world.root),
-        tell,
-    )
-    common = {"cache_mb": cfg.data.cache_mb, "workers": cfg.data.workers}
-    if cfg.data.source == "synthetic":
-        train = synthetic.train[: cfg.data.limit] if training else []
-        digest = synthetic.digest if cfg.data.limit is None else f"{synthetic.digest}-{cfg.data.limit}"
-        return DataSource(train=train, val=synthetic.val, digest=digest, **common)
-    if training and OmegaConf.is_missing(cfg.data, "train"):
-        raise UserError("data.train is not set: give your LLaVA file, data.train=my.json.")
+    world, settings = cfg.world, cfg.data
     read = partial(
         read_samples,
-        image_root=cfg.data.image_root,
-        max_bad=cfg.data.max_bad,
-        limit=cfg.data.limit,
+        max_bad=settings.get("max_bad", 0),
+        limit=settings.limit,
         checked=Path(world.root) / "checked",
         warn=tell,
     )
-    train = read(cfg.data.train) if training else []
-    val = read(cfg.data.val) if cfg.data.val is not None else []
+    of_stages = {}
+    for name, stage in cfg.stages.items() if training else ():
+        if stage.train is not None:
+            samples = read(stage.train, image_root=stage.image_root)
+            of_stages[str(name)] = Split(samples, samples_digest(samples))
+    common = {"cache_mb": settings.cache_mb, "workers": settings.workers, "of_stages": of_stages}
+    if settings.source == "synthetic":
+        synthetic = SyntheticWorld(
+            World(world.train_images, world.val_questions, world.canvas, plain(world.weights), world.seed),
+            Path(world.root),
+            tell,
+        )
+        train = synthetic.train[: settings.limit] if training else []
+        digest = synthetic.digest if settings.limit is None else f"{synthetic.digest}-{settings.limit}"
+        return DataSource(train=train, val=synthetic.val, digest=digest, **common)
+    if training and OmegaConf.is_missing(settings, "train"):
+        raise UserError("data.train is not set: give your LLaVA file, data.train=my.json.")
+    train = read(settings.train, image_root=settings.image_root) if training else []
+    val = read(settings.val, image_root=settings.image_root) if settings.val is not None else []
     return DataSource(train=train, val=val, digest=samples_digest(train), **common)
 
 
@@ -201,6 +208,12 @@ def build_evaluation(cfg: DictConfig) -> Settings:
     return Settings(**config, device=device, seed=cfg.seed, cache_mb=cfg.data.cache_mb)
 
 
+def build_look(cfg: DictConfig, data: DataSource) -> Look | None:
+    """What looks at held-out samples while a stage trains; None where there are none."""
+    samples = evenly(data.val, cfg.held_out.samples) if cfg.held_out.every else []
+    return Look(samples, build_evaluation(cfg), data.reader) if samples else None
+
+
 def new_console() -> Console:
     """Where tasks tell what they do."""
     console = Console(highlight=False)
@@ -210,8 +223,8 @@ def new_console() -> Console:
 
 def build_fit(cfg: DictConfig, loggers: list[Logger], console: Console, seed: int | None = None) -> Fit:
     """What trains a unit."""
-    every = cfg.checkpoints.every
-    return Fit(plain(cfg.trainer), loggers, cfg.seed if seed is None else seed, console, every)
+    seed = cfg.seed if seed is None else seed
+    return Fit(plain(cfg.trainer), loggers, seed, console, cfg.checkpoints.every, cfg.held_out.every)
 
 
 def build_loggers(cfg: DictConfig, folder: Path) -> list[Logger]:

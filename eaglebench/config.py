@@ -31,6 +31,7 @@ UNNAMED = (
     "pretrain",
     "bench",
     "checkpoints",
+    "held_out",
     "prune",
 )
 UNNAMED_FIELDS = {"world": ("root",), "data": ("cache_mb", "workers")}
@@ -263,6 +264,10 @@ def check_numbers(path: str, node: DictConfig, keys: Iterable[Any]) -> None:
 
 def validate_stages(cfg: DictConfig) -> None:
     """Refuse an empty list and lengths that train nothing."""
+    for path, least in (("checkpoints.every", 1), ("held_out.every", 0), ("held_out.samples", 0)):
+        value = OmegaConf.select(cfg, path)
+        if not isinstance(value, int) or value < least:
+            raise UserError(f"{path}={value} must be a whole number of at least {least}.")
     if not cfg.stages:
         raise UserError(f"stages=[] trains nothing: choose from {', '.join(options('stages'))}.")
     check_numbers("world", cfg.world, ["train_images", "val_questions", "canvas"])
@@ -271,6 +276,10 @@ def validate_stages(cfg: DictConfig) -> None:
         numbers = ("batch_size", "micro_batch", "steps", "epochs", "warmup", "weight_decay", "clip")
         check_numbers(f"stages.{name}", stage, [key for key in numbers if stage[key] is not None])
         check_numbers(f"stages.{name}.lr", stage.lr, list(stage.lr))
+        if stage.train == "":
+            raise UserError(
+                f"stages.{name}.train is not set: give the LLaVA file of this stage, or null for that of data.train."
+            )
         if not isinstance(stage.batch_size, int) or stage.batch_size < 1:
             raise UserError(f"stages.{name}.batch_size={stage.batch_size} must be at least 1.")
         check_numbers(f"stages.{name}.unfreeze_at", stage.unfreeze_at, list(stage.unfreeze_at))

@@ -91,8 +91,8 @@ class EagleModel(nn.Module):
         return self.fusion(self.experts, pixels)
 
 
-def encoder_of(model: EagleModel, language: LanguageModel) -> Encoder:
-    """The encoder of conversations for this model."""
+def encoder_of(model: EagleModel, language: LanguageModel, template: str | None = None) -> Encoder:
+    """The encoder of conversations for this model, in its language model's template or another one."""
     visual_tokens = model.fusion.visual_tokens if model.fusion is not None else 0
-    template = TEMPLATES[language.template]
-    return Encoder(language.tokenizer, template, language.image_token_id, visual_tokens, language.max_length)
+    written = TEMPLATES[template or language.template]
+    return Encoder(language.tokenizer, written, language.image_token_id, visual_tokens, language.max_length)

@@ -13,6 +13,7 @@ from eaglebench.build import (
     build_evaluation,
     build_fit,
     build_loggers,
+    build_look,
     build_stages,
     build_store,
     build_workshop,
@@ -43,7 +44,8 @@ def train(cfg: DictConfig) -> None:
         console.print(note, soft_wrap=True)
     data = build_data(cfg, console.print)
     loggers = build_loggers(cfg, folder)
-    runner = Runner(workshop, data, build_store(cfg, console.print), build_fit(cfg, loggers, console), console.print)
+    store, fit = build_store(cfg, console.print), build_fit(cfg, loggers, console)
+    runner = Runner(workshop, data, store, fit, console.print, build_look(cfg, data))
     for name in OUTPUTS:  # of an earlier run in this folder: none may be taken for this one's
         (folder / name).unlink(missing_ok=True)
     save_config(folder, cfg)

@@ -177,3 +177,30 @@ def test_good_words_pass() -> None:
 def test_the_configs_lie_where_the_package_looks() -> None:
     assert (CONF / "config.yaml").is_file()
     assert Path(CONF).name == "conf"
+
+
+@pytest.mark.parametrize(
+    ("name", "experts", "pre_aligned", "unlocked"),
+    [
+        ("eagle_x5", ["clip", "convnext", "sam", "eva02", "pix2struct"], True, True),
+        ("eagle_x4", ["clip", "convnext", "eva02", "pix2struct"], True, True),
+        ("eagle_base", ["clip", "convnext"], False, False),
+        ("eagle", ["clip", "sam"], True, True),
+    ],
+)
+def test_the_recipes_of_the_paper(name: str, experts: list[str], pre_aligned: bool, unlocked: bool) -> None:
+    words = [f"experiment={name}", "data.train=sft.json", *(f"experts.{expert}.checkpoint=none" for expert in experts)]
+    with pytest.raises(UserError, match=r"stages\.projector\.train is not set: give the LLaVA file"):
+        validate(composed(*words))
+    cfg = composed(*words, "stages.projector.train=595k.json")
+    validate(cfg)
+    assert list(cfg.experts) == experts
+    assert list(cfg.stages) == (["pre_align"] if pre_aligned else []) + ["projector", "sft"]
+    projector, sft = cfg.stages.projector, cfg.stages.sft
+    assert (cfg.fusion.name, cfg.llm.model, cfg.llm.template) == ("channel_concat", "lmsys/vicuna-7b-v1.5", "vicuna_v1")
+    assert (projector.batch_size, projector.lr.fusion, projector.template, projector.epochs) == (256, 1e-3, "plain", 1)
+    assert (sft.batch_size, sft.lr.llm, sft.lr.experts, sft.template, sft.epochs) == (128, 2e-5, 2e-5, None, 1)
+    assert {stage.warmup for stage in cfg.stages.values()} == {0.03}
+    assert {stage.weight_decay for stage in cfg.stages.values()} == {0.0}
+    assert cfg.llm.max_length == 2048
+    assert bool(projector.lr.experts) == unlocked

@@ -61,6 +61,9 @@ def test_the_commands_run_in_their_order(
     assert len(lines) >= 6
     for number, line in enumerate(lines):
         words = ours(line)
+        if "-m" in words:  # two values of the first list are a sweep too
+            first, *others = [word for word in words if "," in word]
+            words = [words[0], ",".join(first.split(",")[:2]), *(word.split(",")[0] for word in others)]
         run = next((word for word in words if word.startswith("run=")), None)
         if run is not None:
             words[words.index(run)] = "run=results/readme"

@@ -15,13 +15,17 @@ IMAGE = object()  # where the visual tokens go
 
 @dataclass(frozen=True)
 class Template:
-    """The text around questions and answers. `{}` stands for the question; the answer and `end` are what is learned."""
+    """The text around questions and answers. `{}` stands for the question; the answer and `end` are what is learned.
+
+    Without `questions`, a conversation is its image and its answers.
+    """
 
     system: str
     first: str
     later: str
     before_answer: str
     end: str
+    questions: bool = True
 
     def segments(self, sample: Sample, answered: int | None = None) -> Iterator[tuple[str | object, bool]]:
         """Pieces of the conversation in order, each with whether it is a target.
@@ -35,8 +39,10 @@ class Template:
             yield opening, False
             if index == 0 and sample.image is not None:
                 yield IMAGE, False
-                yield "\n", False
-            yield turn.question + closing, False
+                if self.questions:
+                    yield "\n", False
+            if self.questions:
+                yield turn.question + closing, False
             if index == answered:
                 return
             yield self.before_answer + turn.answer + self.end, True
@@ -55,6 +61,8 @@ TEMPLATES = {
         before_answer=" ",
         end="</s>",
     ),
+    # LLaVA-1.5's first stage: the image and its caption.
+    "plain": Template(system="", first="{}", later="{}", before_answer="", end="\n", questions=False),
     # ChatML, as Qwen2 and Yi write it.
     "chatml": Template(
         system="<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n",

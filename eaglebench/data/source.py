@@ -1,9 +1,10 @@
 """Where a run's samples come from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from eaglebench.data.images import ImageReader
 from eaglebench.data.llava import read_samples
@@ -42,14 +43,22 @@ class SyntheticWorld:
         return read_samples(self.folder / "val.json")
 
 
+class Split(NamedTuple):
+    """Training samples, and a digest that changes with anything that training on them can depend on."""
+
+    samples: list[Sample]
+    digest: str
+
+
 @dataclass
 class DataSource:
     """The samples of a run.
 
     Attributes:
-        train: what the stages train on.
+        train: what the stages train on that have no samples of their own.
         val: what is evaluated; empty if the user gave none.
-        digest: changes with anything that training on `train` can depend on.
+        digest: of `train`, see `Split`.
+        of_stages: the samples of the stages that have their own, by the stage's name.
         cache_mb: memory for decoded images of one side.
         workers: loader processes.
     """
@@ -59,7 +68,12 @@ class DataSource:
     digest: str
     cache_mb: int
     workers: int
+    of_stages: Mapping[str, Split] = field(default_factory=dict)
     _readers: dict[int, ImageReader] = field(default_factory=dict, repr=False)
+
+    def training(self, stage: str) -> Split:
+        """What a stage trains on."""
+        return self.of_stages.get(stage) or Split(self.train, self.digest)
 
     def reader(self, side: int) -> ImageReader:
         """Reads images at `side`; one reader for all stages, so that each image is decoded once."""

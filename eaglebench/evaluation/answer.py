@@ -69,7 +69,8 @@ class Answerer:
         for start in range(0, len(asked), self.batch_size):
             yield from self.batch(asked[start : start + self.batch_size])
 
-    @torch.inference_mode()
+    # Not inference_mode: what a fusion keeps for the next batch may be used in training.
+    @torch.no_grad()
     def batch(self, asked: Sequence[Question]) -> list[str]:
         """Answers to one batch of questions."""
         prompts = [self.encoder.prompt(question.sample, question.turn) for question in asked]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from eaglebench.data.collate import Collator, ConversationDataset
+from eaglebench.data.conversation import TEMPLATES
 from eaglebench.data.source import DataSource
 from eaglebench.errors import UserError
 from eaglebench.fusion.base import Fusion
@@ -16,7 +17,26 @@ from eaglebench.training.training import Schedule, Training
 
 
 class Joint(Stage):
-    """All experts, the fusion and the language model; what trains is what has a learning rate."""
+    """All experts, the fusion and the language model; what trains is what has a learning rate.
+
+    Args:
+        template: of the conversations of this stage; None: that of the language model.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        lr: Mapping[str, float],
+        schedule: Schedule,
+        unfreeze_at: Mapping[str, int] | None = None,
+        template: str | None = None,
+    ) -> None:
+        super().__init__(name, lr, schedule, unfreeze_at)
+        if template is not None and template not in TEMPLATES:
+            raise UserError(
+                f"stages.{name}.template={template} is unknown: choose from {', '.join(TEMPLATES)}, or null."
+            )
+        self.template = template
 
     def units(self, workshop: Workshop) -> list[Unit]:
         return [Unit(self.name, tuple(workshop.experts))]
@@ -32,7 +52,8 @@ class Joint(Stage):
             "experts": [workshop.experts[name].described for name in unit.experts],
             "fusion": workshop.described["fusion"],
             "llm": workshop.described["llm"],
-            "data": data.digest,
+            "data": data.training(self.name).digest,
+            "template": self.template,
         }
 
     def build(self, unit: Unit, workshop: Workshop, data: DataSource) -> Training:
@@ -41,8 +62,8 @@ class Joint(Stage):
 
     def training(self, model: EagleModel, language: LanguageModel, workshop: Workshop, data: DataSource) -> Training:
         """The model with its conversations."""
-        encoder = encoder_of(model, language)
-        samples = data.train
+        encoder = encoder_of(model, language, self.template)
+        samples = data.training(self.name).samples
         if not self.lr.get("llm"):
             # Against a frozen language model, a sample without an image has nothing to train.
             samples = [sample for sample in samples if sample.image is not None]
@@ -58,6 +79,7 @@ class Joint(Stage):
             dataset=dataset,
             collate=Collator(language.tokenizer.pad_token_id),
             targets=dataset.targets,
+            answering=(model, language),
             layer_decays={
                 f"experts.{name}": LayerDecay(workshop.experts[name].layer_decay, expert.blocks())  # type: ignore[operator]
                 for name, expert in model.experts.items()
@@ -89,8 +111,9 @@ class PreAlign(Joint):
         projector: Callable[..., Fusion],
         projector_config: Mapping[str, Any],
         unfreeze_at: Mapping[str, int] | None = None,
+        template: str | None = None,
     ) -> None:
-        super().__init__(name, lr, schedule, unfreeze_at)
+        super().__init__(name, lr, schedule, unfreeze_at, template)
         self.projector = projector
         self.projector_config = projector_config
 

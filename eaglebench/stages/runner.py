@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from eaglebench.data.source import DataSource
 from eaglebench.digests import digest
+from eaglebench.language.base import LanguageModel
+from eaglebench.model import EagleModel
 from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.store import SCHEMA, Artefact, Store
 from eaglebench.stages.workshop import Workshop
@@ -65,11 +68,19 @@ class Runner:
         store: of finished stages.
         fit: trains one network.
         tell: told what happens.
+        look: gives, for a model and its language model, what held-out samples say of it while it is trained.
     """
 
     def __init__(
-        self, workshop: Workshop, data: DataSource, store: Store, fit: Fit, tell: Callable[[str], None] = print
+        self,
+        workshop: Workshop,
+        data: DataSource,
+        store: Store,
+        fit: Fit,
+        tell: Callable[[str], None] = print,
+        look: Callable[[EagleModel, LanguageModel], Mapping[str, float]] | None = None,
     ) -> None:
+        self.look = look
         self.workshop = workshop
         self.data = data
         self.store = store
@@ -134,7 +145,8 @@ class Runner:
         training = stage.build(unit, self.workshop, self.data)
         state.load_into({name: part for name, part in training.parts.items() if name in stage.part_names(unit)})
         started = time.monotonic()
-        losses = self.fit(training, stage.schedule, unit.label, self.data.workers, folder)
+        look = partial(self.look, *training.answering) if self.look is not None and training.answering else None
+        losses = self.fit(training, stage.schedule, unit.label, self.data.workers, folder, look)
         weights = {
             f"{name}.{key}": value.detach().cpu().clone()
             for name in carried

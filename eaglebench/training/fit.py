@@ -17,6 +17,7 @@ from eaglebench.digests import named_seed
 from eaglebench.errors import UserError, first_line
 from eaglebench.training.checkpoints import Checkpoints, step_of
 from eaglebench.training.curves import log_interval
+from eaglebench.training.held_out import HeldOut, Look
 from eaglebench.training.module import TrainingModule
 from eaglebench.training.order import BatchOrder
 from eaglebench.training.pieces import Cuts, Pieces, piece_size
@@ -35,6 +36,7 @@ class Fit:
         seed: of the order of samples and of dropout.
         console: where progress is shown.
         checkpoint_every: optimizer steps between checkpoints, where a training has a place for them.
+        look_every: optimizer steps between looks at held-out samples, where a training has some.
     """
 
     def __init__(
@@ -44,16 +46,24 @@ class Fit:
         seed: int,
         console: Console,
         checkpoint_every: int = 100,
+        look_every: int = 0,
     ) -> None:
         self.trainer = dict(trainer)
         self.loggers = list(loggers)
         self.seed = seed
         self.console = console
         self.checkpoint_every = checkpoint_every
+        self.look_every = look_every
         quieten_lightning()
 
     def __call__(
-        self, training: Training, schedule: Schedule, label: str, workers: int, folder: Path | None = None
+        self,
+        training: Training,
+        schedule: Schedule,
+        label: str,
+        workers: int,
+        folder: Path | None = None,
+        look: Look | None = None,
     ) -> list[float]:
         """Train, and give the loss of each step.
 
@@ -63,6 +73,7 @@ class Fit:
             label: of the unit.
             workers: loader processes.
             folder: of this training's checkpoints; it goes on from the last one there. None: no checkpoints.
+            look: at held-out samples, now and then.
         """
         samples = len(training.dataset)  # type: ignore[arg-type]
         if samples < schedule.batch_size:
@@ -90,6 +101,7 @@ class Fit:
         latest = checkpoints.latest()
         if latest is not None:
             self.console.print(f"{label}: goes on from step {step_of(latest)} of {steps}")
+        looks = [HeldOut(look, self.look_every, self.console)] if look and self.look_every else []
         try:
             trainer = pl.Trainer(
                 **self.trainer,
@@ -98,7 +110,7 @@ class Fit:
                 gradient_clip_val=schedule.clip or None,
                 logger=self.loggers,
                 log_every_n_steps=log_interval(steps),
-                callbacks=[StageProgress(label, steps, self.console), checkpoints],
+                callbacks=[StageProgress(label, steps, self.console), *looks, checkpoints],
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 enable_checkpointing=False,

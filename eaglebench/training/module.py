@@ -142,6 +142,10 @@ class TrainingModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         log_again(self.loggers, self.label, self.losses, self.steps)
+        self.training_mode()
+
+    def training_mode(self) -> None:
+        """What trains is in training mode, what is frozen is not."""
         self.network.train()
         for part in self.frozen:
             part.eval()

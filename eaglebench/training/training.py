@@ -56,6 +56,7 @@ class Training:
         dataset, collate: what batches are made of.
         layer_decays: by part, where the learning rate differs between its blocks.
         unfreeze_at: by part, the optimizer step before which it does not train.
+        answering: what a look at held-out samples is called with: a model and its language model; empty: no looks.
         targets: how many targets the loss of the sample of an index is the mean of; None: one each.
     """
 
@@ -65,5 +66,6 @@ class Training:
     dataset: Dataset[Any]
     collate: Callable[[Sequence[Any]], Any]
     targets: Callable[[int], int] | None = None
+    answering: tuple[Any, ...] = ()
     layer_decays: Mapping[str, LayerDecay] = field(default_factory=dict)
     unfreeze_at: Mapping[str, int] = field(default_factory=dict)

@@ -114,6 +114,18 @@ def test_vicunas_template_text_and_targets() -> None:
     )
 
 
+def test_the_plain_template_is_the_image_and_its_caption(tmp_path) -> None:
+    sample = Sample("x", tmp_path / "a.png", (Turn("describe it", "there"),))
+    made = encoder("plain", tokenizer=word_tokenizer(), visual_tokens=2)
+    encoded = made.training(sample)
+    assert readable(made, encoded.input_ids, encoded.labels)[:1] == [("<s>", False)]
+    assert encoded.input_ids[1:3] == (IMAGE, IMAGE)
+    assert [target for _, target in readable(made, encoded.input_ids[3:], encoded.labels[3:])] == [True]
+    pieces = list(TEMPLATES["plain"].segments(sample))
+    assert [piece for piece, target in pieces if target] == ["there\n"]
+    assert [piece for piece, target in pieces if not target and isinstance(piece, str)] == [""]
+
+
 def test_chatml_text() -> None:
     sample = Sample("x", None, (Turn("hi", "there"), Turn("now", "you")))
     text = "".join(piece for piece, _ in TEMPLATES["chatml"].segments(sample))

@@ -8,11 +8,11 @@ import torch
 from omegaconf import DictConfig
 from rich.console import Console
 
-from eaglebench.build import build_blind, build_data, build_fit, build_stages, build_store, build_workshop
+from eaglebench.build import build_blind, build_data, build_fit, build_look, build_stages, build_store, build_workshop
 from eaglebench.errors import UserError
 from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.runner import Runner, State
-from tests.conftest import FUSIONS, composed
+from tests.conftest import FUSIONS, composed, turns, write_records
 
 
 def runner_of(cfg: DictConfig) -> tuple[Runner, list[str]]:
@@ -207,6 +207,53 @@ def test_the_blind_model_sees_no_image(shared: list[str]) -> None:
 def test_a_learning_rate_for_a_part_that_a_stage_does_not_have_is_refused(shared: list[str]) -> None:
     with pytest.raises(UserError, match=r"stages\.sft\.lr names vision; this stage trains experts, fusion, llm"):
         build_stages(composed(*shared, "+stages.sft.lr.vision=1"))
+
+
+def test_a_stage_can_have_a_template_of_its_own(shared: list[str]) -> None:
+    for words, longer in (([], True), (["stages.sft.template=plain"], False)):
+        cfg = composed(*shared, *words)
+        runner, _ = runner_of(cfg)
+        stage = stage_of(cfg, "sft")
+        training = stage.build(stage.units(runner.workshop)[0], runner.workshop, runner.data)
+        question = runner.data.train[0].turns[0].question
+        text = runner.workshop.language().tokenizer.decode(
+            [i for i in training.dataset[0].encoded.input_ids if i < 512]
+        )
+        assert (question in text) == longer
+    with pytest.raises(UserError, match=r"stages\.sft\.template=latin is unknown: choose from compact"):
+        build_stages(composed(*shared, "stages.sft.template=latin"))
+
+
+def test_a_stage_can_have_samples_of_its_own(shared: list[str], tmp_path: Path) -> None:
+    told = turns("<image> colour", "red")
+    write_records(tmp_path, [{"id": f"own-{index}", "image": "a.png", "conversations": told} for index in range(20)])
+    words = [*shared, "stages=[projector,sft]", f"stages.projector.train={tmp_path}/data.json"]
+    cfg, usual = composed(*words), composed(*words, "stages.projector.train=null")
+    runner, _ = runner_of(cfg)
+    for stage in build_stages(cfg):
+        unit = stage.units(runner.workshop)[0]
+        samples = stage.build(unit, runner.workshop, runner.data).dataset.samples
+        assert samples[0].id.startswith("own-") == (stage.name == "projector")
+        same = runner.key(stage, unit, State())[0] == runner_of(usual)[0].key(stage, unit, State())[0]
+        assert same == (stage.name == "sft")
+
+
+def test_held_out_samples_are_looked_at_and_change_nothing(shared: list[str]) -> None:
+    found: list[dict[str, float]] = []
+    weights = []
+    for words in (["held_out.every=2"], ["held_out.every=0"]):
+        cfg = composed(*shared, "stages=[sft]", *words)
+        runner, _ = runner_of(cfg)
+        look = build_look(cfg, runner.data)
+        assert (look is None) == ("held_out.every=0" in words)
+        if look is not None:
+            assert {sample.turns[0].family for sample in look.samples} >= {"area", "text"}
+            runner.look = lambda *models, look=look: found.append(look(*models)) or found[-1]
+        weights.append(runner.run(build_stages(cfg))[0].weights)
+    looked, alone = weights
+    assert all(torch.equal(looked[name], alone[name]) for name in alone)
+    assert [set(values) for values in found] == [{"held-out loss", "held-out score"}] * 3
+    assert all(0 < values["held-out loss"] < 20 and 0 <= values["held-out score"] <= 1 for values in found)
 
 
 def test_a_batch_that_the_data_cannot_fill_is_refused(shared: list[str]) -> None:

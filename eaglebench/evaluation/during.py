@@ -1,0 +1,66 @@
+"""A look at held-out questions while a model is trained."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import torch
+
+from eaglebench.data.collate import Collator, ConversationDataset
+from eaglebench.data.images import ImageReader
+from eaglebench.data.sample import Sample
+from eaglebench.evaluation.answer import Answerer, questions
+from eaglebench.evaluation.evaluate import Settings
+from eaglebench.evaluation.score import score_answers
+from eaglebench.language.base import LanguageModel
+from eaglebench.model import EagleModel, encoder_of
+
+
+@dataclass(frozen=True)
+class Look:
+    """Called with a model and its language model, gives its held-out loss and the score of the answers that it generates.
+
+    Attributes:
+        samples: held-out ones; those of all families, evenly.
+        settings: how answers are made and scored.
+        reader: gives what reads images at a side.
+    """
+
+    samples: Sequence[Sample]
+    settings: Settings
+    reader: Callable[[int], ImageReader]
+
+    @torch.no_grad()
+    def __call__(self, model: EagleModel, language: LanguageModel) -> dict[str, float]:
+        encoder = encoder_of(model, language)
+        read = self.reader(model.image_side)
+        device = next(model.parameters()).device
+        dataset = ConversationDataset(self.samples, encoder, read)
+        collate = Collator(language.tokenizer.pad_token_id)
+        model.eval()
+        total, targets = 0.0, 0
+        for start in range(0, len(dataset), self.settings.batch_size):
+            some = range(start, min(start + self.settings.batch_size, len(dataset)))
+            count = sum(map(dataset.targets, some))
+            total += float(model(collate([dataset[index] for index in some]).to(device))) * count
+            targets += count
+        answerer = Answerer(
+            model,
+            encoder,
+            language.tokenizer,
+            read,
+            device=device,
+            batch_size=self.settings.batch_size,
+            max_new_tokens=self.settings.max_new_tokens,
+        )
+        asked = questions(self.samples)
+        scores = score_answers(
+            asked, list(answerer.answers(asked)), self.settings.metrics, self.settings.default_metric
+        )
+        return {"held-out loss": total / targets, "held-out score": fmean(scores)}
+
+
+def evenly(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """So many samples at even distances: all families, where they lie one after the other."""
+    step = max(1, len(samples) // count) if count else 1
+    return list(samples[::step][:count])
