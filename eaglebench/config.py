@@ -43,6 +43,7 @@ FUSION_WORDS = {"shrink": ("antialias", "unshuffle"), "stages": ("all", "last")}
 FUSION_NUMBERS = ("grid", "heads", "points", "channels", "depth", "window", "top", "projector_width")
 FUSION_OPTIONAL = ("grid", "projector_width")
 FUSION_SWITCHES = ("align_corners", "norm", "interleaved")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 NONFINITE = ("stop", "skip")
 DTYPES = ("float32", "bfloat16", "float16")
 CANVAS_STEP = 32  # what the grids of the pretext tasks divide
@@ -116,7 +117,11 @@ def validate(cfg: DictConfig) -> None:
     if cfg.pretrain.part is not None and cfg.task != "pretrain":
         raise UserError(f"part={cfg.pretrain.part} belongs to task=pretrain: add that, or leave part out.")
     validate_evaluation(cfg)
+    if cfg.task in ("train", "pretrain"):
+        validate_training(cfg)
     if cfg.task == "train":
+        if cfg.evaluation.blind.steps != 0:
+            validate_schedule("evaluation.blind", cfg.evaluation.blind)
         validate_experts(cfg)
         validate_fusion(cfg)
         validate_stages(cfg)
@@ -264,35 +269,46 @@ def check_numbers(path: str, node: DictConfig, keys: Iterable[Any]) -> None:
 
 def validate_stages(cfg: DictConfig) -> None:
     """Refuse an empty list and lengths that train nothing."""
-    for path, least in (("checkpoints.every", 1), ("held_out.every", 0), ("held_out.samples", 0)):
-        value = OmegaConf.select(cfg, path)
-        if not isinstance(value, int) or value < least:
-            raise UserError(f"{path}={value} must be a whole number of at least {least}.")
     if not cfg.stages:
         raise UserError(f"stages=[] trains nothing: choose from {', '.join(options('stages'))}.")
     check_numbers("world", cfg.world, ["train_images", "val_questions", "canvas"])
     check_numbers("data", cfg.data, ["max_bad", "cache_mb", "workers"])
     for name, stage in cfg.stages.items():
-        numbers = ("batch_size", "micro_batch", "steps", "epochs", "warmup", "weight_decay", "clip")
-        check_numbers(f"stages.{name}", stage, [key for key in numbers if stage[key] is not None])
+        validate_schedule(f"stages.{name}", stage)
         check_numbers(f"stages.{name}.lr", stage.lr, list(stage.lr))
+        check_numbers(f"stages.{name}.unfreeze_at", stage.unfreeze_at, list(stage.unfreeze_at))
         if stage.train == "":
             raise UserError(
                 f"stages.{name}.train is not set: give the LLaVA file of this stage, or null for that of data.train."
             )
-        if not isinstance(stage.batch_size, int) or stage.batch_size < 1:
-            raise UserError(f"stages.{name}.batch_size={stage.batch_size} must be at least 1.")
-        check_numbers(f"stages.{name}.unfreeze_at", stage.unfreeze_at, list(stage.unfreeze_at))
-        if stage.micro_batch is not None and (not isinstance(stage.micro_batch, int) or stage.micro_batch < 1):
-            raise UserError(f"stages.{name}.micro_batch={stage.micro_batch} must be at least 1, or null.")
-        if stage.nonfinite not in NONFINITE:
-            raise UserError(
-                f"stages.{name}.nonfinite={stage.nonfinite} is unknown: choose from {', '.join(NONFINITE)}."
-            )
-        if (stage.steps is None) == (stage.epochs is None):
-            raise UserError(f"stages.{name} needs either steps or epochs: set one and leave the other null.")
-        if (stage.steps if stage.steps is not None else stage.epochs) <= 0:
-            raise UserError(f"stages.{name} has no length: steps or epochs must be above 0.")
+
+
+def validate_schedule(path: str, node: DictConfig) -> None:
+    """Refuse the numbers of an optimisation that train nothing."""
+    numbers = ("batch_size", "micro_batch", "steps", "epochs", "warmup", "weight_decay", "clip")
+    check_numbers(path, node, [key for key in numbers if node[key] is not None])
+    for key in ("batch_size", "micro_batch"):
+        if (key == "batch_size" or node[key] is not None) and (not isinstance(node[key], int) or node[key] < 1):
+            raise UserError(f"{path}.{key}={node[key]} must be at least 1.")
+    if node.nonfinite not in NONFINITE:
+        raise UserError(f"{path}.nonfinite={node.nonfinite} is unknown: choose from {', '.join(NONFINITE)}.")
+    if (node.steps is None) == (node.epochs is None):
+        raise UserError(f"{path} needs either steps or epochs: set one and leave the other null.")
+    if (node.steps if node.steps is not None else node.epochs) <= 0:
+        raise UserError(f"{path} has no length: steps or epochs must be above 0.")
+
+
+def validate_training(cfg: DictConfig) -> None:
+    """Refuse what no trainer here can do."""
+    for path, least in (("checkpoints.every", 1), ("held_out.every", 0), ("held_out.samples", 0)):
+        value = OmegaConf.select(cfg, path)
+        if not isinstance(value, int) or value < least:
+            raise UserError(f"{path}={value} must be a whole number of at least {least}.")
+    trainer = cfg.trainer
+    if str(trainer.get("devices", 1)) not in ("1", "[0]") or trainer.get("num_nodes", 1) != 1:
+        raise UserError("trainer.devices and num_nodes above 1 are not supported yet: leave them at 1.")
+    if trainer.precision not in PRECISIONS:
+        raise UserError(f"trainer.precision={trainer.precision} is unknown: choose from {', '.join(PRECISIONS)}.")
 
 
 def validate_overrides(arguments: Sequence[str]) -> None:

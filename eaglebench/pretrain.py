@@ -40,6 +40,7 @@ def pretrain(cfg: DictConfig) -> None:
         learning_rates={part: settings.lr, "head": settings.lr},
         dataset=pictures(pretext, cfg, "train", schedule.steps * schedule.batch_size),
         collate=pretext.collate,
+        config="pretrain",
     )
     fit = build_fit(cfg, build_loggers(cfg, folder / "logs" / part), console)
     losses = fit(training, schedule, f"pretrain/{part}", workers=0)

@@ -119,11 +119,15 @@ class Encoder:
         """
         ids, labels = self.tokens(sample)
         ids, labels = ids[: self.max_length], labels[: self.max_length]
-        if all(label == IGNORE for label in labels):
+        if not any(label != IGNORE for label in labels):
             raise UserError(
                 f"sample {sample.id} has no target within the {self.max_length} tokens of llm.max_length: shorten it, or raise it."
             )
         return Encoded(tuple(ids), tuple(labels))
+
+    def has_target(self, sample: Sample) -> bool:
+        """Whether a target is left within `max_length`."""
+        return any(label != IGNORE for label in self.tokens(sample)[1][: self.max_length])
 
     def prompt(self, sample: Sample, turn: int = 0) -> tuple[int, ...]:
         """The tokens up to the answer of `turn`, earlier turns with their reference answers."""

@@ -35,7 +35,7 @@ class Look:
         encoder = encoder_of(model, language)
         read = self.reader(model.image_side)
         device = next(model.parameters()).device
-        dataset = ConversationDataset(self.samples, encoder, read)
+        dataset = ConversationDataset([sample for sample in self.samples if encoder.has_target(sample)], encoder, read)
         collate = Collator(language.tokenizer.pad_token_id)
         model.eval()
         total, targets = 0.0, 0
@@ -57,10 +57,11 @@ class Look:
         scores = score_answers(
             asked, list(answerer.answers(asked)), self.settings.metrics, self.settings.default_metric
         )
-        return {"held-out loss": total / targets, "held-out score": fmean(scores)}
+        found = {"held-out loss": total / targets} if targets else {}
+        return {**found, "held-out score": fmean(scores)}
 
 
 def evenly(samples: Sequence[Sample], count: int) -> list[Sample]:
     """So many samples at even distances: all families, where they lie one after the other."""
-    step = max(1, len(samples) // count) if count else 1
-    return list(samples[::step][:count])
+    count = min(count, len(samples))
+    return [samples[index * len(samples) // count] for index in range(count)]

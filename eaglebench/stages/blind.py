@@ -37,5 +37,6 @@ class Blind(Stage):
             learning_rates=self.lr,
             dataset=dataset,
             collate=Collator(language.tokenizer.pad_token_id),
+            config="evaluation.blind",
             targets=dataset.targets,
         )

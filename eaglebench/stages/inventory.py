@@ -1,8 +1,8 @@
 """What the store holds, who uses it, and how it is cleared."""
 
 import json
-import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from filelock import Timeout
 
 from eaglebench.errors import UserError
-from eaglebench.stages.store import MANIFEST, UNFINISHED, lock_of
+from eaglebench.stages.store import MANIFEST, UNFINISHED, lock_of, remove
 from eaglebench.training.checkpoints import complete_in, step_of
 
 UNUSED, INTERRUPTED, ALL = "unused", "unfinished", "all"
@@ -46,17 +46,25 @@ def entries(root: Path, runs: Iterable[Path]) -> list[Entry]:
     users = used(root, runs)
     found = []
     for folder in [*folders(root), *folders(root / UNFINISHED)]:
-        files = [path.stat() for path in folder.rglob("*") if path.is_file()]
+        files = list(sizes_and_times(folder))
         found.append(
             Entry(
                 folder=folder,
-                bytes=sum(file.st_size for file in files),
-                written=max((file.st_mtime for file in files), default=folder.stat().st_mtime),
+                bytes=sum(size for size, _ in files),
+                written=max((when for _, when in files), default=0.0),
                 state=state_of(folder),
                 used_by=tuple(users.get(key_of(folder), ())),
             )
         )
     return sorted(found, key=lambda entry: -entry.written)
+
+
+def sizes_and_times(folder: Path) -> Iterator[tuple[int, float]]:
+    """Of the files of a folder that are still there when it is their turn."""
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                yield (state := path.stat()).st_size, state.st_mtime
 
 
 def folders(root: Path) -> list[Path]:
@@ -91,7 +99,7 @@ def used(root: Path, runs: Iterable[Path]) -> dict[str, list[str]]:
     for run in sorted(runs):
         for stage in (manifest_of(run) or {}).get("stages", ()):
             users.setdefault(stage["key"], []).append(run.name)
-    for folder in folders(root):
+    for folder in [*folders(root), *folders(root / UNFINISHED)]:
         description = (manifest_of(folder) or {}).get("description", {})
         for parent in sorted(set(description.get("parents", {}).values())):
             users.setdefault(parent, []).append(folder.name)
@@ -126,7 +134,7 @@ def removed(entry: Entry) -> bool:
     Path(lock.lock_file).parent.mkdir(exist_ok=True)
     try:
         with lock.acquire(blocking=False):
-            shutil.rmtree(entry.folder)
+            remove(entry.folder)
     except Timeout:
         return False
     return True

@@ -78,6 +78,7 @@ class Joint(Stage):
             learning_rates={part: self.learning_rate(part, workshop) for part in model.parts()},
             dataset=dataset,
             collate=Collator(language.tokenizer.pad_token_id),
+            config=f"stages.{self.name}",
             targets=dataset.targets,
             answering=(model, language),
             layer_decays={

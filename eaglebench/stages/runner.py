@@ -13,18 +13,22 @@ from torch import Tensor, nn
 
 from eaglebench.data.source import DataSource
 from eaglebench.digests import digest
+from eaglebench.errors import UserError
+from eaglebench.files import write_json
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel
 from eaglebench.stages.base import Stage, Unit
-from eaglebench.stages.store import SCHEMA, Artefact, Store
+from eaglebench.stages.store import MANIFEST, SCHEMA, Artefact, Store, name_of
 from eaglebench.stages.workshop import Workshop
 from eaglebench.training.curves import log_again
 from eaglebench.training.fit import Fit
+from eaglebench.training.training import SKIP
 from eaglebench.versions import versions
 from eaglebench.weights import copy_weights
 
 KEY_LENGTH = 16
 PRECISION = ("precision", "deterministic")  # what of a trainer changes more than the order in which numbers are added
+UNSEEN = ("micro_batch", "nonfinite")  # what of a schedule changes no result, where every number is finite
 LAST = 50  # steps that the reported loss is averaged over
 
 
@@ -110,6 +114,11 @@ class Runner:
                     folder = self.store.unfinished(unit.label, key)
                     artefact, reused = self.train(stage, unit, state, carried, description, folder), False
                     self.store.put(unit.label, key, artefact)
+        if None in artefact.manifest["losses"] and stage.schedule.nonfinite != SKIP:
+            raise UserError(
+                f"{unit.label} in the store left steps out whose gradients were not finite: allow it with nonfinite=skip, or remove it "
+                f"with task=store 'prune=[{name_of(unit.label, key)}]'."
+            )
         if reused:
             self.tell(f"{unit.label}: taken from the store ({key})")
             losses = artefact.manifest["losses"]
@@ -124,7 +133,7 @@ class Runner:
             "stage": type(stage).__name__,
             "lr": stage.lr,
             "unfreeze_at": stage.unfreeze_at,
-            "schedule": {name: value for name, value in asdict(stage.schedule).items() if name != "micro_batch"},
+            "schedule": {name: value for name, value in asdict(stage.schedule).items() if name not in UNSEEN},
             "seed": self.workshop.seed,
             "trainer": {name: self.fit.trainer.get(name) for name in PRECISION},
             "parents": {part: state.origins[part] for part in stage.part_names(unit) if part in state.origins},
@@ -146,6 +155,8 @@ class Runner:
         state.load_into({name: part for name, part in training.parts.items() if name in stage.part_names(unit)})
         started = time.monotonic()
         look = partial(self.look, *training.answering) if self.look is not None and training.answering else None
+        if folder is not None:  # what it is trained from is in use
+            write_json(folder / MANIFEST, {"description": description})
         losses = self.fit(training, stage.schedule, unit.label, self.data.workers, folder, look)
         weights = {
             f"{name}.{key}": value.detach().cpu().clone()

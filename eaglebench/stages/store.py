@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,10 +63,12 @@ class Store:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             if file_digest(folder / WEIGHTS) == manifest[SHA256]:
                 return Artefact(read_weights(folder / WEIGHTS, label), manifest)
-        except (OSError, ValueError, KeyError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             pass
+        except OSError as error:  # says nothing of what is written there
+            raise UserError(f"{folder} of the store cannot be read ({error}).") from error
         self.tell(f"{label}: {folder} is damaged; it is removed, and trained again")
-        shutil.rmtree(folder)
+        remove(folder)
         return None
 
     def put(self, label: str, key: str, artefact: Artefact) -> None:
@@ -101,17 +103,29 @@ class Store:
         if unfinished is None:
             yield
             return
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
         lock = lock_of(unfinished)
         try:
+            unfinished.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire(blocking=False)
         except Timeout:
             self.tell(f"{label}: another process is training it; waiting for that")
             lock.acquire()
+        except OSError as error:
+            raise UserError(
+                f"store={self.root} cannot be written ({error}): give another folder, or store=none."
+            ) from error
         try:
             yield
         finally:
             lock.release()
+
+
+def remove(folder: Path) -> None:
+    """Remove an artefact: it is there or not, never half, for who looks meanwhile."""
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}.{time.monotonic_ns()}")
+    with suppress(FileNotFoundError):  # another process was first
+        folder.rename(aside)
+        shutil.rmtree(aside)
 
 
 def lock_of(unfinished: Path) -> FileLock:

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ class Checkpoints(pl.Callback):
         self.order = order
         self.tell = tell
         self.written = 0
+        self.asked = False
 
     def latest(self) -> Path | None:
         """The checkpoint to go on from; None if there is none. Damaged ones are removed, and told."""
@@ -51,15 +54,30 @@ class Checkpoints(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self.order.start = checkpoint["global_step"]
+        step = checkpoint["global_step"]
+        self.order.start = step
+        # Lightning counts pieces of batches; they may have been of another size, or shared by other devices.
+        pieces = step * trainer.accumulate_grad_batches
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (progress["total"], progress["current"]):
+            counts.update(ready=pieces, started=pieces, processed=pieces, completed=pieces - 1)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.written = trainer.global_step
+        if threading.current_thread() is threading.main_thread():
+            # In the place of Lightning's handler, which ends in the middle of a batch and writes nothing. Lightning gives the first back.
+            signal.signal(signal.SIGTERM, self.ask)
+
+    def ask(self, *_: Any) -> None:
+        """End after this step."""
+        self.asked = True
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        ending = trainer.strategy.reduce_boolean_decision(trainer.received_sigterm, all=False)
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return  # in the middle of a batch
+        ending = trainer.strategy.reduce_boolean_decision(self.asked, all=False)
         due = ending or trainer.global_step % self.every == 0
         if self.folder is not None and due and trainer.global_step > self.written:
             self.write(trainer, self.folder)

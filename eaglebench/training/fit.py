@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from eaglebench.digests import named_seed
 from eaglebench.errors import UserError, first_line
 from eaglebench.training.checkpoints import Checkpoints, step_of
-from eaglebench.training.curves import log_interval
+from eaglebench.training.curves import log_again, log_interval
 from eaglebench.training.held_out import HeldOut, Look
 from eaglebench.training.module import TrainingModule
 from eaglebench.training.order import BatchOrder
@@ -78,7 +78,8 @@ class Fit:
         samples = len(training.dataset)  # type: ignore[arg-type]
         if samples < schedule.batch_size:
             raise UserError(
-                f"{label}: {samples} training samples do not fill a batch of {schedule.batch_size}: lower batch_size."
+                f"{label}: {samples} training samples do not fill a batch of {schedule.batch_size}: lower "
+                f"{training.config}.batch_size."
             )
         steps = schedule.length(samples)
         seed = named_seed(self.seed, label)
@@ -92,6 +93,7 @@ class Fit:
             betas=schedule.betas,
             nonfinite=schedule.nonfinite,
             label=label,
+            config=training.config,
             seed=seed,
             layer_decays=training.layer_decays,
             unfreeze_at=training.unfreeze_at,
@@ -110,7 +112,7 @@ class Fit:
                 gradient_clip_val=schedule.clip or None,
                 logger=self.loggers,
                 log_every_n_steps=log_interval(steps),
-                callbacks=[StageProgress(label, steps, self.console), *looks, checkpoints],
+                callbacks=[StageProgress(label, steps, self.console), checkpoints, *looks],
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 enable_checkpointing=False,
@@ -118,7 +120,7 @@ class Fit:
             )
         except (MisconfigurationException, TypeError, ValueError) as error:
             raise UserError(f"the trainer refuses its settings: {first_line(error)}") from error
-        size = piece_size(label, schedule.batch_size, schedule.micro_batch, trainer.world_size)
+        size = piece_size(training.config, schedule.batch_size, schedule.micro_batch, trainer.world_size)
         cuts = Cuts(order, size, trainer.world_size, lambda: trainer.global_rank)
         trainer.accumulate_grad_batches = cuts.each
         loader: DataLoader[Any] = DataLoader(
@@ -137,6 +139,13 @@ class Fit:
             # Lightning turns Ctrl-C into an exit and stops listening to it; the command line has its own words for it.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from exit
+        if len(module.losses) != steps:
+            raise UserError(
+                f"{label}: the trainer ended after {len(module.losses)} of {steps} steps: leave its own limits out (max_time, "
+                "limit_train_batches, fast_dev_run), or set the length of the stage."
+            )
+        if latest is not None and step_of(latest) == steps:  # nothing was left to train, nor logged
+            log_again(self.loggers, label, module.losses, steps)
         if module.skipped:
             self.console.print(
                 f"{label}: {module.skipped} of {steps} steps were skipped, because gradients were not finite"

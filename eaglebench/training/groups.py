@@ -13,7 +13,8 @@ class LayerDecay(NamedTuple):
 
     Attributes:
         factor: the learning rate of a block over that of the next one.
-        blocks: of the part, in their order. What lies before them counts as one more, what lies behind them as the last.
+        blocks: of the part, in their order. What lies before them counts as one more, what lies behind them too; what lies between
+            two, as downsampling does, counts to the second.
     """
 
     factor: float
@@ -56,10 +57,11 @@ def layers(part: nn.Module, decay: LayerDecay) -> Iterator[tuple[str, float, lis
     last = len(decay.blocks) + 1
     block_of = {id(p): number for number, block in enumerate(decay.blocks, 1) for p in block.parameters()}
     found: dict[int, list[nn.Parameter]] = {number: [] for number in range(last + 1)}
-    reached = False
-    for parameter in part.parameters():
-        number = block_of.get(id(parameter), last if reached else 0)
-        reached = reached or number > 0
-        found[number].append(parameter)
+    parameters = list(part.parameters())
+    first = next(index for index, parameter in enumerate(parameters) if id(parameter) in block_of)
+    following = last
+    for index, parameter in reversed(list(enumerate(parameters))):
+        following = block_of.get(id(parameter), following)
+        found[following if index >= first else 0].insert(0, parameter)
     for number, parameters in found.items():
         yield f"layer {number}", decay.factor ** (last - number), parameters

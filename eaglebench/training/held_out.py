@@ -37,7 +37,8 @@ class HeldOut(pl.Callback):
         if step == self.step or step % self.every:
             return
         self.step = step
-        found = self.look()
+        with trainer.precision_plugin.forward_context():
+            found = self.look()
         pl_module.training_mode()
         for logger in trainer.loggers:
             logger.log_metrics({f"{pl_module.label}/{name}": value for name, value in found.items()}, step - 1)

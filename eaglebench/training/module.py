@@ -43,6 +43,7 @@ class TrainingModule(pl.LightningModule):
         layer_decays: by part, where the learning rate differs between its blocks.
         unfreeze_at: by part, the optimizer step before which it does not train.
         label: of the unit, before the names of logged values.
+        config: where the unit's settings are, for messages.
         seed: of dropout.
 
     Attributes:
@@ -62,6 +63,7 @@ class TrainingModule(pl.LightningModule):
         betas: tuple[float, float],
         nonfinite: str,
         label: str,
+        config: str,
         seed: int,
         layer_decays: Mapping[str, LayerDecay] | None = None,
         unfreeze_at: Mapping[str, int] | None = None,
@@ -74,6 +76,7 @@ class TrainingModule(pl.LightningModule):
         self.betas = betas
         self.nonfinite = nonfinite
         self.label = label
+        self.config = config
         self.seed = seed
         self.losses: list[float] = []
         self.of_this_step: list[Tensor] = []
@@ -98,7 +101,7 @@ class TrainingModule(pl.LightningModule):
             names = ", ".join(getattr(batch, "ids", ()))
             raise UserError(
                 f"{self.label}: the loss is {value} at step {self.global_step + 1}, and {unfinished(self.network, self.parts, batch)}; "
-                f"lower the learning rate, set stages.{self.label.partition('/')[0]}.nonfinite=skip, or look at the "
+                f"lower the learning rate, set {self.config}.nonfinite=skip, or look at the "
                 f"batch{f' ({names})' if names else ''}."
             )
         self.of_this_step.append(loss.detach())
@@ -121,10 +124,11 @@ class TrainingModule(pl.LightningModule):
         if broken and self.nonfinite != SKIP:
             raise UserError(
                 f"{self.label}: the gradient of {', '.join(broken)} is not finite at step {self.global_step + 1}; lower the learning "
-                f"rate, or set stages.{self.label.partition('/')[0]}.nonfinite=skip."
+                f"rate, or set {self.config}.nonfinite=skip."
             )
         if broken:
             self.skipped += 1
+            self.losses[-1] = math.nan  # in the curve, a step that changed nothing
             optimizer.zero_grad(set_to_none=True)
             self.log(f"{self.label}/skipped steps", float(self.skipped))
         else:
@@ -161,7 +165,9 @@ class TrainingModule(pl.LightningModule):
         self.skipped = checkpoint["skipped"]
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(self.groups, betas=self.betas, fused=True)
+        # A fused step unscales gradients by itself, and leaves no moment to clip them.
+        fused = self.trainer.precision != "16-mixed"
+        optimizer = torch.optim.AdamW(self.groups, betas=self.betas, fused=fused)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: cosine_with_warmup(step, self.steps, self.warmup)
         )

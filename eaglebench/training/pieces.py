@@ -69,8 +69,8 @@ class Pieces(Dataset[tuple[Any, float]]):
         return batch, share * len(cut.whole) / len(cut.piece)
 
 
-def piece_size(label: str, batch_size: int, micro_batch: int | None, world: int) -> int:
-    """Samples that a process takes at a time.
+def piece_size(config: str, batch_size: int, micro_batch: int | None, world: int) -> int:
+    """Samples that a process takes at a time; `config` is where the settings are, for messages.
 
     Raises:
         UserError: the batch cannot be cut so.
@@ -78,7 +78,5 @@ def piece_size(label: str, batch_size: int, micro_batch: int | None, world: int)
     size = micro_batch or batch_size // world
     if not size or batch_size % (size * world):
         what = f"{world} processes" if micro_batch is None else f"{world} x micro_batch={micro_batch}"
-        raise UserError(
-            f"{label}: a batch of {batch_size} cannot be shared by {what}: make stages.{label.partition('/')[0]}.batch_size a multiple."
-        )
+        raise UserError(f"{config}.batch_size={batch_size} cannot be shared by {what}: make it a multiple.")
     return size

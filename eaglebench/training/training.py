@@ -54,6 +54,7 @@ class Training:
         parts: modules of the network by name; what is not named here has no weights.
         learning_rates: by part; 0: frozen.
         dataset, collate: what batches are made of.
+        config: where the settings of this training are in the config, for messages.
         layer_decays: by part, where the learning rate differs between its blocks.
         unfreeze_at: by part, the optimizer step before which it does not train.
         answering: what a look at held-out samples is called with: a model and its language model; empty: no looks.
@@ -65,6 +66,7 @@ class Training:
     learning_rates: Mapping[str, float]
     dataset: Dataset[Any]
     collate: Callable[[Sequence[Any]], Any]
+    config: str
     targets: Callable[[int], int] | None = None
     answering: tuple[Any, ...] = ()
     layer_decays: Mapping[str, LayerDecay] = field(default_factory=dict)

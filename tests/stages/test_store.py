@@ -61,6 +61,28 @@ def test_a_damaged_artefact_is_removed_and_told(damage: str, tmp_path: Path) -> 
     assert store.get("sft", "k") is not None
 
 
+def test_what_cannot_be_read_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: Path) -> str:
+        raise OSError(5, "Input/output error")
+
+    store = Store(tmp_path)
+    store.put("sft", "k", ARTEFACT)
+    with monkeypatch.context() as patch:
+        patch.setattr("eaglebench.stages.store.file_digest", broken)
+        with pytest.raises(UserError, match=r"sft-k of the store cannot be read.*Input/output error"):
+            store.get("sft", "k")
+    assert store.get("sft", "k") is not None
+
+
+def test_a_store_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UserError, match=r"cannot be written.*give another folder, or store=none"),
+        Store(tmp_path / "file" / "store").alone("sft", "k"),
+    ):
+        pass
+
+
 def test_a_finished_artefact_needs_its_checkpoints_no_more(tmp_path: Path) -> None:
     store = Store(tmp_path)
     unfinished = store.unfinished("sft", "k")
@@ -126,7 +148,7 @@ def test_one_process_at_a_time_and_none_after_a_kill(tmp_path: Path) -> None:
 
 @pytest.fixture
 def filled(tmp_path: Path) -> tuple[Path, Path]:
-    """A store of four artefacts, and the folder of a run that uses one."""
+    """A store of five artefacts, and the folder of a run that uses one."""
     store = Store(tmp_path / "store")
     store.put("pre_align/sam", "aaa", ARTEFACT)
     store.put("sft", "bbb", Artefact({}, {"description": {"parents": {"experts.sam": "aaa"}}}))
@@ -135,6 +157,8 @@ def filled(tmp_path: Path) -> tuple[Path, Path]:
     assert unfinished is not None
     unfinished.mkdir(parents=True)
     (unfinished / "step-30.ckpt").write_bytes(b"x" * 2_000_000)
+    (unfinished / MANIFEST).write_text(json.dumps({"description": {"parents": {"fusion": "eee"}}}))
+    store.put("projector", "eee", Artefact({}, {}))
     run = tmp_path / "runs" / "mine"
     run.mkdir(parents=True)
     (run / MANIFEST).write_text(json.dumps({"stages": [{"key": "bbb"}]}))
@@ -148,9 +172,10 @@ def test_artefacts_are_listed_with_their_users(filled: tuple[Path, Path]) -> Non
         "pre_align-sam-aaa": ("finished", ("sft-bbb",)),
         "sft-bbb": ("finished", ("mine",)),
         "blind-ccc": ("finished", ()),
+        "projector-eee": ("finished", ("sft-ddd",)),
         "sft-ddd": ("unfinished, step 30", ()),
     }
-    assert listed["sft-ddd"].bytes == 2_000_000
+    assert 2_000_000 < listed["sft-ddd"].bytes < 2_001_000
 
 
 def test_words_choose_what_goes(filled: tuple[Path, Path]) -> None:
@@ -159,7 +184,7 @@ def test_words_choose_what_goes(filled: tuple[Path, Path]) -> None:
     assert [entry.name for entry in chosen(listed, [UNUSED])] == ["blind-ccc"]
     assert [entry.name for entry in chosen(listed, ["unfinished"])] == ["sft-ddd"]
     assert [entry.name for entry in chosen(listed, ["sft-bbb"])] == ["sft-bbb"]
-    assert len(chosen(listed, [ALL])) == 4
+    assert len(chosen(listed, [ALL])) == 5
     with pytest.raises(UserError, match="prune names nothing-like-it"):
         chosen(listed, ["nothing-like-it"])
 
@@ -180,11 +205,11 @@ def test_the_command_lists_and_prunes(filled: tuple[Path, Path], command: Callab
     assert listed.code == 0
     assert "sft-ddd" in listed.out
     assert "unfinished, step 30" in listed.out
-    assert "4 in" in listed.out
+    assert "5 in" in listed.out
     pruned = command(*words, "prune=unused")
     assert "removed blind-ccc (finished)" in pruned.out
     assert "removed sft-ddd (unfinished, step 30)" in command(*words, "prune=[sft-ddd]").out
-    assert {entry.name for entry in entries(root, [])} == {"pre_align-sam-aaa", "sft-bbb"}
+    assert {entry.name for entry in entries(root, [])} == {"pre_align-sam-aaa", "sft-bbb", "projector-eee"}
 
 
 def test_a_store_that_is_not_there_is_told(tmp_path: Path, command: Callable[..., Outcome]) -> None:

@@ -43,7 +43,14 @@ class Noisy(nn.Module):
         return (self.trained(self.frozen(batch[0])) - batch[1]).square().mean()
 
 
-def run(network: Noisy, folder: Path | None, told: list[str] | None = None, every: int = 3) -> list[float]:
+def run(
+    network: nn.Module,
+    folder: Path | None,
+    told: list[str] | None = None,
+    every: int = 3,
+    micro_batch: int | None = None,
+    **trainer: Any,
+) -> list[float]:
     data = torch.Generator().manual_seed(1)
     training = Training(
         network=network,
@@ -51,12 +58,13 @@ def run(network: Noisy, folder: Path | None, told: list[str] | None = None, ever
         learning_rates={"frozen": 0.0, "trained": 0.1},
         dataset=TensorDataset(torch.randn(10, 6, generator=data), torch.randn(10, 6, generator=data)),
         collate=default_collate,
+        config="stages.unit",
     )
-    schedule = Schedule(3, STEPS, None, 0.1, 0.01, (0.9, 0.99), 1.0, "stop")
+    schedule = Schedule(4, STEPS, None, 0.1, 0.01, (0.9, 0.99), 1.0, "stop", micro_batch)
     console = Console(quiet=True)
     if told is not None:
         console.print = lambda line, **_: told.append(line) if "samples/s" not in line else None
-    fit = Fit({"accelerator": "cpu", "deterministic": True}, [], 5, console, every)
+    fit = Fit({"accelerator": "cpu", "deterministic": True, **trainer}, [], 5, console, every)
     return fit(training, schedule, "unit", 0, folder)
 
 
@@ -190,3 +198,50 @@ def test_a_checkpoint_holds_what_is_trained_and_nothing_that_runs_code(tmp_path:
     weights = torch.load(file, weights_only=True)["state_dict"]
     assert {name.split(".")[1] for name in weights} == {"trained"}
     assert Checkpoints(None, 1, None, print).latest() is None
+
+
+class Quiet(Noisy):
+    """Without what the cut of a batch changes: dropout and batch statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trained = nn.Sequential(nn.Linear(6, 6), nn.Tanh()).double()
+        self.frozen = self.frozen.double()
+
+    def forward(self, batch: list[Tensor]) -> Tensor:
+        return super().forward([each.double() for each in batch])
+
+
+@pytest.mark.parametrize("before", [None, 1, 2])
+@pytest.mark.parametrize("after", [None, 1, 2])
+def test_it_goes_on_with_batches_in_other_pieces(before: int | None, after: int | None, tmp_path: Path) -> None:
+    """As a user does who ran out of memory."""
+    whole = Quiet()
+    losses = run(whole, None)
+    broken = Quiet()
+    broken.at_pass[5 * (4 // (before or 4))] = crash
+    with pytest.raises(Crash):
+        run(broken, tmp_path, micro_batch=before)
+    network = Quiet()
+    assert run(network, tmp_path, micro_batch=after) == pytest.approx(losses, abs=1e-12)
+    assert network.passes == (STEPS - 3) * (4 // (after or 4))
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, whole.state_dict()[name], atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("passes", range(7, 11))
+def test_asked_to_end_in_the_middle_of_a_batch_it_finishes_the_step(passes: int, tmp_path: Path) -> None:
+    whole = Noisy()
+    losses = run(whole, None, micro_batch=2)
+    asked = Noisy()
+    asked.at_pass[passes] = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        run(asked, tmp_path, micro_batch=2)
+    assert [path.name for path in tmp_path.iterdir()] == [f"step-{(passes + 1) // 2}.ckpt"]
+    network = Noisy()
+    check(network, run(network, tmp_path, micro_batch=2), (whole.state_dict(), losses))
+
+
+def test_a_training_that_its_trainer_cuts_short_is_none() -> None:
+    with pytest.raises(UserError, match=r"unit: the trainer ended after 4 of 11 steps: leave its own limits out"):
+        run(Noisy(), None, limit_train_batches=4)

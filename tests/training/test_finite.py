@@ -48,7 +48,7 @@ def trained(nonfinite: str, told: list[str], folder: Path | None = None) -> Two:
     samples = torch.ones(4, 2)
     samples[2] = float("inf")
     training = Training(
-        network, network.parts(), {"first": 0.1, "second": 0.1}, TensorDataset(samples), default_collate
+        network, network.parts(), {"first": 0.1, "second": 0.1}, TensorDataset(samples), default_collate, "stages.sft"
     )
     console = Console(quiet=True)
     console.print = lambda line, **_: told.append(line) if "samples/s" not in line else None

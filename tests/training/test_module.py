@@ -26,6 +26,7 @@ ARGUMENTS = {
     "betas": (0.9, 0.99),
     "nonfinite": "stop",
     "label": "sft",
+    "config": "stages.sft",
     "seed": 0,
 }
 

@@ -54,7 +54,7 @@ class Network(nn.Module):
 
 def trained(micro_batch: int | None) -> tuple[Tensor, list[float]]:
     network, words = Network(), Words()
-    training = Training(network, {"layer": network.layer}, {"layer": 0.1}, words, list, words.targets)
+    training = Training(network, {"layer": network.layer}, {"layer": 0.1}, words, list, "stages.sft", words.targets)
     schedule = Schedule(8, 6, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop", micro_batch)
     losses = Fit({"accelerator": "cpu"}, [], 0, Console(quiet=True))(training, schedule, "sft", 0)
     return network.layer.weight.detach(), losses
@@ -75,11 +75,9 @@ def test_samples_weigh_the_same_where_targets_are_not_known() -> None:
 
 
 def test_a_batch_that_cannot_be_cut_is_refused() -> None:
-    assert piece_size("sft", 16, None, 2) == 8
-    assert piece_size("sft", 16, 4, 2) == 4
-    with pytest.raises(UserError, match=r"sft: a batch of 16 cannot be shared by 2 x micro_batch=3"):
-        piece_size("sft", 16, 3, 2)
-    with pytest.raises(
-        UserError, match=r"a batch of 16 cannot be shared by 3 processes: make stages\.pre_align\.batch_size"
-    ):
-        piece_size("pre_align/sam", 16, None, 3)
+    assert piece_size("stages.sft", 16, None, 2) == 8
+    assert piece_size("stages.sft", 16, 4, 2) == 4
+    with pytest.raises(UserError, match=r"sft\.batch_size=16 cannot be shared by 2 x micro_batch=3"):
+        piece_size("stages.sft", 16, 3, 2)
+    with pytest.raises(UserError, match=r"sft\.batch_size=16 cannot be shared by 3 processes: make it a multiple"):
+        piece_size("stages.sft", 16, None, 3)
