@@ -117,9 +117,8 @@ class Encoder:
         Raises:
             UserError: no target is left within `max_length`; names the sample.
         """
-        ids, labels = self.tokens(sample)
-        ids, labels = ids[: self.max_length], labels[: self.max_length]
-        if not any(label != IGNORE for label in labels):
+        ids, labels = self.cut(sample)
+        if all(label == IGNORE for label in labels):
             raise UserError(
                 f"sample {sample.id} has no target within the {self.max_length} tokens of llm.max_length: shorten it, or raise it."
             )
@@ -127,7 +126,12 @@ class Encoder:
 
     def has_target(self, sample: Sample) -> bool:
         """Whether a target is left within `max_length`."""
-        return any(label != IGNORE for label in self.tokens(sample)[1][: self.max_length])
+        return any(label != IGNORE for label in self.cut(sample)[1])
+
+    def cut(self, sample: Sample) -> tuple[list[int], list[int]]:
+        """Ids and labels of the whole conversation, as far as they are within `max_length`."""
+        ids, labels = self.tokens(sample)
+        return ids[: self.max_length], labels[: self.max_length]
 
     def prompt(self, sample: Sample, turn: int = 0) -> tuple[int, ...]:
         """The tokens up to the answer of `turn`, earlier turns with their reference answers."""

@@ -9,8 +9,8 @@ import torch
 from eaglebench.data.collate import Collator, ConversationDataset
 from eaglebench.data.images import ImageReader
 from eaglebench.data.sample import Sample
-from eaglebench.evaluation.answer import Answerer, questions
-from eaglebench.evaluation.evaluate import Settings
+from eaglebench.evaluation.answer import questions
+from eaglebench.evaluation.evaluate import Settings, answerer_of
 from eaglebench.evaluation.score import score_answers
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel, encoder_of
@@ -44,19 +44,9 @@ class Look:
             count = sum(map(dataset.targets, some))
             total += float(model(collate([dataset[index] for index in some]).to(device))) * count
             targets += count
-        answerer = Answerer(
-            model,
-            encoder,
-            language.tokenizer,
-            read,
-            device=device,
-            batch_size=self.settings.batch_size,
-            max_new_tokens=self.settings.max_new_tokens,
-        )
         asked = questions(self.samples)
-        scores = score_answers(
-            asked, list(answerer.answers(asked)), self.settings.metrics, self.settings.default_metric
-        )
+        answers = list(answerer_of(model, language, read, self.settings, device).answers(asked))
+        scores = score_answers(asked, answers, self.settings.metrics, self.settings.default_metric)
         found = {"held-out loss": total / targets} if targets else {}
         return {**found, "held-out score": fmean(scores)}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import track
 
@@ -59,16 +60,7 @@ def evaluate(
     read_image = ImageReader(model.image_side, settings.cache_mb)
 
     def answers(which: tuple[EagleModel, LanguageModel], about: Sequence[Question], doing: str) -> list[str]:
-        network, spoken = which
-        answerer = Answerer(
-            network,
-            encoder_of(network, spoken),
-            spoken.tokenizer,
-            read_image,
-            device=settings.device,
-            batch_size=settings.batch_size,
-            max_new_tokens=settings.max_new_tokens,
-        )
+        answerer = answerer_of(*which, read_image, settings, settings.device)
         shown = track(answerer.answers(about), doing, len(about), console=console, disable=not console.is_terminal)
         return list(shown)
 
@@ -98,6 +90,21 @@ def evaluate(
     write_json(folder / SCORES, result)
     draw_samples(rows, folder / PICTURE)
     return result
+
+
+def answerer_of(
+    model: EagleModel, language: LanguageModel, read_image: ImageReader, settings: Settings, device: torch.device | str
+) -> Answerer:
+    """Answers by a model and its language model, in batches and lengths of the settings."""
+    return Answerer(
+        model,
+        encoder_of(model, language),
+        language.tokenizer,
+        read_image,
+        device=device,
+        batch_size=settings.batch_size,
+        max_new_tokens=settings.max_new_tokens,
+    )
 
 
 def without_image(question: Question) -> Question:

@@ -80,7 +80,7 @@ class Store:
         folder, unfinished = self.folder(label, key), self.unfinished(label, key)
         if folder is None or unfinished is None:
             return
-        temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{time.monotonic_ns()}")
+        temporary = beside(folder)
         try:
             temporary.mkdir(parents=True)
             write_weights(temporary / WEIGHTS, artefact.weights)
@@ -120,9 +120,14 @@ class Store:
             lock.release()
 
 
+def beside(folder: Path) -> Path:
+    """A hidden place of this process alone, from and to which a folder is renamed."""
+    return folder.with_name(f".{folder.name}.{os.getpid()}.{time.monotonic_ns()}")
+
+
 def remove(folder: Path) -> None:
     """Remove an artefact: it is there or not, never half, for who looks meanwhile."""
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.{time.monotonic_ns()}")
+    aside = beside(folder)
     with suppress(FileNotFoundError):  # another process was first
         folder.rename(aside)
         shutil.rmtree(aside)

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from eaglebench.errors import UserError, first_line
 from eaglebench.training.order import BatchOrder
+from eaglebench.training.pieces import ends_batch
 
 NAME = "step-{}.ckpt"
 
@@ -75,8 +76,8 @@ class Checkpoints(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if (batch_idx + 1) % trainer.accumulate_grad_batches:
-            return  # in the middle of a batch
+        if not ends_batch(batch_idx, trainer.accumulate_grad_batches):
+            return
         ending = trainer.strategy.reduce_boolean_decision(self.asked, all=False)
         due = ending or trainer.global_step % self.every == 0
         if self.folder is not None and due and trainer.global_step > self.written:

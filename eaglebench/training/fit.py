@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from eaglebench.digests import named_seed
 from eaglebench.errors import UserError, first_line
 from eaglebench.training.checkpoints import Checkpoints, step_of
-from eaglebench.training.curves import log_again, log_interval
+from eaglebench.training.curves import log_interval
 from eaglebench.training.held_out import HeldOut, Look
 from eaglebench.training.module import TrainingModule
 from eaglebench.training.order import BatchOrder
@@ -144,8 +144,6 @@ class Fit:
                 f"{label}: the trainer ended after {len(module.losses)} of {steps} steps: leave its own limits out (max_time, "
                 "limit_train_batches, fast_dev_run), or set the length of the stage."
             )
-        if latest is not None and step_of(latest) == steps:  # nothing was left to train, nor logged
-            log_again(self.loggers, label, module.losses, steps)
         if module.skipped:
             self.console.print(
                 f"{label}: {module.skipped} of {steps} steps were skipped, because gradients were not finite"

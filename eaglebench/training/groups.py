@@ -31,7 +31,7 @@ def parameter_groups(
 
     Freezes the parts without a learning rate, and of a part with LoRA adapters everything but these.
     """
-    groups = []
+    groups, decays = [], layer_decays or {}
     for name, part in parts.items():
         lr = learning_rates.get(name, 0.0)
         trained = adapters(part)
@@ -40,7 +40,7 @@ def parameter_groups(
             continue
         for parameter in trained:
             parameter.requires_grad_(True)
-        decay = (layer_decays or {}).get(name)
+        decay = decays.get(name)
         for label, scale, parameters in layers(part, decay) if decay else [(name, 1.0, list(part.parameters()))]:
             wanted = [parameter for parameter in parameters if parameter.requires_grad]
             matrices = [parameter for parameter in wanted if parameter.ndim >= 2]
@@ -56,12 +56,15 @@ def layers(part: nn.Module, decay: LayerDecay) -> Iterator[tuple[str, float, lis
     """The layers of a part from its stem to its head: their names, the factors of their learning rates, and their parameters."""
     last = len(decay.blocks) + 1
     block_of = {id(p): number for number, block in enumerate(decay.blocks, 1) for p in block.parameters()}
-    found: dict[int, list[nn.Parameter]] = {number: [] for number in range(last + 1)}
     parameters = list(part.parameters())
-    first = next(index for index, parameter in enumerate(parameters) if id(parameter) in block_of)
-    following = last
-    for index, parameter in reversed(list(enumerate(parameters))):
+    numbers, following = [], last
+    for parameter in reversed(parameters):
         following = block_of.get(id(parameter), following)
-        found[following if index >= first else 0].insert(0, parameter)
-    for number, parameters in found.items():
-        yield f"layer {number}", decay.factor ** (last - number), parameters
+        numbers.append(following)
+    found: dict[int, list[nn.Parameter]] = {number: [] for number in range(last + 1)}
+    reached = False
+    for parameter, number in zip(parameters, reversed(numbers), strict=True):
+        reached = reached or id(parameter) in block_of
+        found[number if reached else 0].append(parameter)
+    for number, own in found.items():
+        yield f"layer {number}", decay.factor ** (last - number), own

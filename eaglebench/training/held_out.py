@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 from rich.console import Console
 
 from eaglebench.training.module import TrainingModule
+from eaglebench.training.pieces import ends_batch
 
 Look = Callable[[], Mapping[str, float]]
 
@@ -24,19 +25,14 @@ class HeldOut(pl.Callback):
         self.look = look
         self.every = every
         self.console = console
-        self.step = 0
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.step = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, TrainingModule)
         step = trainer.global_step
-        if step == self.step or step % self.every:
+        if step % self.every or not ends_batch(batch_idx, trainer.accumulate_grad_batches):
             return
-        self.step = step
         with trainer.precision_plugin.forward_context():
             found = self.look()
         pl_module.training_mode()

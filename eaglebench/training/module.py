@@ -47,8 +47,7 @@ class TrainingModule(pl.LightningModule):
         seed: of dropout.
 
     Attributes:
-        losses: of each step so far.
-        skipped: steps that changed nothing.
+        losses: of each step so far; not a number where it was skipped.
     """
 
     def __init__(
@@ -80,9 +79,8 @@ class TrainingModule(pl.LightningModule):
         self.seed = seed
         self.losses: list[float] = []
         self.of_this_step: list[Tensor] = []
-        self.skipped = 0
         self.unfreeze_at = dict(unfreeze_at or {})
-        self.groups = parameter_groups(parts, learning_rates, weight_decay, layer_decays or {})
+        self.groups = parameter_groups(parts, learning_rates, weight_decay, layer_decays)
         if not self.groups:
             raise UserError(f"{label} trains nothing: every learning rate is 0 or its part is frozen.")
         self.frozen = [part for name, part in parts.items() if learning_rates.get(name, 0.0) <= 0]
@@ -107,6 +105,11 @@ class TrainingModule(pl.LightningModule):
         self.of_this_step.append(loss.detach())
         return loss
 
+    @property
+    def skipped(self) -> int:
+        """Steps that changed nothing."""
+        return sum(map(math.isnan, self.losses))
+
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the loss and the norm of each part's gradient, and leave a step out whose gradients are no numbers."""
         loss = self.trainer.strategy.reduce(torch.stack(self.of_this_step).mean(), reduce_op="mean")
@@ -127,8 +130,7 @@ class TrainingModule(pl.LightningModule):
                 f"rate, or set {self.config}.nonfinite=skip."
             )
         if broken:
-            self.skipped += 1
-            self.losses[-1] = math.nan  # in the curve, a step that changed nothing
+            self.losses[-1] = math.nan  # a step that changed nothing
             optimizer.zero_grad(set_to_none=True)
             self.log(f"{self.label}/skipped steps", float(self.skipped))
         else:
@@ -145,7 +147,6 @@ class TrainingModule(pl.LightningModule):
         return dict(zip(norms, torch.stack([*norms.values()]).tolist(), strict=True)) if norms else {}
 
     def on_train_start(self) -> None:
-        log_again(self.loggers, self.label, self.losses, self.steps)
         self.training_mode()
 
     def training_mode(self) -> None:
@@ -158,11 +159,10 @@ class TrainingModule(pl.LightningModule):
         frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
         checkpoint["state_dict"] = {key: value for key, value in checkpoint["state_dict"].items() if key not in frozen}
         checkpoint[LOSSES] = self.losses
-        checkpoint["skipped"] = self.skipped
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.losses = list(checkpoint[LOSSES])
-        self.skipped = checkpoint["skipped"]
+        log_again(self.loggers, self.label, self.losses, self.steps)
 
     def configure_optimizers(self) -> Any:
         # A fused step unscales gradients by itself, and leaves no moment to clip them.

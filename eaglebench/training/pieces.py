@@ -69,6 +69,11 @@ class Pieces(Dataset[tuple[Any, float]]):
         return batch, share * len(cut.whole) / len(cut.piece)
 
 
+def ends_batch(batch_index: int, pieces: int) -> bool:
+    """Whether the piece of this number is the last one of its batch of so many pieces, after which an optimizer step is done."""
+    return (batch_index + 1) % pieces == 0
+
+
 def piece_size(config: str, batch_size: int, micro_batch: int | None, world: int) -> int:
     """Samples that a process takes at a time; `config` is where the settings are, for messages.
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from eaglebench.training.module import TrainingModule
+from eaglebench.training.pieces import ends_batch
 
 SMOOTHING = 0.95  # of the shown loss
 LINES = 4  # progress lines of a stage where there is no terminal to draw a bar on
@@ -23,7 +24,7 @@ class StageProgress(pl.Callback):
         self.loss: float | None = None
         self.samples = 0
         self.started = 0.0
-        self.first_step = self.step = 0
+        self.first_step = 0
         self.progress = Progress(
             TextColumn(f"{label:<18}"),
             BarColumn(bar_width=10),
@@ -38,7 +39,7 @@ class StageProgress(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = time.monotonic()
-        self.first_step = self.step = trainer.global_step  # not 0 where an interrupted training goes on
+        self.first_step = trainer.global_step  # not 0 where an interrupted training goes on
         self.progress.start()
 
     def on_train_batch_end(
@@ -46,10 +47,9 @@ class StageProgress(pl.Callback):
     ) -> None:
         assert isinstance(pl_module, TrainingModule)
         self.samples += len(batch[0]) * trainer.world_size
+        if not ends_batch(batch_idx, trainer.accumulate_grad_batches):
+            return
         step = trainer.global_step
-        if step == self.step:
-            return  # in the middle of a batch
-        self.step = step
         value = pl_module.losses[-1]
         self.loss = value if self.loss is None else SMOOTHING * self.loss + (1 - SMOOTHING) * value
         elapsed = time.monotonic() - self.started

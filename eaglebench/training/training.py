@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from eaglebench.training.groups import LayerDecay
 
-STOP, SKIP = "stop", "skip"
+SKIP = "skip"
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Schedule:
         weight_decay: of AdamW, on matrices (not on biases, norms or embeddings of one dimension).
         betas: of AdamW.
         clip: gradient norm; 0 leaves gradients as they are.
-        nonfinite: STOP, or SKIP the step, where the loss or a gradient is not finite.
+        nonfinite: `stop`, or SKIP the step, where the loss or a gradient is not finite.
         micro_batch: samples that a device takes at a time; None: its share of the batch at once. Changes no result.
     """
 
