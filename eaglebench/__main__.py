@@ -1,7 +1,9 @@
 """`python -m eaglebench`: composes the config and runs one task."""
 
+import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,9 +31,11 @@ def run(cfg: DictConfig) -> None:
     with mistakes_told(folder):
         validate(cfg)
         if cfg.task == "train":
+            from eaglebench.launch import elsewhere
             from eaglebench.train import train
 
-            train(cfg)
+            if not elsewhere(cfg):
+                train(cfg)
         elif cfg.task == "eval":
             from eaglebench.evaluation.task import evaluate_run
 
@@ -81,7 +85,7 @@ def mistakes_told(folder: Path | None = None) -> Iterator[None]:
             traceback.print_exc()
         if folder is not None and folder != Path.cwd() and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
-        print(f"error: {sentence(error)}", file=sys.stderr)
+        tell(sentence(error))
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         kept = (
@@ -91,6 +95,14 @@ def mistakes_told(folder: Path | None = None) -> Iterator[None]:
         )
         print(f"interrupted: {kept}", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def tell(mistake: str) -> None:
+    """Say what is wrong; of several processes that torchrun started, it tells what the first to fail wrote down."""
+    if told := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        Path(told).write_text(json.dumps({"message": mistake, "timestamp": int(time.time())}))
+    else:
+        print(f"error: {mistake}", file=sys.stderr)
 
 
 def sentence(error: BaseException) -> str:

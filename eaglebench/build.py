@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from hydra.utils import get_class, instantiate
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.console import Console
 
 from eaglebench.data.llava import read_samples, samples_digest
@@ -25,6 +25,7 @@ from eaglebench.stages.blind import Blind
 from eaglebench.stages.store import Store
 from eaglebench.stages.workshop import ExpertSpec, Workshop
 from eaglebench.training.fit import Fit
+from eaglebench.training.processes import leads
 from eaglebench.training.training import Schedule
 from eaglebench.zoo.cards import SHIPPED, ZOO, shipped
 from eaglebench.zoo.pretext import Pretext
@@ -215,21 +216,50 @@ def build_look(cfg: DictConfig, data: DataSource) -> Look | None:
 
 
 def new_console() -> Console:
-    """Where tasks tell what they do."""
-    console = Console(highlight=False)
+    """Where tasks tell what they do; of several processes, one speaks."""
+    console = Console(highlight=False, quiet=not leads())
     # A log file has no width of its own.
-    return console if console.is_terminal else Console(highlight=False, width=LOG_WIDTH)
+    return console if console.is_terminal else Console(highlight=False, quiet=not leads(), width=LOG_WIDTH)
 
 
 def build_fit(cfg: DictConfig, loggers: list[Logger], console: Console, seed: int | None = None) -> Fit:
     """What trains a unit."""
-    seed = cfg.seed if seed is None else seed
-    return Fit(plain(cfg.trainer), loggers, seed, console, cfg.checkpoints.every, cfg.held_out.every)
+    trainer = plain(cfg.trainer)
+    strategy, nodes = trainer.pop("strategy"), trainer.pop("nodes")
+    return Fit(
+        {**trainer, "num_nodes": nodes},
+        loggers,
+        cfg.seed if seed is None else seed,
+        console,
+        cfg.checkpoints.every,
+        cfg.held_out.every,
+        processes_of(cfg),
+        None if strategy is None else instantiate(strategy),
+    )
+
+
+def processes_of(cfg: DictConfig) -> int:
+    """How many processes train together, one for each device of each node."""
+    return devices_of(cfg) * int(cfg.trainer.nodes)
+
+
+def devices_of(cfg: DictConfig) -> int:
+    """How many devices of each node are used."""
+    devices = cfg.trainer.devices
+    if isinstance(devices, ListConfig):
+        return len(devices)
+    if str(devices) in ("auto", "-1"):
+        return 1 if cfg.trainer.accelerator == "cpu" else max(1, torch.cuda.device_count())
+    return int(devices)
 
 
 def build_loggers(cfg: DictConfig, folder: Path) -> list[Logger]:
-    """The run's loggers, writing into its folder."""
-    return [instantiate(node, save_dir=str(folder), _convert_="all") for node in cfg.logger.values()]
+    """The run's loggers, writing into its folder; of several processes, one logs."""
+    return (
+        []
+        if not leads()
+        else [instantiate(node, save_dir=str(folder), _convert_="all") for node in cfg.logger.values()]
+    )
 
 
 def build_store(cfg: DictConfig, tell: Callable[[str], None]) -> Store:

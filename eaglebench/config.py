@@ -305,8 +305,11 @@ def validate_training(cfg: DictConfig) -> None:
         if not isinstance(value, int) or value < least:
             raise UserError(f"{path}={value} must be a whole number of at least {least}.")
     trainer = cfg.trainer
-    if str(trainer.get("devices", 1)) not in ("1", "[0]") or trainer.get("num_nodes", 1) != 1:
-        raise UserError("trainer.devices and num_nodes above 1 are not supported yet: leave them at 1.")
+    devices = [trainer.devices] if not isinstance(trainer.devices, ListConfig) else list(trainer.devices)
+    if not devices or any(str(device) != "auto" and not isinstance(device, int) for device in devices):
+        raise UserError(f"trainer.devices={trainer.devices} must be a whole number, a list of devices, or auto.")
+    if not isinstance(trainer.nodes, int) or trainer.nodes < 1:
+        raise UserError(f"trainer.nodes={trainer.nodes} must be a whole number of at least 1.")
     if trainer.precision not in PRECISIONS:
         raise UserError(f"trainer.precision={trainer.precision} is unknown: choose from {', '.join(PRECISIONS)}.")
 

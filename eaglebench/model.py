@@ -7,6 +7,7 @@ K target tokens, V vocabulary.
 from collections.abc import Mapping
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -45,6 +46,12 @@ class EagleModel(nn.Module):
         parts["llm"] = self.llm
         return parts
 
+    def blocks(self) -> list[nn.Module]:
+        """The repeated blocks of the experts and of the language model: the units of sharding."""
+        repeated = set(self.llm._no_split_modules or ())
+        layers = [module for module in self.llm.modules() if type(module).__name__ in repeated]
+        return [block for expert in self.experts.values() for block in expert.blocks()] + layers  # type: ignore[operator]
+
     @property
     def image_side(self) -> int:
         """The side that images are to be loaded at: the largest that an expert needs."""
@@ -79,6 +86,10 @@ class EagleModel(nn.Module):
         is_image_BT = batch.input_ids == self.image_token_id
         embeds_BTD = self.llm.get_input_embeddings()(batch.input_ids.masked_fill(is_image_BT, self.pad_token_id))
         if batch.images is None:
+            if self.training and self.fusion is not None and dist.is_initialized():
+                # The processes exchange gradients and shards in the same order: what one computes, all do.
+                blank = torch.zeros(1, 3, self.image_side, self.image_side, dtype=torch.uint8, device=embeds_BTD.device)
+                return embeds_BTD + 0 * self.visual_tokens(blank).sum().to(embeds_BTD.dtype)
             return embeds_BTD
         tokens_IND = self.visual_tokens(batch.images).to(embeds_BTD.dtype)
         return embeds_BTD.masked_scatter(is_image_BT.unsqueeze(-1), tokens_IND)

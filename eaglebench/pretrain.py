@@ -43,7 +43,7 @@ def pretrain(cfg: DictConfig) -> None:
         config="pretrain",
     )
     fit = build_fit(cfg, build_loggers(cfg, folder / "logs" / part), console)
-    losses = fit(training, schedule, f"pretrain/{part}", workers=0)
+    losses, _ = fit(training, schedule, f"pretrain/{part}", workers=0)
     digests = save(pretext, folder, part)
     score = measured(pretext, cfg, folder, settings.held_out)
     card = Card(

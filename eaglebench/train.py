@@ -1,11 +1,13 @@
 """task=train: the stages, the evaluation, and the run folder."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from rich.console import Console
 
 from eaglebench.build import (
     build_blind,
@@ -18,14 +20,19 @@ from eaglebench.build import (
     build_store,
     build_workshop,
     new_console,
+    processes_of,
 )
+from eaglebench.data.source import DataSource
 from eaglebench.evaluation.evaluate import PICTURE, PREDICTIONS, SCORES, evaluate
 from eaglebench.files import write_json
+from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel
 from eaglebench.report.tables import parts_table, scores_table
 from eaglebench.runs import MANIFEST, MODEL, save_config, save_model
 from eaglebench.stages.blind import Blind
 from eaglebench.stages.runner import Finished, Runner, State
+from eaglebench.training.processes import environment, joined, leads, one_after_another
+from eaglebench.training.strategies import Devices
 from eaglebench.versions import versions
 
 BLIND_SEED = 0
@@ -33,7 +40,33 @@ OUTPUTS = (MODEL, MANIFEST, SCORES, PREDICTIONS, PICTURE)
 
 
 def train(cfg: DictConfig) -> None:
-    """Train and evaluate one run, and write its folder."""
+    """Train and evaluate one run, and write its folder; in each of the processes that train it together."""
+    count = processes_of(cfg)
+    where = environment(count)
+    assert where is not None
+    with joined(where, Devices(cfg.trainer.accelerator, cfg.trainer.precision, count).backend):
+        trained = train_stages(cfg)
+        if not leads():
+            return
+    finish(cfg, trained)
+
+
+@dataclass
+class Trained:
+    """A run whose stages are finished."""
+
+    started: float
+    console: Console
+    folder: Path
+    data: DataSource
+    loggers: list[Any]  # of Lightning
+    model: tuple[EagleModel, LanguageModel]
+    blind: EagleModel | None
+    finished: list[Finished]
+
+
+def train_stages(cfg: DictConfig) -> Trained:
+    """Train all stages, and the model without images, and write the model."""
     started = time.monotonic()
     console = new_console()
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -42,42 +75,44 @@ def train(cfg: DictConfig) -> None:
     console.print(parts_table(model, workshop, stages))
     for note in model.fusion.notes if model.fusion is not None else ():
         console.print(note, soft_wrap=True)
-    data = build_data(cfg, console.print)
+    data = one_after_another(lambda: build_data(cfg, console.print))
     loggers = build_loggers(cfg, folder)
     store, fit = build_store(cfg, console.print), build_fit(cfg, loggers, console)
     runner = Runner(workshop, data, store, fit, console.print, build_look(cfg, data))
-    for name in OUTPUTS:  # of an earlier run in this folder: none may be taken for this one's
-        (folder / name).unlink(missing_ok=True)
-    save_config(folder, cfg)
+    if leads():
+        for name in OUTPUTS:  # of an earlier run in this folder: none may be taken for this one's
+            (folder / name).unlink(missing_ok=True)
+        save_config(folder, cfg)
 
     state, finished = runner.run(stages)
     state.load_into(model.parts())
-    save_model(folder, model)
+    if leads():
+        save_model(folder, model)
 
+    blind, sightless = build_blind(cfg) if data.val else None, None
+    if blind is not None:
+        # Of one seed, so that it is trained once for each data set.
+        fit = build_fit(cfg, loggers, console, BLIND_SEED)
+        blind_runner = Runner(build_workshop(cfg, BLIND_SEED), data, store, fit, console.print)
+        unit, sightless = train_blind(blind_runner, blind)
+        finished.append(unit)
+    return Trained(started, console, folder, data, loggers, (model, language), sightless, finished)
+
+
+def finish(cfg: DictConfig, run: Trained) -> None:
+    """Evaluate a trained run, and write the rest of its folder."""
+    console, folder, (model, language) = run.console, run.folder, run.model
     scores = None
-    if data.val:
-        blind = build_blind(cfg)
-        sightless = None
-        if blind is not None:
-            # Of one seed, so that it is trained once for each data set.
-            blind_runner = Runner(
-                build_workshop(cfg, BLIND_SEED),
-                data,
-                runner.store,
-                build_fit(cfg, loggers, console, BLIND_SEED),
-                console.print,
-            )
-            unit, blind_model = train_blind(blind_runner, blind)
-            finished.append(unit)
-            sightless = (blind_model, language)
-        scores = evaluate(model, language, data.val, build_evaluation(cfg), folder, console, sightless)
-    for logger in loggers:
+    if run.data.val:
+        blind = None if run.blind is None else (run.blind, language)
+        scores = evaluate(model, language, run.data.val, build_evaluation(cfg), folder, console, blind)
+    for logger in run.loggers:
         if scores is not None:
             families = {f"eval/{name}": row["score"] for name, row in scores["families"].items()}
             logger.log_metrics({"eval/score": scores["overall"]["score"], **families})
         logger.finalize("success")
-    seconds = round(time.monotonic() - started, 1)
-    write_json(folder / MANIFEST, manifest(cfg, folder, finished, seconds))
+    seconds = round(time.monotonic() - run.started, 1)
+    write_json(folder / MANIFEST, manifest(cfg, folder, run.finished, seconds))
     console.print(scores_table(scores) if scores is not None else "data.val is not set: nothing is evaluated")
     written = sorted(path.name for path in folder.iterdir() if path.is_file())
     console.print(f"{seconds:.0f} s; wrote {folder}/: {', '.join(written)}")

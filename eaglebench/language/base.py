@@ -1,6 +1,6 @@
 """What the rest of eaglebench knows of a language model: a transformers causal LM, its tokenizer, and a few numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -14,19 +14,18 @@ class LanguageModel:
         tokenizer: its tokenizer, with a pad and an end token.
         template: name of the chat template (`data/conversation.py`).
         max_length: tokens of text and image that a sample may have.
+        width: D, the size of an embedding.
+        image_token_id: marks where visual tokens go: one past the vocabulary, so that no text can produce it.
     """
 
     network: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     template: str
     max_length: int
+    width: int = field(init=False)
+    image_token_id: int = field(init=False)
 
-    @property
-    def width(self) -> int:
-        """D, the size of an embedding."""
-        return int(self.network.get_input_embeddings().weight.shape[1])
-
-    @property
-    def image_token_id(self) -> int:
-        """Marks where visual tokens go: one past the vocabulary, so that no text can produce it."""
-        return max(len(self.tokenizer), int(self.network.get_input_embeddings().weight.shape[0]))
+    def __post_init__(self) -> None:
+        # Read once: where a strategy has made shards of the weights, they have no shape.
+        entries, self.width = map(int, self.network.get_input_embeddings().weight.shape)
+        self.image_token_id = max(len(self.tokenizer), entries)

@@ -39,4 +39,5 @@ class Blind(Stage):
             collate=Collator(language.tokenizer.pad_token_id),
             config="evaluation.blind",
             targets=dataset.targets,
+            blocks=model.blocks(),
         )

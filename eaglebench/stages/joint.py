@@ -80,6 +80,7 @@ class Joint(Stage):
             collate=Collator(language.tokenizer.pad_token_id),
             config=f"stages.{self.name}",
             targets=dataset.targets,
+            blocks=model.blocks(),
             answering=(model, language),
             layer_decays={
                 f"experts.{name}": LayerDecay(workshop.experts[name].layer_decay, expert.blocks())  # type: ignore[operator]

@@ -22,6 +22,7 @@ from eaglebench.stages.store import MANIFEST, SCHEMA, Artefact, Store, name_of
 from eaglebench.stages.workshop import Workshop
 from eaglebench.training.curves import log_again
 from eaglebench.training.fit import Fit
+from eaglebench.training.processes import leads, several
 from eaglebench.training.training import SKIP
 from eaglebench.versions import versions
 from eaglebench.weights import copy_weights
@@ -113,7 +114,10 @@ class Runner:
                 if artefact is None:
                     folder = self.store.unfinished(unit.label, key)
                     artefact, reused = self.train(stage, unit, state, carried, description, folder), False
-                    self.store.put(unit.label, key, artefact)
+                    if leads():
+                        self.store.put(unit.label, key, artefact)
+                    if several():  # it has the weights alone
+                        artefact = self.store.get(unit.label, key) or artefact
         if None in artefact.manifest["losses"] and stage.schedule.nonfinite != SKIP:
             raise UserError(
                 f"{unit.label} in the store left steps out whose gradients were not finite: allow it with nonfinite=skip, or remove it "
@@ -155,14 +159,9 @@ class Runner:
         state.load_into({name: part for name, part in training.parts.items() if name in stage.part_names(unit)})
         started = time.monotonic()
         look = partial(self.look, *training.answering) if self.look is not None and training.answering else None
-        if folder is not None:  # what it is trained from is in use
+        if folder is not None and leads():  # what it is trained from is in use
             write_json(folder / MANIFEST, {"description": description})
-        losses = self.fit(training, stage.schedule, unit.label, self.data.workers, folder, look)
-        weights = {
-            f"{name}.{key}": value.detach().cpu().clone()
-            for name in carried
-            for key, value in training.parts[name].state_dict().items()
-        }
+        losses, weights = self.fit(training, stage.schedule, unit.label, self.data.workers, folder, look, carried)
         manifest = {
             "label": unit.label,
             "parts": list(carried),

@@ -16,6 +16,7 @@ from torch import Tensor
 from eaglebench.digests import file_digest
 from eaglebench.errors import UserError
 from eaglebench.files import write_json
+from eaglebench.training.processes import agreed, several
 from eaglebench.weights import read_weights, write_weights
 
 # Raise it whenever code changes what a stage of the same description gives.
@@ -54,15 +55,28 @@ class Store:
         return None if self.root is None else self.root / UNFINISHED / name_of(label, key)
 
     def get(self, label: str, key: str) -> Artefact | None:
-        """The finished artefact of this key, if there is one. A damaged one is removed, and told."""
+        """The finished artefact of this key, if there is one. A damaged one is removed, and told.
+
+        Raises:
+            UserError: it cannot be read, or not by all processes that train together.
+        """
         folder = self.folder(label, key)
+        manifest = agreed(lambda: None if folder is None else self.checked(folder, label))
+        if folder is None or manifest is None:
+            return None
+        if several() and not (folder / WEIGHTS).is_file():
+            raise UserError(f"store={self.root} is not there for all processes: give a folder that all nodes share.")
+        return Artefact(read_weights(folder / WEIGHTS, label), manifest)
+
+    def checked(self, folder: Path, label: str) -> dict[str, Any] | None:
+        """The manifest of an artefact that is complete and as it was written; None if there is none."""
         # The manifest is there only in a complete artefact: the folder is renamed into place.
-        if folder is None or not (folder / MANIFEST).is_file():
+        if not (folder / MANIFEST).is_file():
             return None
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             if file_digest(folder / WEIGHTS) == manifest[SHA256]:
-                return Artefact(read_weights(folder / WEIGHTS, label), manifest)
+                return dict(manifest)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             pass
         except OSError as error:  # says nothing of what is written there
@@ -85,7 +99,7 @@ class Store:
             temporary.mkdir(parents=True)
             write_weights(temporary / WEIGHTS, artefact.weights)
             write_json(temporary / MANIFEST, {**artefact.manifest, SHA256: file_digest(temporary / WEIGHTS)})
-            if self.get(label, key) is None:  # where locks do not reach, another process may have been first
+            if self.checked(folder, label) is None:  # where locks do not reach, another process may have been first
                 temporary.rename(folder)
         except (OSError, RuntimeError) as error:
             raise UserError(
@@ -104,8 +118,16 @@ class Store:
             yield
             return
         lock = lock_of(unfinished)
+        agreed(lambda: self.acquire(lock, unfinished.parent, label))
         try:
-            unfinished.parent.mkdir(parents=True, exist_ok=True)
+            yield
+        finally:
+            lock.release()
+
+    def acquire(self, lock: FileLock, folder: Path, label: str) -> None:
+        """Take a lock that lies in `folder`, and tell of waiting for it."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(blocking=False)
         except Timeout:
             self.tell(f"{label}: another process is training it; waiting for that")
@@ -114,10 +136,6 @@ class Store:
             raise UserError(
                 f"store={self.root} cannot be written ({error}): give another folder, or store=none."
             ) from error
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def beside(folder: Path) -> Path:

@@ -5,18 +5,22 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import lightning.pytorch as pl
+from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from eaglebench.errors import UserError, first_line
 from eaglebench.training.order import BatchOrder
 from eaglebench.training.pieces import ends_batch
+from eaglebench.training.processes import agreed
+from eaglebench.training.strategies import layout
 
-NAME = "step-{}.ckpt"
+NAME = "step-{}.{}"  # the step, and the layout
 
 
 class Checkpoints(pl.Callback):
@@ -39,8 +43,23 @@ class Checkpoints(pl.Callback):
         self.written = 0
         self.asked = False
 
-    def latest(self) -> Path | None:
-        """The checkpoint to go on from; None if there is none. Damaged ones are removed, and told."""
+    def latest(self, label: str, strategy: Strategy) -> Path | None:
+        """The checkpoint to go on from; None if there is none. Damaged ones are removed, and told.
+
+        Raises:
+            UserError: it is of another layout than the strategy's.
+        """
+        found = agreed(self.newest)
+        if found is not None and found.suffix != f".{layout(strategy)}":
+            assert self.folder is not None
+            raise UserError(
+                f"{label} has come to step {step_of(found)} with another strategy, or another number of devices ({found.suffix[1:]}): "
+                f"go on with these, or begin it anew with task=store 'prune=[{self.folder.name}]'."
+            )
+        return found
+
+    def newest(self) -> Path | None:
+        """The newest checkpoint that is as it was written."""
         for checkpoint in sorted(self.complete(), key=step_of, reverse=True):
             if intact(checkpoint):
                 return checkpoint
@@ -91,16 +110,13 @@ class Checkpoints(pl.Callback):
         Raises:
             UserError: the disk does not take it; the one before it stays.
         """
-        name = NAME.format(trainer.global_step)
+        name = NAME.format(trainer.global_step, layout(trainer.strategy))
         part, target = folder / f".{name}", folder / name
-        before = self.complete()
+        before = agreed(self.complete)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            remove(part)
+            agreed(partial(make_place, part))
             trainer.save_checkpoint(part)
-            if trainer.is_global_zero:
-                sync(part)
-                part.rename(target)
+            agreed(partial(publish, part, target))
         except (OSError, RuntimeError) as error:
             remove(part)
             there = f"step {max(map(step_of, before))}" if before else "the start of this stage"
@@ -116,7 +132,19 @@ class Checkpoints(pl.Callback):
 
 def complete_in(folder: Path) -> list[Path]:
     """The complete checkpoints of a folder."""
-    return list(folder.glob(NAME.format("*")))
+    return list(folder.glob(NAME.format("*", "*")))
+
+
+def make_place(part: Path) -> None:
+    """Where a checkpoint is to be written: nothing of that name, in a folder that is there."""
+    part.parent.mkdir(parents=True, exist_ok=True)
+    remove(part)
+
+
+def publish(part: Path, target: Path) -> None:
+    """Give what is written whole its name."""
+    sync(part)
+    part.rename(target)
 
 
 def step_of(checkpoint: Path) -> int:

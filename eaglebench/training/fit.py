@@ -3,14 +3,16 @@
 import logging
 import signal
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from rich.console import Console
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from eaglebench.digests import named_seed
@@ -21,22 +23,33 @@ from eaglebench.training.held_out import HeldOut, Look
 from eaglebench.training.module import TrainingModule
 from eaglebench.training.order import BatchOrder
 from eaglebench.training.pieces import Cuts, Pieces, piece_size
+from eaglebench.training.processes import environment
 from eaglebench.training.progress import StageProgress
+from eaglebench.training.strategies import FP32, Devices, ddp
 from eaglebench.training.training import Schedule, Training
 
 TERMINATED = 143  # exit code of a process that SIGTERM ended
 
 
+class Fitted(NamedTuple):
+    """The loss of each step, and the weights of the parts that were to be kept, by full name, in the process that leads."""
+
+    losses: list[float]
+    weights: dict[str, Tensor]
+
+
 class Fit:
-    """A call trains the network of a `Training` in place.
+    """A call trains the network of a `Training`.
 
     Args:
-        trainer: arguments of Lightning's Trainer (accelerator, devices, precision, deterministic ...).
+        trainer: arguments of Lightning's Trainer (accelerator, devices, num_nodes, precision, deterministic ...).
         loggers: of Lightning; each unit's values are logged under its label.
         seed: of the order of samples and of dropout.
         console: where progress is shown.
         checkpoint_every: optimizer steps between checkpoints, where a training has a place for them.
         look_every: optimizer steps between looks at held-out samples, where a training has some.
+        processes: one for each device.
+        strategy: gives, for the devices, how the model is spread over them; None: DDP where there are several.
     """
 
     def __init__(
@@ -47,6 +60,8 @@ class Fit:
         console: Console,
         checkpoint_every: int = 100,
         look_every: int = 0,
+        processes: int = 1,
+        strategy: Callable[[Devices], Strategy] | None = None,
     ) -> None:
         self.trainer = dict(trainer)
         self.loggers = list(loggers)
@@ -54,6 +69,8 @@ class Fit:
         self.console = console
         self.checkpoint_every = checkpoint_every
         self.look_every = look_every
+        self.processes = processes
+        self.strategy = ddp if strategy is None and processes > 1 else strategy
         quieten_lightning()
 
     def __call__(
@@ -64,16 +81,18 @@ class Fit:
         workers: int,
         folder: Path | None = None,
         look: Look | None = None,
-    ) -> list[float]:
-        """Train, and give the loss of each step.
+        keep: Sequence[str] = (),
+    ) -> Fitted:
+        """Train, in place where a strategy leaves weights in their place.
 
         Args:
-            training: its network is trained in place.
+            training: what is trained.
             schedule: for how long.
             label: of the unit.
             workers: loader processes.
             folder: of this training's checkpoints; it goes on from the last one there. None: no checkpoints.
             look: at held-out samples, now and then.
+            keep: parts whose weights are wanted.
         """
         samples = len(training.dataset)  # type: ignore[arg-type]
         if samples < schedule.batch_size:
@@ -83,44 +102,20 @@ class Fit:
             )
         steps = schedule.length(samples)
         seed = named_seed(self.seed, label)
-        module = TrainingModule(
-            training.network,
-            training.parts,
-            training.learning_rates,
-            steps=steps,
-            warmup=schedule.warmup,
-            weight_decay=schedule.weight_decay,
-            betas=schedule.betas,
-            nonfinite=schedule.nonfinite,
-            label=label,
-            config=training.config,
-            seed=seed,
-            layer_decays=training.layer_decays,
-            unfreeze_at=training.unfreeze_at,
-        )
+        size = piece_size(training.config, schedule.batch_size, schedule.micro_batch, self.processes)
+        module = TrainingModule(training, schedule, steps, label, seed, keep)
         order = BatchOrder(samples, schedule.batch_size, steps, seed)
         checkpoints = Checkpoints(folder, self.checkpoint_every, order, self.console.print)
-        latest = checkpoints.latest()
+        looks = [HeldOut(look, self.look_every, self.console)] if look and self.look_every else []
+        trainer = self.new_trainer(
+            max_steps=steps,
+            gradient_clip_val=schedule.clip or None,
+            log_every_n_steps=log_interval(steps),
+            callbacks=[StageProgress(label, steps, self.console), checkpoints, *looks],
+        )
+        latest = checkpoints.latest(label, trainer.strategy)
         if latest is not None:
             self.console.print(f"{label}: goes on from step {step_of(latest)} of {steps}")
-        looks = [HeldOut(look, self.look_every, self.console)] if look and self.look_every else []
-        try:
-            trainer = pl.Trainer(
-                **self.trainer,
-                max_steps=steps,
-                max_epochs=1,
-                gradient_clip_val=schedule.clip or None,
-                logger=self.loggers,
-                log_every_n_steps=log_interval(steps),
-                callbacks=[StageProgress(label, steps, self.console), checkpoints, *looks],
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                enable_checkpointing=False,
-                use_distributed_sampler=False,
-            )
-        except (MisconfigurationException, TypeError, ValueError) as error:
-            raise UserError(f"the trainer refuses its settings: {first_line(error)}") from error
-        size = piece_size(training.config, schedule.batch_size, schedule.micro_batch, trainer.world_size)
         cuts = Cuts(order, size, trainer.world_size, lambda: trainer.global_rank)
         trainer.accumulate_grad_batches = cuts.each
         loader: DataLoader[Any] = DataLoader(
@@ -148,15 +143,41 @@ class Fit:
             self.console.print(
                 f"{label}: {module.skipped} of {steps} steps were skipped, because gradients were not finite"
             )
-        return module.losses
+        return Fitted(module.losses, module.weights)
+
+    def new_trainer(self, **arguments: Any) -> pl.Trainer:
+        """Lightning's trainer of one training."""
+        where = environment(self.processes)
+        if where is None:
+            raise RuntimeError(f"{self.processes} processes are to be started before a Fit is called")
+        devices = Devices(self.trainer["accelerator"], self.trainer.get("precision", FP32), self.processes)
+        try:
+            return pl.Trainer(
+                **self.trainer,
+                **arguments,
+                strategy="auto" if self.strategy is None else self.strategy(devices),
+                plugins=[where],
+                max_epochs=1,
+                logger=self.loggers,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                enable_checkpointing=False,
+                use_distributed_sampler=False,
+            )
+        except (MisconfigurationException, TypeError, ValueError) as error:
+            raise UserError(f"the trainer refuses its settings: {first_line(error)}") from error
 
 
 def quieten_lightning() -> None:
     """Lightning's notices about devices and loader workers are not this program's words."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # its order is (see BatchOrder)
-    warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")
-    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
+    for message in (
+        ".*does not have many workers.*",
+        ".*smaller than the logging interval.*",
+        ".*treespec, LeafSpec.*",
+        ".*Experiment logs directory .* exists and is not empty.*",
+        ".*your dataloader is not resumable.*",  # `BatchOrder` is
+        ".*Grad strides do not match bucket view strides.*",  # depthwise convolutions; a copy more
+    ):
+        warnings.filterwarnings("ignore", message=message)

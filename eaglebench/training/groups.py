@@ -21,25 +21,27 @@ class LayerDecay(NamedTuple):
     blocks: Sequence[nn.Module]
 
 
+def freeze(parts: Mapping[str, nn.Module], learning_rates: Mapping[str, float]) -> None:
+    """Freeze the parts without a learning rate, and of a part with LoRA adapters everything but these; the rest trains."""
+    for name, part in parts.items():
+        trained = adapters(part)
+        part.requires_grad_(learning_rates.get(name, 0.0) > 0 and not trained)
+        for parameter in trained:
+            parameter.requires_grad_(learning_rates.get(name, 0.0) > 0)
+
+
 def parameter_groups(
     parts: Mapping[str, nn.Module],
     learning_rates: Mapping[str, float],
     weight_decay: float,
     layer_decays: Mapping[str, LayerDecay] | None = None,
 ) -> list[dict[str, Any]]:
-    """AdamW's groups, named after their part: matrices, and the rest, which does not decay; of each block where rates differ.
-
-    Freezes the parts without a learning rate, and of a part with LoRA adapters everything but these.
-    """
+    """AdamW's groups, named after their part: matrices, and the rest, which does not decay; of each block where rates differ."""
     groups, decays = [], layer_decays or {}
     for name, part in parts.items():
         lr = learning_rates.get(name, 0.0)
-        trained = adapters(part)
-        part.requires_grad_(lr > 0 and not trained)
         if lr <= 0:
             continue
-        for parameter in trained:
-            parameter.requires_grad_(True)
         decay = decays.get(name)
         for label, scale, parameters in layers(part, decay) if decay else [(name, 1.0, list(part.parameters()))]:
             wanted = [parameter for parameter in parameters if parameter.requires_grad]

@@ -1,19 +1,23 @@
 """The LightningModule of every stage."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor, nn
+from lightning.pytorch.strategies import DeepSpeedStrategy, ModelParallelStrategy
+from torch import Tensor
 
 from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
-from eaglebench.training.curves import log_again
+from eaglebench.training.curves import log_again, log_interval
 from eaglebench.training.finite import unfinished
-from eaglebench.training.groups import LayerDecay, parameter_groups
-from eaglebench.training.training import SKIP
+from eaglebench.training.groups import freeze, parameter_groups
+from eaglebench.training.pieces import ends_batch
+from eaglebench.training.processes import leads
+from eaglebench.training.strategies import gradient_norm, shard, whole
+from eaglebench.training.training import SKIP, Schedule, Training
 
 LOSSES = "losses"  # in a checkpoint
 
@@ -33,73 +37,61 @@ class TrainingModule(pl.LightningModule):
     is trained; what is frozen is there before a checkpoint is read.
 
     Args:
-        network: called with a batch, gives the loss.
-        parts: modules of the network by name.
-        learning_rates: by part; 0 freezes.
+        training: what is trained.
+        schedule: how.
         steps: optimizer steps in all.
-        warmup: fraction of them with a rising learning rate.
-        weight_decay, betas: of AdamW.
-        nonfinite: `stop`, or `skip` the step, where the loss or a gradient is not finite.
-        layer_decays: by part, where the learning rate differs between its blocks.
-        unfreeze_at: by part, the optimizer step before which it does not train.
         label: of the unit, before the names of logged values.
-        config: where the unit's settings are, for messages.
         seed: of dropout.
+        keep: parts whose weights are wanted at the end.
 
     Attributes:
         losses: of each step so far; not a number where it was skipped.
+        weights: of the parts to keep, by full name, once the training is over; none in processes that do not lead.
     """
 
     def __init__(
-        self,
-        network: nn.Module,
-        parts: Mapping[str, nn.Module],
-        learning_rates: Mapping[str, float],
-        *,
-        steps: int,
-        warmup: float,
-        weight_decay: float,
-        betas: tuple[float, float],
-        nonfinite: str,
-        label: str,
-        config: str,
-        seed: int,
-        layer_decays: Mapping[str, LayerDecay] | None = None,
-        unfreeze_at: Mapping[str, int] | None = None,
+        self, training: Training, schedule: Schedule, steps: int, label: str, seed: int, keep: Sequence[str] = ()
     ) -> None:
         super().__init__()
-        self.network = network
-        self.parts = dict(parts)
+        self.network = training.network
+        self.parts = dict(training.parts)
+        self.training_of = training
+        self.schedule = schedule
         self.steps = steps
-        self.warmup = warmup
-        self.betas = betas
-        self.nonfinite = nonfinite
         self.label = label
-        self.config = config
         self.seed = seed
         self.losses: list[float] = []
         self.of_this_step: list[Tensor] = []
-        self.unfreeze_at = dict(unfreeze_at or {})
-        self.groups = parameter_groups(parts, learning_rates, weight_decay, layer_decays)
-        if not self.groups:
+        self.piece = 0
+        freeze(self.parts, training.learning_rates)
+        if not any(parameter.requires_grad for part in self.parts.values() for parameter in part.parameters()):
             raise UserError(f"{label} trains nothing: every learning rate is 0 or its part is frozen.")
-        self.frozen = [part for name, part in parts.items() if learning_rates.get(name, 0.0) <= 0]
+        self.frozen = [part for name, part in self.parts.items() if training.learning_rates.get(name, 0.0) <= 0]
+        self.keep = tuple(keep)
+        self.weights: dict[str, Tensor] = {}
         self.strict_loading = False  # of Lightning: a checkpoint lacks what is frozen
 
+    def configure_model(self) -> None:
+        strategy = self.trainer.strategy
+        if isinstance(strategy, ModelParallelStrategy):
+            mesh = strategy.device_mesh["data_parallel"]
+            shard(self.network, self.training_of.blocks, mesh, str(self.trainer.precision))
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        self.piece = batch_idx
         torch.manual_seed(named_seed(self.seed, f"{batch_idx} {self.global_rank}"))
-        for name, step in self.unfreeze_at.items():
+        for name, step in self.training_of.unfreeze_at.items():
             self.parts[name].train(self.global_step >= step)
 
     def training_step(self, weighed: tuple[Any, float], batch_index: int) -> Tensor:
         batch, weight = weighed
         loss = self.network(batch) * weight
         value = float(loss.detach())
-        if not math.isfinite(value) and self.nonfinite != SKIP:
+        if not math.isfinite(value) and self.schedule.nonfinite != SKIP:
             names = ", ".join(getattr(batch, "ids", ()))
             raise UserError(
                 f"{self.label}: the loss is {value} at step {self.global_step + 1}, and {unfinished(self.network, self.parts, batch)}; "
-                f"lower the learning rate, set {self.config}.nonfinite=skip, or look at the "
+                f"lower the learning rate, set {self.training_of.config}.nonfinite=skip, or look at the "
                 f"batch{f' ({names})' if names else ''}."
             )
         self.of_this_step.append(loss.detach())
@@ -110,25 +102,36 @@ class TrainingModule(pl.LightningModule):
         """Steps that changed nothing."""
         return sum(map(math.isnan, self.losses))
 
+    @property
+    def by_deepspeed(self) -> bool:
+        """Whether DeepSpeed holds the gradients, and applies them."""
+        return isinstance(self.trainer.strategy, DeepSpeedStrategy)
+
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the loss and the norm of each part's gradient, and leave a step out whose gradients are no numbers."""
+        if not ends_batch(self.piece, self.trainer.accumulate_grad_batches):
+            return  # DeepSpeed is called for each piece
         loss = self.trainer.strategy.reduce(torch.stack(self.of_this_step).mean(), reduce_op="mean")
         self.of_this_step.clear()
         self.losses.append(float(loss))
         self.log(f"{self.label}/loss", loss)
-        for name, step in self.unfreeze_at.items():
+        for name, step in self.training_of.unfreeze_at.items():
             if self.global_step < step:
                 # Dropped, not left uncomputed: strategies of several processes want the same parameters to train throughout.
                 self.parts[name].zero_grad(set_to_none=True)
+        if self.by_deepspeed and (self.global_step + 1) % log_interval(self.steps):
+            return  # its gradients lie in shards: each look at them is as long as a step's exchange
         norms = self.gradient_norms()
+        for name, norm in norms.items():
+            if norm == 0:
+                # Nothing in the batch went through the part: it keeps its moments, on one device, where it has no gradient, as on several,
+                # where it has zeros.
+                self.parts[name].zero_grad(set_to_none=True)
         if self.trainer.precision == "16-mixed":
             return  # its scaler looks for what is not finite, and expects it
         broken = [name for name, norm in norms.items() if not math.isfinite(norm)]
-        if broken and self.nonfinite != SKIP:
-            raise UserError(
-                f"{self.label}: the gradient of {', '.join(broken)} is not finite at step {self.global_step + 1}; lower the learning "
-                f"rate, or set {self.config}.nonfinite=skip."
-            )
+        if broken and self.schedule.nonfinite != SKIP:
+            raise self.not_finite(f"the gradient of {', '.join(broken)}")
         if broken:
             self.losses[-1] = math.nan  # a step that changed nothing
             optimizer.zero_grad(set_to_none=True)
@@ -136,13 +139,24 @@ class TrainingModule(pl.LightningModule):
         else:
             self.log_dict({f"{self.label}/gradient norm of {name}": norm for name, norm in norms.items()})
 
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.by_deepspeed and ends_batch(self.piece, self.trainer.accumulate_grad_batches):
+            norm = self.trainer.strategy.deepspeed_engine.get_global_grad_norm()  # type: ignore[attr-defined]
+            if norm is not None and not math.isfinite(norm):
+                raise self.not_finite("the gradient")
+
+    def not_finite(self, what: str) -> UserError:
+        """Of a step whose gradients are no numbers."""
+        return UserError(
+            f"{self.label}: {what} is not finite at step {self.global_step + 1}; lower the learning rate, or set "
+            f"{self.training_of.config}.nonfinite=skip."
+        )
+
     def gradient_norms(self) -> dict[str, float]:
         """The norm of the gradient of each part that has one, before clipping."""
-        gradients = {
-            name: [parameter.grad for parameter in part.parameters() if parameter.grad is not None]
-            for name, part in self.parts.items()
-        }
-        norms = {name: nn.utils.get_total_norm(each) for name, each in gradients.items() if each}
+        found = {name: gradient_norm(part, self.by_deepspeed) for name, part in self.parts.items()}
+        norms = {name: norm for name, norm in found.items() if norm is not None}
         # One wait for the device, however many parts there are.
         return dict(zip(norms, torch.stack([*norms.values()]).tolist(), strict=True)) if norms else {}
 
@@ -155,9 +169,26 @@ class TrainingModule(pl.LightningModule):
         for part in self.frozen:
             part.eval()
 
+    def kept(self) -> list[tuple[str, Tensor]]:
+        """The weights and buffers of the parts to keep, by full name."""
+        return [
+            (f"{name}.{key}", value)
+            for name in self.keep
+            for key, value in self.parts[name].state_dict(keep_vars=True).items()
+        ]
+
+    def on_fit_end(self) -> None:
+        # Not `on_train_end`, which does not come where a checkpoint of the last step was read.
+        for name, value in self.kept():
+            found = whole(value)
+            if leads():
+                self.weights[name] = found.detach().cpu().clone()
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
-        checkpoint["state_dict"] = {key: value for key, value in checkpoint["state_dict"].items() if key not in frozen}
+        if not isinstance(self.trainer.strategy, ModelParallelStrategy):  # which wants to read what it has
+            frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
+            state = checkpoint["state_dict"]
+            checkpoint["state_dict"] = {key: value for key, value in state.items() if key not in frozen}
         checkpoint[LOSSES] = self.losses
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -165,10 +196,12 @@ class TrainingModule(pl.LightningModule):
         log_again(self.loggers, self.label, self.losses, self.steps)
 
     def configure_optimizers(self) -> Any:
-        # A fused step unscales gradients by itself, and leaves no moment to clip them.
-        fused = self.trainer.precision != "16-mixed"
-        optimizer = torch.optim.AdamW(self.groups, betas=self.betas, fused=fused)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: cosine_with_warmup(step, self.steps, self.warmup)
+        training, schedule = self.training_of, self.schedule
+        groups = parameter_groups(self.parts, training.learning_rates, schedule.weight_decay, training.layer_decays)
+        # A fused step could unscale gradients by itself: Lightning's mixed precision does not clip before one.
+        fused = "mixed" not in str(self.trainer.precision)
+        optimizer = torch.optim.AdamW(groups, betas=schedule.betas, fused=fused)
+        rates = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: cosine_with_warmup(step, self.steps, schedule.warmup)
         )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}

@@ -57,6 +57,7 @@ class Training:
         config: where the settings of this training are in the config, for messages.
         layer_decays: by part, where the learning rate differs between its blocks.
         unfreeze_at: by part, the optimizer step before which it does not train.
+        blocks: the repeated blocks of the network: what is whole on a device while it computes, where weights are in shards.
         answering: what a look at held-out samples is called with: a model and its language model; empty: no looks.
         targets: how many targets the loss of the sample of an index is the mean of; None: one each.
     """
@@ -68,6 +69,7 @@ class Training:
     collate: Callable[[Sequence[Any]], Any]
     config: str
     targets: Callable[[int], int] | None = None
+    blocks: Sequence[nn.Module] = ()
     answering: tuple[Any, ...] = ()
     layer_decays: Mapping[str, LayerDecay] = field(default_factory=dict)
     unfreeze_at: Mapping[str, int] = field(default_factory=dict)

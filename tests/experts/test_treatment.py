@@ -7,7 +7,7 @@ from eaglebench.build import build_workshop
 from eaglebench.config import validate
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
-from eaglebench.training.groups import parameter_groups
+from eaglebench.training.groups import freeze, parameter_groups
 from tests.conftest import EXPERTS, composed
 
 
@@ -56,6 +56,7 @@ def test_lora_starts_as_the_expert_and_trains_nothing_but_adapters(name: str) ->
     expert = build(name, "lora.rank=4").eval()
     with torch.no_grad():
         torch.testing.assert_close(features(expert), features(build(name).eval()))
+    freeze({"expert": expert}, {"expert": 0.01})
     groups = parameter_groups({"expert": expert}, {"expert": 0.01}, 0.0)
     trained = {key for key, parameter in expert.named_parameters() if parameter.requires_grad}
     assert trained
@@ -79,6 +80,7 @@ def test_adapters_of_half_precision_weights_are_float32() -> None:
 
 def test_a_frozen_part_trains_no_adapter() -> None:
     expert = build("clip", "lora.rank=4")
+    freeze({"expert": expert}, {"expert": 0.0})
     assert parameter_groups({"expert": expert}, {"expert": 0.0}, 0.0) == []
     assert not any(parameter.requires_grad for parameter in expert.parameters())
 

@@ -86,7 +86,7 @@ def test_the_loss_falls(shared: list[str]) -> None:
     for name in names:
         stage = stage_of(cfg, name)
         unit = stage.units(runner.workshop)[0]
-        losses = runner.fit(stage.build(unit, runner.workshop, runner.data), stage.schedule, unit.label, 0)
+        losses, _ = runner.fit(stage.build(unit, runner.workshop, runner.data), stage.schedule, unit.label, 0)
         assert len(losses) == 40
         assert sum(losses[-5:]) < 0.7 * sum(losses[:5]), name
 

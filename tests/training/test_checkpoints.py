@@ -65,7 +65,8 @@ def run(
     if told is not None:
         console.print = lambda line, **_: told.append(line) if "samples/s" not in line else None
     fit = Fit({"accelerator": "cpu", "deterministic": True, **trainer}, [], 5, console, every)
-    return fit(training, schedule, "unit", 0, folder)
+    losses, network.kept = fit(training, schedule, "unit", 0, folder, keep=["trained"])
+    return losses
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,16 @@ def test_it_ends_with_the_weights_of_an_unbroken_one(passes: int, tmp_path: Path
     check(network, run(network, tmp_path, told), unbroken)
     assert network.passes == STEPS - last
     assert told == ([f"unit: goes on from step {last} of {STEPS}"] if last else [])
+
+
+def test_a_checkpoint_of_the_last_step_is_all_it_takes(tmp_path: Path, unbroken: Any) -> None:
+    run(Noisy(), tmp_path, every=STEPS)
+    network = Noisy()
+    check(network, run(network, tmp_path), unbroken)
+    assert network.passes == 0
+    assert all(
+        torch.equal(value, network.kept[f"trained.{name}"]) for name, value in network.trained.state_dict().items()
+    )
 
 
 def test_it_can_be_broken_again_and_again(tmp_path: Path, unbroken: Any) -> None:
@@ -197,7 +208,7 @@ def test_a_checkpoint_holds_what_is_trained_and_nothing_that_runs_code(tmp_path:
     assert step_of(file) == 9
     weights = torch.load(file, weights_only=True)["state_dict"]
     assert {name.split(".")[1] for name in weights} == {"trained"}
-    assert Checkpoints(None, 1, None, print).latest() is None
+    assert Checkpoints(None, 1, None, print).newest() is None
 
 
 class Quiet(Noisy):

@@ -4,13 +4,15 @@ import pytest
 from torch import nn
 
 from eaglebench.build import build_workshop
-from eaglebench.training.groups import LayerDecay, parameter_groups
+from eaglebench.training.groups import LayerDecay, freeze, parameter_groups
 from tests.conftest import EXPERTS, composed
 
 
 def test_only_matrices_decay_and_frozen_parts_have_no_group() -> None:
     parts = {"a": nn.Linear(2, 3), "b": nn.LayerNorm(3), "c": nn.Linear(3, 1)}
-    groups = parameter_groups(parts, {"a": 0.1, "b": 0.2, "c": 0.0}, weight_decay=0.5)
+    rates = {"a": 0.1, "b": 0.2, "c": 0.0}
+    freeze(parts, rates)
+    groups = parameter_groups(parts, rates, weight_decay=0.5)
     told = [(group["name"], group["lr"], group["weight_decay"], len(group["params"])) for group in groups]
     assert told == [("a", 0.1, 0.5, 1), ("a, no decay", 0.1, 0.0, 1), ("b, no decay", 0.2, 0.0, 2)]
     assert not any(parameter.requires_grad for parameter in parts["c"].parameters())

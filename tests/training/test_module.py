@@ -8,6 +8,7 @@ from torch import nn
 
 from eaglebench.errors import UserError
 from eaglebench.training.module import TrainingModule, cosine_with_warmup
+from eaglebench.training.training import Schedule, Training
 
 
 def test_the_schedule_rises_then_falls_to_zero() -> None:
@@ -19,22 +20,16 @@ def test_the_schedule_rises_then_falls_to_zero() -> None:
     assert factors[100] == pytest.approx(0.0, abs=1e-9)
 
 
-ARGUMENTS = {
-    "steps": 4,
-    "warmup": 0.0,
-    "weight_decay": 0.0,
-    "betas": (0.9, 0.99),
-    "nonfinite": "stop",
-    "label": "sft",
-    "config": "stages.sft",
-    "seed": 0,
-}
+SCHEDULE = Schedule(1, 4, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop")
+
+
+def module_of(network: nn.Module, lr: float) -> TrainingModule:
+    return TrainingModule(Training(network, {"a": network}, {"a": lr}, [], list, "stages.sft"), SCHEDULE, 4, "sft", 0)
 
 
 def test_a_stage_that_trains_nothing_is_refused() -> None:
-    part = nn.Linear(1, 1)
     with pytest.raises(UserError, match="sft trains nothing"):
-        TrainingModule(part, {"a": part}, {"a": 0.0}, **ARGUMENTS)
+        module_of(nn.Linear(1, 1), 0.0)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -46,8 +41,7 @@ def test_a_loss_that_is_no_number_stops_with_step_and_samples(value: float) -> N
     class Batch(list):
         ids = ("sample-7",)
 
-    network = Broken(1, 1)
-    module = TrainingModule(network, {"a": network}, {"a": 0.1}, **ARGUMENTS)
+    module = module_of(Broken(1, 1), 0.1)
     with pytest.raises(
         UserError,
         match=r"sft: the loss is (nan|inf) at step 1, and a is the first part to give no finite numbers;.*sample-7",

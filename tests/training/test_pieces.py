@@ -56,7 +56,7 @@ def trained(micro_batch: int | None) -> tuple[Tensor, list[float]]:
     network, words = Network(), Words()
     training = Training(network, {"layer": network.layer}, {"layer": 0.1}, words, list, "stages.sft", words.targets)
     schedule = Schedule(8, 6, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop", micro_batch)
-    losses = Fit({"accelerator": "cpu"}, [], 0, Console(quiet=True))(training, schedule, "sft", 0)
+    losses = Fit({"accelerator": "cpu"}, [], 0, Console(quiet=True))(training, schedule, "sft", 0).losses
     return network.layer.weight.detach(), losses
 
 

@@ -1,0 +1,148 @@
+"""How a model is spread over several devices: Lightning's strategies, for GPUs, and for CPUs to try a config without one.
+
+Each of the functions that a config names gives the strategy of one training.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from lightning.pytorch.plugins.precision import DeepSpeedPrecision
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, ModelParallelStrategy, Strategy
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor
+
+from eaglebench.errors import UserError
+
+CPU = "cpu"
+FP32: Final = "32-true"
+BF16: Final = "bf16-mixed"
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What a model is spread over: Lightning's names of the kind of device and of the precision, and how many there are."""
+
+    accelerator: str
+    precision: str
+    count: int
+
+    @property
+    def backend(self) -> str:
+        """The name in torch of how they talk to each other."""
+        return "gloo" if self.accelerator == CPU else "nccl"
+
+
+def ddp(devices: Devices) -> Strategy:
+    """A copy of everything on each device; gradients are averaged."""
+    return DDPStrategy(process_group_backend=devices.backend, gradient_as_bucket_view=True)
+
+
+def fsdp(devices: Devices) -> Strategy:
+    """Weights, gradients and optimizer states in shards (FSDP2); a block is whole on a device while it computes."""
+    return ModelParallelStrategy(
+        data_parallel_size=devices.count, tensor_parallel_size=1, process_group_backend=devices.backend
+    )
+
+
+def deepspeed(devices: Devices, stage: int, **arguments: Any) -> Strategy:
+    """DeepSpeed's ZeRO: optimizer states and gradients in shards (stage 2), weights too (stage 3).
+
+    Args:
+        arguments: of Lightning's DeepSpeedStrategy (`offload_optimizer=True` ...).
+
+    Raises:
+        UserError: a precision that it does not have here.
+    """
+    if devices.precision not in (FP32, BF16):
+        raise UserError(f"trainer.precision={devices.precision} is not for DeepSpeed: choose {BF16} or {FP32}.")
+    kind = DeepSpeedOnCPU if devices.accelerator == CPU else DeepSpeedStrategy
+    strategy = kind(
+        stage=stage,
+        process_group_backend=devices.backend,
+        precision_plugin=DeepSpeedAutocast(devices),
+        exclude_frozen_parameters=True,
+        logging_batch_size_per_gpu=1,  # it would look for it in a loader of another kind
+        **arguments,
+    )
+    assert isinstance(strategy.config, dict)
+    strategy.config["torch_autocast"] = {"enabled": devices.precision == BF16, "dtype": "bfloat16"}
+    return strategy
+
+
+class DeepSpeedAutocast(DeepSpeedPrecision):
+    """bf16-mixed as everywhere else: float32 weights, and what computes in bfloat16 is torch's choice.
+
+    DeepSpeed's own mode casts the whole network, tables of rotary positions too, and frozen weights for good.
+    """
+
+    def __init__(self, devices: Devices) -> None:
+        super().__init__(FP32)
+        self.lower = devices.precision == BF16
+        self.device_type = CPU if devices.accelerator == CPU else "cuda"
+
+    def forward_context(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device_type, torch.bfloat16) if self.lower else nullcontext()
+
+
+class DeepSpeedOnCPU(DeepSpeedStrategy):
+    """What Lightning refuses and DeepSpeed can: ZeRO on processes of a CPU."""
+
+    @property
+    def root_device(self) -> torch.device:
+        return torch.device(CPU, 0)  # DeepSpeed wants a number
+
+    def setup_environment(self) -> None:
+        DDPStrategy.setup_environment(self)
+
+    def setup_distributed(self) -> None:
+        self.set_world_ranks()
+        self._init_deepspeed_distributed()
+
+
+def shard(network: nn.Module, blocks: Sequence[nn.Module], mesh: DeviceMesh, precision: str) -> None:
+    """Make shards of a network's weights: each of `blocks` by itself, and the rest together."""
+    policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if precision == BF16 else MixedPrecisionPolicy()
+    for block in blocks:
+        fully_shard(block, mesh=mesh, mp_policy=policy)
+    fully_shard(network, mesh=mesh)
+    if hasattr(network, "generate"):
+        register_fsdp_forward_method(network, "generate")
+
+
+def layout(strategy: Strategy) -> str:
+    """What a checkpoint of a strategy is called after: those of one layout can be read by each other."""
+    if isinstance(strategy, DeepSpeedStrategy):
+        return f"zero{strategy.config['zero_optimization']['stage']}-{strategy.world_size}"  # type: ignore[index]
+    return "fsdp" if isinstance(strategy, ModelParallelStrategy) else "ckpt"
+
+
+def whole(value: Tensor) -> Tensor:
+    """A weight as it would be on a single device, in every process."""
+    if isinstance(value, DTensor):
+        return value.full_tensor()
+    if hasattr(value, "ds_id"):  # a parameter in the shards of ZeRO 3
+        from deepspeed.runtime.zero import GatheredParameters
+
+        with GatheredParameters([value]):
+            return value.detach().clone()
+    return value
+
+
+def gradient_norm(part: nn.Module, sharded_by_deepspeed: bool) -> Tensor | None:
+    """The norm of all gradients of a part, out of their shards; None if it has no gradient."""
+    if sharded_by_deepspeed:
+        from deepspeed.utils import safe_get_full_grad
+
+        found = [safe_get_full_grad(parameter) for parameter in part.parameters() if parameter.requires_grad]
+    else:
+        found = [parameter.grad for parameter in part.parameters()]
+    gradients = [gradient for gradient in found if gradient is not None]
+    if not gradients:
+        return None
+    norm = nn.utils.get_total_norm(gradients)
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm

@@ -1,0 +1,92 @@
+"""Several processes train as one: the same losses, the same weights, whatever the strategy; and each goes on where it was interrupted.
+
+Each strategy trains on two processes of a CPU, in a program of its own (`several.py`).
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from eaglebench.errors import UserError
+from eaglebench.training.strategies import Devices, deepspeed
+from tests.training import several
+
+ROOT = Path(__file__).parent.parent.parent
+# About half a minute each; those that are slow to start are proved by the slow suite.
+STRATEGIES = [
+    "ddp",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("fsdp", "deepspeed_zero2", "deepspeed_zero3")),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("several")
+    several.write_data(made, "few", images=0.5)
+    several.write_data(made, "many", images=0.8)
+    return made
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path) -> Callable[[str], tuple[dict[str, Any], dict[str, torch.Tensor]]]:
+    """Gives what a training left, by its name: losses and words, and weights."""
+
+    def read(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        strategy = name.partition("-")[0]
+        if not (folder / f"{name}.json").is_file():
+            if strategy == "single":
+                several.train(folder, name.split("-")[1], name)
+            else:
+                program = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+                words = [several.__file__, str(folder), strategy]
+                done = subprocess.run([*program, *words], cwd=ROOT, capture_output=True, text=True)
+                assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads((folder / f"{name}.json").read_text()), load_file(folder / f"{name}.safetensors")
+
+    return read
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_losses_and_weights_are_those_of_one_process(strategy: str, results: Any) -> None:
+    """With a frozen expert, LoRA, activation checkpointing, micro-batches, and pieces without an image; whole batches too, in DDP and
+    FSDP."""
+    alone, weights = results(f"single-{several.data_for(strategy)}")
+    together, found = results(strategy)
+    assert len(together["losses"]) == several.STEPS
+    assert together["losses"] == pytest.approx(alone["losses"], abs=1e-5)
+    assert found.keys() == weights.keys()
+    for name, value in weights.items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_they_go_on_where_one_of_them_was_asked_to_end(strategy: str, results: Any) -> None:
+    unbroken, weights = results(strategy)
+    resumed, found = results(f"{strategy}-resumed")
+    assert resumed["said"][0] == f"sft: goes on from step 14 of {several.STEPS}"
+    assert resumed["losses"] == unbroken["losses"]
+    assert found.keys() == weights.keys()
+    assert all(torch.equal(found[name], value) for name, value in weights.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", [name for name in several.STRATEGIES if name != "ddp"])
+def test_bfloat16_computes_and_float32_is_kept(strategy: str, results: Any) -> None:
+    exact, weights = results(strategy)
+    rounded, found = results(f"{strategy}-bf16")
+    assert rounded["losses"] != exact["losses"]
+    assert rounded["losses"] == pytest.approx(exact["losses"], rel=0.01)
+    assert all(value.dtype == torch.float32 for value in found.values())
+    assert found.keys() == weights.keys()
+
+
+def test_a_precision_that_deepspeed_has_not_is_refused() -> None:
+    with pytest.raises(UserError, match="precision=16-mixed is not for DeepSpeed: choose bf16-mixed or 32-true"):
+        deepspeed(Devices("cpu", "16-mixed", 2), stage=2)
