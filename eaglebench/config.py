@@ -26,6 +26,7 @@ UNNAMED = (
     "store",
     "logger",
     "trainer",
+    "launcher",
     "debug",
     "report",
     "pretrain",
@@ -310,6 +311,18 @@ def validate_training(cfg: DictConfig) -> None:
         raise UserError(f"trainer.devices={trainer.devices} must be a whole number, a list of devices, or auto.")
     if not isinstance(trainer.nodes, int) or trainer.nodes < 1:
         raise UserError(f"trainer.nodes={trainer.nodes} must be a whole number of at least 1.")
+    if cfg.task == "pretrain" and (cfg.launcher.name != "local" or str(devices) not in ("[1]", "['auto']", "[0]")):
+        raise UserError("task=pretrain takes minutes on one device: leave trainer.devices and launcher as they are.")
+    if cfg.launcher.name == "slurm":
+        check_numbers("launcher", cfg.launcher, ["time", "cpus_per_task", "warning"])
+        if "auto" in map(str, devices):
+            raise UserError(
+                "trainer.devices=auto is not known before a job has its place: give a number with launcher=slurm."
+            )
+        if cfg.store in (None, "none"):
+            raise UserError(
+                "store=none loses what a job has done when it is interrupted: give a folder with launcher=slurm."
+            )
     if trainer.precision not in PRECISIONS:
         raise UserError(f"trainer.precision={trainer.precision} is unknown: choose from {', '.join(PRECISIONS)}.")
 

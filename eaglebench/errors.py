@@ -1,5 +1,7 @@
 """The one exception for mistakes that a user can put right, and what its sentences share."""
 
+TERMINATED = 143  # exit code of a process that was asked to end, and did in order
+
 
 class UserError(Exception):
     """A mistake in a command, a config or a data file, told in one sentence with the way out.

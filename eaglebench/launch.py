@@ -2,7 +2,9 @@
 
 import logging
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
@@ -10,15 +12,18 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from submitit import AutoExecutor
+from submitit.core.utils import FailedJobError
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from eaglebench.build import processes_of
-from eaglebench.errors import UserError
-from eaglebench.training.fit import TERMINATED
+from eaglebench.build import devices_of, plain, processes_of
+from eaglebench.errors import TERMINATED, UserError, first_line
 from eaglebench.training.processes import environment
+from eaglebench.training.strategies import CPU
 
+SLURM = "slurm"
 SHUTDOWN = "120"  # seconds that processes have to write a checkpoint once they are asked to end
 
 
@@ -29,6 +34,9 @@ def elsewhere(cfg: DictConfig) -> bool:
         SystemExit: the processes ended with another code than 0.
         UserError: they are not this command's to start.
     """
+    if cfg.launcher.name == SLURM:
+        submit(cfg, words())
+        return True
     count = processes_of(cfg)
     if environment(count) is not None:
         return False
@@ -38,6 +46,52 @@ def elsewhere(cfg: DictConfig) -> bool:
         )
     start(count, words())
     return True
+
+
+def submit(cfg: DictConfig, arguments: Sequence[str]) -> None:
+    """Give `python -m eaglebench` to SLURM, and come back at once.
+
+    Raises:
+        UserError: SLURM does not take it.
+    """
+    settings = cfg.launcher
+    folder = Path(settings.folder)
+    if shutil.which("sbatch") is None:
+        raise UserError("launcher=slurm needs SLURM's sbatch, which is not on this machine: leave launcher=local.")
+    executor = AutoExecutor(folder, cluster=SLURM)
+    named = {key: settings[key] for key in ("partition", "account", "qos", "constraint") if settings[key] is not None}
+    devices = devices_of(cfg)
+    executor.update_parameters(
+        name=cfg.run_name,
+        nodes=cfg.trainer.nodes,
+        tasks_per_node=devices,
+        cpus_per_task=settings.cpus_per_task,
+        timeout_min=settings.time,
+        **({} if settings.mem_gb is None else {"mem_gb": settings.mem_gb}),
+        **({} if cfg.trainer.accelerator == CPU else {"gpus_per_node": devices}),
+        slurm_setup=list(settings.setup),
+        slurm_srun_args=["--kill-on-bad-exit=1"],
+        # submitit's own signal would have it queue again by itself, in the middle of a step.
+        slurm_additional_parameters={
+            "signal": f"USR1@{settings.warning}",
+            "requeue": True,
+            **named,
+            **plain(settings.options),
+        },
+    )
+    try:
+        job = executor.submit(run_job, list(arguments))
+    except (FailedJobError, subprocess.CalledProcessError) as error:
+        raise UserError(f"SLURM does not take the job: {first_line(error)}") from error
+    print(f"{cfg.run_name}: job {job.job_id}; it prints to {job.paths.stdout}")
+
+
+def run_job(arguments: list[str]) -> None:
+    """What a job runs: `python -m eaglebench` with these words."""
+    from eaglebench.__main__ import main
+
+    sys.argv = ["eaglebench", *arguments]
+    main()
 
 
 def words() -> list[str]:

@@ -32,6 +32,7 @@ from eaglebench.runs import MANIFEST, MODEL, save_config, save_model
 from eaglebench.stages.blind import Blind
 from eaglebench.stages.runner import Finished, Runner, State
 from eaglebench.training.processes import environment, joined, leads, one_after_another
+from eaglebench.training.slurm import listening
 from eaglebench.training.strategies import Devices
 from eaglebench.versions import versions
 
@@ -44,11 +45,13 @@ def train(cfg: DictConfig) -> None:
     count = processes_of(cfg)
     where = environment(count)
     assert where is not None
-    with joined(where, Devices(cfg.trainer.accelerator, cfg.trainer.precision, count).backend):
-        trained = train_stages(cfg)
-        if not leads():
-            return
-    finish(cfg, trained)
+    backend = Devices(cfg.trainer.accelerator, cfg.trainer.precision, count).backend
+    with listening(print):
+        with joined(where, backend):
+            trained = train_stages(cfg)
+            if not leads():
+                return
+        finish(cfg, trained)
 
 
 @dataclass

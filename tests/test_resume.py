@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
+from eaglebench.errors import TERMINATED
 from eaglebench.runs import MODEL
-from eaglebench.training.fit import TERMINATED
 
 FIRST_LINE = "parts and learning rates"
 # What a process needs is imported once; each process is forked off, and nothing else.

@@ -17,7 +17,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from eaglebench.errors import UserError, first_line
 from eaglebench.training.order import BatchOrder
 from eaglebench.training.pieces import ends_batch
-from eaglebench.training.processes import agreed
+from eaglebench.training.processes import agreed, leads
+from eaglebench.training.slurm import WARNINGS, in_job, queue_again
 from eaglebench.training.strategies import layout
 
 NAME = "step-{}.{}"  # the step, and the layout
@@ -86,7 +87,8 @@ class Checkpoints(pl.Callback):
         self.written = trainer.global_step
         if threading.current_thread() is threading.main_thread():
             # In the place of Lightning's handler, which ends in the middle of a batch and writes nothing. Lightning gives the first back.
-            signal.signal(signal.SIGTERM, self.ask)
+            for number in WARNINGS if in_job() else (signal.SIGTERM,):
+                signal.signal(number, self.ask)
 
     def ask(self, *_: Any) -> None:
         """End after this step."""
@@ -102,6 +104,8 @@ class Checkpoints(pl.Callback):
         if self.folder is not None and due and trainer.global_step > self.written:
             self.write(trainer, self.folder)
         if ending:
+            if in_job() and leads():
+                queue_again(self.tell)
             raise SIGTERMException
 
     def write(self, trainer: pl.Trainer, folder: Path) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from eaglebench.digests import named_seed
-from eaglebench.errors import UserError, first_line
+from eaglebench.errors import TERMINATED, UserError, first_line
 from eaglebench.training.checkpoints import Checkpoints, step_of
 from eaglebench.training.curves import log_interval
 from eaglebench.training.held_out import HeldOut, Look
@@ -27,8 +27,6 @@ from eaglebench.training.processes import environment
 from eaglebench.training.progress import StageProgress
 from eaglebench.training.strategies import FP32, Devices, ddp
 from eaglebench.training.training import Schedule, Training
-
-TERMINATED = 143  # exit code of a process that SIGTERM ended
 
 
 class Fitted(NamedTuple):

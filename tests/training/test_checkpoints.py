@@ -14,9 +14,9 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset, default_collate
 
-from eaglebench.errors import UserError
+from eaglebench.errors import TERMINATED, UserError
 from eaglebench.training.checkpoints import Checkpoints, step_of
-from eaglebench.training.fit import TERMINATED, Fit
+from eaglebench.training.fit import Fit
 from eaglebench.training.training import Schedule, Training
 
 STEPS = 11

@@ -1,0 +1,51 @@
+"""A run in processes of its own, and in jobs of a real SLURM."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import cluster, run, until, why_not
+
+ROOT = Path(__file__).parent.parent
+# One stage, long enough to be met by a signal.
+ARGUMENTS = ["debug=fast", "stages=[sft]", "stages.sft.steps=60", "checkpoints.every=1000", "evaluation.blind.steps=0"]
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    if reason := why_not():
+        pytest.skip(reason)
+    with cluster(tmp_path_factory.mktemp("slurm")) as environment:
+        yield {**environment, "OMP_NUM_THREADS": "1"}
+
+
+def eaglebench(folder: Path, environment: dict[str, str] | None, *words: str) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-m", "eaglebench", *words]
+    return subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_a_sweep_of_jobs_one_of_which_is_taken_away(slurm: dict[str, str], tmp_path: Path) -> None:
+    """The job that is signalled writes a checkpoint, queues again, and ends as the other does: with the scores of a run that is not
+    in a job."""
+    done = eaglebench(tmp_path, slurm, "-m", "seed=0,1", "launcher=slurm", "launcher.cpus_per_task=1", *ARGUMENTS)
+    assert done.returncode == 0, done.stderr
+    jobs = re.findall(r"-s(\d)-\w+: job (\d+); it prints to (\S+)", done.stdout)
+    assert [seed for seed, *_ in jobs] == ["0", "1"]
+    _, job, log = jobs[0]
+    printed = Path(log.replace("%t", "0"))
+    until(lambda: printed.is_file() and "sft: step 15/60" in printed.read_text(), "the first job to train", 120)
+    run(slurm, "scancel", "--signal=USR1", job)
+    results = tmp_path / "results"
+    until(lambda: len(list(results.glob("clip+sam-*/manifest.json"))) == 2, "both jobs to end", 240)
+    told = printed.read_text()
+    assert f"job {job} is to end: it queues again" in told
+    assert re.search(r"sft: goes on from step \d+ of 60", told)
+    here = eaglebench(tmp_path, None, f"hydra.run.dir={tmp_path}/here", f"store={tmp_path}/here/store", *ARGUMENTS)
+    assert here.returncode == 0, here.stderr
+    (first,) = results.glob("clip+sam-*-s0-*/scores.json")
+    assert json.loads(first.read_text()) == json.loads((tmp_path / "here/scores.json").read_text())
