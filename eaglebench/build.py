@@ -31,6 +31,7 @@ from eaglebench.zoo.cards import SHIPPED, ZOO, shipped
 from eaglebench.zoo.pretext import Pretext
 
 LOG_WIDTH = 110
+PRETRAINED, OUTLINED = "eaglebench.language.pretrained.pretrained", "eaglebench.language.pretrained.outlined"
 NONE = "none"  # on the command line, for a path that is not wanted
 # Of an expert, not its constructor's.
 TREATMENT = (
@@ -70,8 +71,16 @@ def checkpoint_of(name: str, value: str | None) -> Path | None:
     return shipped(name) if value == ZOO else optional_path(value)
 
 
-def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = False) -> Workshop:
-    """The factory of the run's parts; of `trained` ones, whose weights come from the run and not from their checkpoints."""
+def build_workshop(
+    cfg: DictConfig, seed: int | None = None, trained: bool = False, outlines: bool = False
+) -> Workshop:
+    """The factory of the run's parts.
+
+    Args:
+        trained: their weights come from the run, and not from their checkpoints.
+        outlines: their weights do not matter at all; nothing is read or downloaded.
+    """
+    trained = trained or outlines
     experts = {}
     for name, node in cfg.experts.items():
         config = plain(node)
@@ -89,11 +98,14 @@ def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = Fal
             | {"name": name, "checkpoint": file_state(checkpoint)},
         )
     fusion, llm = plain(cfg.fusion), plain(cfg.llm)
+    architecture = llm.pop("architecture", None)
     weights = checkpoint_of("llm", llm.get("checkpoint"))
     files = weights or optional_path(llm.get("model"))
     described = {"fusion": fusion, "llm": {**llm, "files": file_state(files)}}
     if "checkpoint" in llm:
         llm["checkpoint"] = None if trained else weights
+    if outlines and llm["_target_"] == PRETRAINED:
+        llm |= {"_target_": OUTLINED, "architecture": architecture}
     return Workshop(
         experts,
         constructor({key: value for key, value in fusion.items() if key != "name"}),

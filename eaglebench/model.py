@@ -59,15 +59,23 @@ class EagleModel(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The mean cross-entropy of the batch's target tokens."""
-        output = self.llm.base_model(
-            inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, use_cache=False
-        )
         assert batch.labels is not None
         targets_BT = batch.labels[:, 1:]
         is_target_BT = targets_BT != IGNORE
         # Words for the targets alone: most places are visual tokens and questions, and a vocabulary is wide.
-        logits_KV = self.llm.get_output_embeddings()(output.last_hidden_state[:, :-1][is_target_BT])
-        return F.cross_entropy(logits_KV.float(), targets_BT[is_target_BT])
+        return self.loss(self.hidden(batch)[:, :-1][is_target_BT], targets_BT[is_target_BT])
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """What the language model's layers make of a batch [B, T, D]."""
+        output = self.llm.base_model(
+            inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, use_cache=False
+        )
+        return output.last_hidden_state
+
+    def loss(self, hidden_KD: Tensor, targets_K: Tensor) -> Tensor:
+        """The mean cross-entropy of target tokens [K], each after the place that is to predict it."""
+        logits_KV = self.llm.get_output_embeddings()(hidden_KD)
+        return F.cross_entropy(logits_KV.float(), targets_K)
 
     @torch.no_grad()
     def generate(self, batch: Batch, max_new_tokens: int) -> Tensor:

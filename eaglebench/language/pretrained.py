@@ -1,9 +1,15 @@
 """Language models from a hub name or a local folder."""
 
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
 
 from eaglebench.errors import UserError, first_line
 from eaglebench.language.base import LanguageModel
+from eaglebench.language.tokenizer import tiny_tokenizer
 
 
 def pretrained(model: str, template: str, max_length: int, dtype: str = "float32") -> LanguageModel:
@@ -15,13 +21,48 @@ def pretrained(model: str, template: str, max_length: int, dtype: str = "float32
     Raises:
         UserError: the folder or name gives no model.
     """
-    try:
+    with told(model):
         tokenizer = AutoTokenizer.from_pretrained(model)
         network = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, attn_implementation="sdpa")
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"llm.model={model} cannot be loaded ({first_line(error)}): give a local folder or a hub name."
-        ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     return LanguageModel(network, tokenizer, template, max_length)
+
+
+def outlined(
+    model: str, template: str, max_length: int, dtype: str = "float32", architecture: Mapping[str, Any] | None = None
+) -> LanguageModel:
+    """The network of a causal LM with fresh weights, and no download: its numbers are those of a local folder, or `architecture`.
+
+    Its tokenizer is a stand-in: sizes are all that is wanted of it.
+
+    Raises:
+        UserError: neither gives numbers.
+    """
+    with told(model):
+        config = numbers(model, architecture)
+        network = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="sdpa")
+    return LanguageModel(network, tiny_tokenizer(), template, max_length)
+
+
+def numbers(model: str, architecture: Mapping[str, Any] | None) -> PreTrainedConfig:
+    """The config of a language model."""
+    if Path(model).expanduser().is_dir():
+        return AutoConfig.from_pretrained(model)
+    if architecture is None:
+        raise UserError(
+            f"llm.architecture is not set, and {model} is no folder: give it (model_type, hidden_size, num_hidden_layers ...), or the "
+            "folder of the model."
+        )
+    return AutoConfig.for_model(**architecture)
+
+
+@contextmanager
+def told(model: str) -> Iterator[None]:
+    """Errors of transformers as sentences."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"llm.model={model} cannot be loaded ({first_line(error)}): give a local folder or a hub name."
+        ) from error

@@ -1,0 +1,135 @@
+"""What a step costs: memory of each device, and floating-point operations, of tensors that have shapes and no numbers."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributed._tools.mem_tracker import MemTracker
+from torch.utils.flop_counter import FlopCounterMode
+
+from eaglebench.data.collate import Batch
+from eaglebench.data.conversation import IGNORE
+from eaglebench.model import EagleModel
+from eaglebench.training.groups import freeze
+
+MOMENTS = 2  # of AdamW, for each number that trains
+WEIGHT = 4  # bytes of a number that trains
+
+
+@dataclass(frozen=True)
+class Outlay:
+    """What training needs on one device, in bytes, and what a micro-batch takes.
+
+    Attributes:
+        weights: of all parts, with their tables.
+        gradients, optimizer: of what trains.
+        activations: what else there is when most is held, in the forward or the backward pass.
+        block: weights of the largest block that a strategy shards by itself.
+        flops: floating-point operations of a micro-batch, forward and backward; a multiplication and an addition are two.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    block: int
+    flops: int
+
+    @property
+    def total(self) -> int:
+        """The peak of the memory."""
+        return self.weights + self.gradients + self.optimizer + self.activations
+
+    def spread(self, shards: Mapping[str, bool], devices: int) -> "Outlay":
+        """What is left on each of so many devices when `weights`, `gradients` or `optimizer` are in shards.
+
+        With sharded weights, two blocks are whole at a time: the one that computes, and the next one.
+        """
+
+        def share(name: str) -> int:
+            held: int = getattr(self, name)
+            return -(-held // devices) if shards.get(name) else held
+
+        whole = 2 * self.block if shards.get("weights") and devices > 1 else 0
+        return Outlay(
+            share("weights") + whole,
+            share("gradients"),
+            share("optimizer"),
+            self.activations,
+            self.block,
+            self.flops,
+        )
+
+
+def outlay(
+    model: EagleModel, learning_rates: Mapping[str, float], batch_size: int, tokens: int, bfloat16: bool
+) -> Outlay:
+    """What a step of a model without weights costs, by running it on shapes alone.
+
+    Args:
+        learning_rates: by part; 0 freezes.
+        batch_size: samples of a micro-batch, each with an image.
+        tokens: of a sample, its visual tokens among them.
+        bfloat16: whether matrices are multiplied in bfloat16.
+    """
+    freeze(model.parts(), learning_rates)
+    model.train()
+    for name, part in model.parts().items():
+        part.train(learning_rates.get(name, 0.0) > 0)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model.to_empty(device="cpu")
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        batch = samples(model, batch_size, tokens)
+        for parameter in trained:  # a step begins with the gradients of the one before
+            parameter.grad = torch.empty_like(parameter)
+        tracker, counter = MemTracker(), FlopCounterMode(display=False)
+        tracker.track_external(model, *[parameter.grad for parameter in trained if parameter.grad is not None])
+        with tracker, counter:
+            with torch.autocast("cpu", torch.bfloat16) if bfloat16 else nullcontext():
+                assert batch.labels is not None
+                hidden_BTD = model.hidden(batch)
+                text = tokens - visual(model)
+                loss = model.loss(hidden_BTD[:, -text - 1 : -1].flatten(0, 1), batch.labels[:, -text:].flatten())
+            for parameter in trained:
+                parameter.grad = None
+            loss.backward()
+        (peak,) = (found["Total"] for device, found in tracker.get_tracker_snapshot("peak").items() if device.type == "cpu")
+    weights = sum(map(bytes_of, model.parameters())) + sum(map(bytes_of, model.buffers()))
+    gradients = sum(map(bytes_of, trained))
+    return Outlay(
+        weights=weights,
+        gradients=gradients,
+        optimizer=MOMENTS * gradients,
+        activations=max(0, peak - weights - gradients),
+        block=max((sum(map(bytes_of, block.parameters())) for block in model.blocks()), default=0),
+        flops=counter.get_total_flops(),
+    )
+
+
+def samples(model: EagleModel, batch_size: int, tokens: int) -> Batch:
+    """A micro-batch of samples whose answers are as long as there is room."""
+    images = visual(model)
+    ids = torch.zeros(batch_size, tokens, dtype=torch.long)
+    labels = torch.full((batch_size, tokens), IGNORE)
+    side = model.image_side if images else 1
+    pixels = torch.zeros(batch_size, 3, side, side, dtype=torch.uint8) if images else None
+    return Batch(ids, torch.ones_like(ids), labels, pixels, ())
+
+
+def visual(model: EagleModel) -> int:
+    """Visual tokens of an image."""
+    return model.fusion.visual_tokens if model.fusion is not None else 0
+
+
+def bytes_of(tensor: torch.Tensor) -> int:
+    """The memory of a tensor's numbers."""
+    return tensor.numel() * tensor.element_size()
+
+
+def parameters_of(part: nn.Module) -> tuple[int, int]:
+    """How many parameters a part has, and how many of them train."""
+    found = list(part.parameters())
+    return sum(p.numel() for p in found), sum(p.numel() for p in found if p.requires_grad)
