@@ -56,6 +56,10 @@ def run(cfg: DictConfig) -> None:
             from eaglebench.store import store
 
             store(cfg)
+        elif cfg.task == "plan":
+            from eaglebench.plan.task import plan
+
+            plan(cfg)
         elif cfg.task == "bench":
             from hydra.utils import get_method
 

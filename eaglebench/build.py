@@ -71,9 +71,7 @@ def checkpoint_of(name: str, value: str | None) -> Path | None:
     return shipped(name) if value == ZOO else optional_path(value)
 
 
-def build_workshop(
-    cfg: DictConfig, seed: int | None = None, trained: bool = False, outlines: bool = False
-) -> Workshop:
+def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = False, outlines: bool = False) -> Workshop:
     """The factory of the run's parts.
 
     Args:

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent
 # Beside the package in a checkout, inside it in a wheel.
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if (folder / "config.yaml").is_file())
 
-TASKS = ("train", "eval", "predict", "report", "pretrain", "bench", "store")
+TASKS = ("train", "eval", "predict", "report", "pretrain", "bench", "store", "plan")
 # What does not change the result of a run, and so not its name.
 UNNAMED = (
     "hydra",
@@ -31,6 +31,7 @@ UNNAMED = (
     "report",
     "pretrain",
     "bench",
+    "plan",
     "checkpoints",
     "held_out",
     "prune",
@@ -118,9 +119,9 @@ def validate(cfg: DictConfig) -> None:
     if cfg.pretrain.part is not None and cfg.task != "pretrain":
         raise UserError(f"part={cfg.pretrain.part} belongs to task=pretrain: add that, or leave part out.")
     validate_evaluation(cfg)
-    if cfg.task in ("train", "pretrain"):
+    if cfg.task in ("train", "pretrain", "plan"):
         validate_training(cfg)
-    if cfg.task == "train":
+    if cfg.task in ("train", "plan"):
         if cfg.evaluation.blind.steps != 0:
             validate_schedule("evaluation.blind", cfg.evaluation.blind)
         validate_experts(cfg)
@@ -164,7 +165,7 @@ def validate_experts(cfg: DictConfig) -> None:
         patch = expert.get("patch_size")
         if patch is not None and expert.high_res != "tile":
             validate_size(f"experts.{name}", expert.image_size, patch, "patch")
-        if cfg.size == "full" and expert.checkpoint is None:
+        if cfg.size == "full" and expert.checkpoint is None and cfg.task != "plan":
             raise UserError(
                 f"experts.{name}.checkpoint is not set: at size=full give the file of its weights, "
                 "or none to start from random ones."
@@ -278,7 +279,7 @@ def validate_stages(cfg: DictConfig) -> None:
         validate_schedule(f"stages.{name}", stage)
         check_numbers(f"stages.{name}.lr", stage.lr, list(stage.lr))
         check_numbers(f"stages.{name}.unfreeze_at", stage.unfreeze_at, list(stage.unfreeze_at))
-        if stage.train == "":
+        if stage.train == "" and cfg.task != "plan":
             raise UserError(
                 f"stages.{name}.train is not set: give the LLaVA file of this stage, or null for that of data.train."
             )

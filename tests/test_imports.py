@@ -14,7 +14,7 @@ APART = {"experts", "fusion", "language"}  # these know nothing of each other
 # Where configs become plain objects: these may import anything below them.
 TASKS = {"eaglebench.__main__", "eaglebench.config", "eaglebench.build", "eaglebench.runs", "eaglebench.train", "eaglebench.launch", "eaglebench.store",
     "eaglebench.predict", "eaglebench.pretrain", "eaglebench.evaluation.task", "eaglebench.report.task",
-    "eaglebench.bench.experts", "eaglebench.bench.fusion", "eaglebench.bench.table"}  # fmt: skip
+    "eaglebench.plan.task", "eaglebench.bench.experts", "eaglebench.bench.fusion", "eaglebench.bench.table"}  # fmt: skip
 
 
 def imported(path: Path) -> set[str]:
@@ -70,6 +70,7 @@ MAY_IMPORT = {
     "zoo": APART | {"data", "model"},
     "training": {"data", "model"},
     "stages": APART | {"data", "model", "training"},
+    "plan": {"data", "model", "training"},
     "report": APART | {"data", "model", "stages", "evaluation"},
 }
 

@@ -55,7 +55,8 @@ class Deformable(PyramidFusion):
         self.output = xavier(nn.Linear(channels, channels))
         cells = torch.tensor([self.sources[source].grid / self.grid for source in levels])
         nn.init.zeros_(self.offsets.weight)
-        self.offsets.bias.data = (ring(heads, points)[:, None] * cells[:, None, None] / 2).flatten()
+        with torch.no_grad():
+            self.offsets.bias.copy_((ring(heads, points)[:, None] * cells[:, None, None] / 2).flatten())
         nn.init.zeros_(self.weights.weight)
         nn.init.zeros_(self.weights.bias)
 

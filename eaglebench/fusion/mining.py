@@ -13,6 +13,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._python_dispatch import (
+    _disable_current_modes as with_numbers,  # where tensors have only shapes, as in task=plan
+)
 
 from eaglebench.fusion.grid import in_windows, precise, weights_along, whole_multiple
 
@@ -56,10 +59,11 @@ def mined(
         Of each expert the weighted sum of its normalised cells [B, N, C], and the sum of the weights [B, N, 1].
     """
     sides = [whole_multiple(maps[0].shape[-1], grid) for maps in pyramids]
-    along = [
-        [weights_along(one.shape[-1], side, align_corners) for one in maps]
-        for maps, side in zip(pyramids, sides, strict=True)
-    ]
+    with with_numbers():
+        along = [
+            [weights_along(one.shape[-1], side, align_corners) for one in maps]
+            for maps, side in zip(pyramids, sides, strict=True)
+        ]
     per_query = sum(
         (side // grid) ** 2 * sum(one.shape[0] * one.shape[1] for one in maps)
         for maps, side in zip(pyramids, sides, strict=True)
@@ -84,7 +88,8 @@ def mined(
         """What of each tensor some queries need."""
         found: list[Index] = []
         for weights, (down, across) in zip(along, places(first, last), strict=True):
-            found += [(..., needed(one[down]), needed(one[across])) for one in weights]
+            with with_numbers():
+                found += [(..., needed(one[down]), needed(one[across])) for one in weights]
             found += [(slice(None), slice(first, last))] * 2
         return found
 
@@ -93,7 +98,9 @@ def mined(
         given = iter(tensors)
         cells, products = [], []
         for weights, side, (down, across) in zip(along, sides, places(first, last), strict=True):
-            here = [resized(next(given), one[down], one[across]) for one in weights]
+            with with_numbers():
+                cut = [(one[down], one[across]) for one in weights]
+            here = [resized(next(given), *both) for both in cut]
             windows = in_windows(torch.cat(here, dim=1), side // grid)
             cells.append(F.layer_norm(windows, windows.shape[-1:]).to(windows.dtype))
             query, constant = next(given), next(given)
@@ -167,8 +174,10 @@ class InParts(torch.autograd.Function):
 
 def resized(cells_BCHW: Tensor, down: Tensor, across: Tensor) -> Tensor:
     """Rows and columns of a resized map, by their weights (see `weights_along`), computed in float32 from the cells that have one."""
-    down, across = down[:, needed(down)], across[:, needed(across)]
-    if all(one.shape[0] == one.shape[1] and one.trace() == len(one) for one in (down, across)):
+    with with_numbers():
+        down, across = down[:, needed(down)], across[:, needed(across)]
+        as_it_is = all(one.shape[0] == one.shape[1] and one.trace() == len(one) for one in (down, across))
+    if as_it_is:
         return cells_BCHW
     with torch.autocast(cells_BCHW.device.type, enabled=False):
         cells = precise(cells_BCHW)

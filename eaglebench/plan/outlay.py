@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.distributed._tools.mem_tracker import MemTracker
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from eaglebench.data.collate import Batch
 from eaglebench.data.conversation import IGNORE
 from eaglebench.model import EagleModel
+from eaglebench.plan.peak import PeakMemory
 from eaglebench.training.groups import freeze
 
 MOMENTS = 2  # of AdamW, for each number that trains
-WEIGHT = 4  # bytes of a number that trains
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,13 @@ def outlay(
         batch = samples(model, batch_size, tokens)
         for parameter in trained:  # a step begins with the gradients of the one before
             parameter.grad = torch.empty_like(parameter)
-        tracker, counter = MemTracker(), FlopCounterMode(display=False)
-        tracker.track_external(model, *[parameter.grad for parameter in trained if parameter.grad is not None])
-        with tracker, counter:
+        gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
+        memory = PeakMemory([*model.parameters(), *model.buffers(), *gradients])
+        del gradients
+        counter = FlopCounterMode(
+            display=False, custom_mapping={torch.ops.aten.convolution_backward: backward_of_convolution}
+        )
+        with memory, counter:
             with torch.autocast("cpu", torch.bfloat16) if bfloat16 else nullcontext():
                 assert batch.labels is not None
                 hidden_BTD = model.hidden(batch)
@@ -96,14 +100,13 @@ def outlay(
             for parameter in trained:
                 parameter.grad = None
             loss.backward()
-        (peak,) = (found["Total"] for device, found in tracker.get_tracker_snapshot("peak").items() if device.type == "cpu")
     weights = sum(map(bytes_of, model.parameters())) + sum(map(bytes_of, model.buffers()))
-    gradients = sum(map(bytes_of, trained))
+    training = sum(map(bytes_of, trained))
     return Outlay(
         weights=weights,
-        gradients=gradients,
-        optimizer=MOMENTS * gradients,
-        activations=max(0, peak - weights - gradients),
+        gradients=training,
+        optimizer=MOMENTS * training,
+        activations=memory.peak - weights - training,
         block=max((sum(map(bytes_of, block.parameters())) for block in model.blocks()), default=0),
         flops=counter.get_total_flops(),
     )
@@ -133,3 +136,12 @@ def parameters_of(part: nn.Module) -> tuple[int, int]:
     """How many parameters a part has, and how many of them train."""
     found = list(part.parameters())
     return sum(p.numel() for p in found), sum(p.numel() for p in found if p.requires_grad)
+
+
+def backward_of_convolution(
+    grad_shape: list[int], x_shape: list[int], w_shape: list[int], *rest: Any, out_shape: Any = None, **_: Any
+) -> int:
+    """Operations of a convolution's backward pass: the forward's once for each of the gradients of input and weights that is wanted.
+    (torch's own count forgets groups: for depthwise convolutions it is too high by the number of channels.)"""
+    _, _, _, _, transposed, _, _, wanted = rest
+    return sum(wanted[:2]) * conv_flop_count(x_shape, w_shape, grad_shape, transposed=transposed)

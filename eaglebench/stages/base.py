@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from eaglebench.data.source import DataSource
 from eaglebench.errors import UserError
+from eaglebench.language.base import LanguageModel
+from eaglebench.model import EagleModel
 from eaglebench.stages.workshop import Workshop
 from eaglebench.training.training import Schedule, Training
 
@@ -57,6 +59,10 @@ class Stage(ABC):
     @abstractmethod
     def part_names(self, unit: Unit) -> tuple[str, ...]:
         """Names of the parts that take over the weights of earlier stages."""
+
+    @abstractmethod
+    def model(self, unit: Unit, workshop: Workshop) -> tuple[EagleModel, LanguageModel]:
+        """The unit's model with fresh weights."""
 
     @abstractmethod
     def build(self, unit: Unit, workshop: Workshop, data: DataSource) -> Training:

@@ -4,6 +4,7 @@ from typing import Any
 
 from eaglebench.data.collate import Collator, ConversationDataset
 from eaglebench.data.source import DataSource
+from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel, encoder_of
 from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.workshop import Workshop
@@ -27,9 +28,12 @@ class Blind(Stage):
     def described(self, unit: Unit, workshop: Workshop, data: DataSource) -> dict[str, Any]:
         return {"llm": workshop.described["llm"], "data": data.digest}
 
-    def build(self, unit: Unit, workshop: Workshop, data: DataSource) -> Training:
+    def model(self, unit: Unit, workshop: Workshop) -> tuple[EagleModel, LanguageModel]:
         language = workshop.language()
-        model = EagleModel({}, None, language)
+        return EagleModel({}, None, language), language
+
+    def build(self, unit: Unit, workshop: Workshop, data: DataSource) -> Training:
+        model, language = self.model(unit, workshop)
         dataset = ConversationDataset(data.train, encoder_of(model, language), data.reader(1), blind=True)
         return Training(
             network=model,

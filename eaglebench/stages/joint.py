@@ -56,12 +56,11 @@ class Joint(Stage):
             "template": self.template,
         }
 
-    def build(self, unit: Unit, workshop: Workshop, data: DataSource) -> Training:
-        model, language = workshop.eagle(unit.experts)
-        return self.training(model, language, workshop, data)
+    def model(self, unit: Unit, workshop: Workshop) -> tuple[EagleModel, LanguageModel]:
+        return workshop.eagle(unit.experts)
 
-    def training(self, model: EagleModel, language: LanguageModel, workshop: Workshop, data: DataSource) -> Training:
-        """The model with its conversations."""
+    def build(self, unit: Unit, workshop: Workshop, data: DataSource) -> Training:
+        model, language = self.model(unit, workshop)
         encoder = encoder_of(model, language, self.template)
         samples = data.training(self.name).samples
         if not self.lr.get("llm"):
@@ -132,6 +131,5 @@ class PreAlign(Joint):
     def described(self, unit: Unit, workshop: Workshop, data: DataSource) -> dict[str, Any]:
         return super().described(unit, workshop, data) | {"fusion": self.projector_config}
 
-    def build(self, unit: Unit, workshop: Workshop, data: DataSource) -> Training:
-        model, language = workshop.eagle(unit.experts, self.projector)
-        return self.training(model, language, workshop, data)
+    def model(self, unit: Unit, workshop: Workshop) -> tuple[EagleModel, LanguageModel]:
+        return workshop.eagle(unit.experts, self.projector)

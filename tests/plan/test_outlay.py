@@ -1,0 +1,130 @@
+"""What a plan says of memory and of operations, beside what is measured and what is known."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from eaglebench.bench.measure import apart, forget_peak, memory
+from eaglebench.build import build_workshop
+from eaglebench.model import EagleModel
+from eaglebench.plan.outlay import Outlay, backward_of_convolution, outlay, parameters_of, samples, visual
+from eaglebench.plan.sketch import sketching
+from eaglebench.training.groups import freeze
+from tests.conftest import EXPERTS, FUSIONS, composed
+
+
+def sketched(*words: str) -> EagleModel:
+    workshop = build_workshop(composed(*words), outlines=True)
+    with sketching():
+        return workshop.eagle(workshop.experts)[0]
+
+
+def rates_of(model: EagleModel, frozen: tuple[str, ...] = ()) -> dict[str, float]:
+    return {name: 0.0 if name in frozen else 1e-3 for name in model.parts()}
+
+
+def step(model: EagleModel, batch_size: int, tokens: int) -> None:
+    """The forward and the backward pass that a plan is of."""
+    batch, text = samples(model, batch_size, tokens), tokens - visual(model)
+    hidden = model.hidden(batch)[:, -text - 1 : -1].flatten(0, 1)
+    loss = model.loss(hidden, torch.zeros(len(hidden), dtype=torch.long))
+    for parameter in model.parameters():
+        parameter.grad = None
+    loss.backward()
+
+
+def measured(words: tuple[str, ...], batch_size: int, tokens: int) -> float:
+    """Megabytes of a real step beyond weights and gradients, in a process of its own."""
+    torch.set_num_threads(1)
+    workshop = build_workshop(composed(*words), outlines=True)
+    model, _ = workshop.eagle(workshop.experts)
+    freeze(model.parts(), rates_of(model))
+    model.train()
+    step(model, 1, tokens)  # what libraries set up once
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    forget_peak("cpu")
+    before = memory("cpu")
+    step(model, batch_size, tokens)
+    return memory("cpu") - before
+
+
+@pytest.mark.parametrize(
+    ("words", "batch_size", "tokens"),
+    [
+        ((), 48, 256),
+        (("experts=[clip]",), 48, 512),
+        (("experts=[convnext,sam]", "experts.sam.activation_checkpointing=true"), 96, 128),
+    ],
+)
+def test_memory_is_what_a_step_takes(words: tuple[str, ...], batch_size: int, tokens: int) -> None:
+    model = sketched(*words)
+    planned = outlay(model, rates_of(model), batch_size, tokens, bfloat16=False)
+    assert planned.activations / 2**20 == pytest.approx(apart(measured, words, batch_size, tokens), rel=0.2)
+
+
+def test_what_trains_is_what_has_gradients_and_moments() -> None:
+    model = sketched()
+    numbers = {name: parameters_of(part)[0] for name, part in model.parts().items()}
+    assert numbers == {"experts.clip": 116_608, "experts.sam": 195_904, "fusion": 329_344, "llm": 600_704}
+    found = outlay(model, rates_of(model, frozen=("experts.clip", "llm")), 2, 64, bfloat16=False)
+    trains = numbers["experts.sam"] + numbers["fusion"]
+    assert (found.gradients, found.optimizer) == (4 * trains, 8 * trains)
+    assert found.weights >= 4 * sum(numbers.values())
+
+
+def test_frozen_experts_keep_no_activations_and_need_no_backward_pass() -> None:
+    everything = outlay(model := sketched(), rates_of(model), 16, 64, bfloat16=False)
+    rates = rates_of(model := sketched(), frozen=("experts.clip", "experts.sam"))
+    frozen = outlay(model, rates, 16, 64, bfloat16=False)
+    assert frozen.activations < 0.6 * everything.activations
+    assert frozen.flops < 0.8 * everything.flops
+
+
+def test_operations_are_those_of_the_real_step() -> None:
+    model = sketched("experts=[convnext,clip]")
+    planned = outlay(model, rates_of(model), 2, 64, bfloat16=False)
+    real, _ = (workshop := build_workshop(composed("experts=[convnext,clip]"), outlines=True)).eagle(workshop.experts)
+    mapping = {torch.ops.aten.convolution_backward: backward_of_convolution}
+    with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+        step(real, 2, 64)
+    assert planned.flops == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("groups", [1, 4, 8])
+def test_a_convolution_backwards_is_twice_the_forward(groups: int) -> None:
+    convolution = nn.Conv2d(8, 8, 3, padding=1, groups=groups, bias=False)
+    pixels = torch.randn(2, 8, 16, 16, requires_grad=True)
+    mapping = {torch.ops.aten.convolution_backward: backward_of_convolution}
+    with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+        convolution(pixels).sum().backward()
+    forward = 2 * 2 * 16 * 16 * 8 * (8 // groups) * 9
+    assert counter.get_total_flops() == 3 * forward
+
+
+def test_shards_are_shares_and_two_whole_blocks() -> None:
+    alone = Outlay(weights=800, gradients=400, optimizer=1600, activations=50, block=30, flops=7)
+    assert alone.spread({}, 8) == alone
+    zero2 = alone.spread({"gradients": True, "optimizer": True}, 8)
+    assert (zero2.weights, zero2.gradients, zero2.optimizer, zero2.total) == (800, 50, 200, 1100)
+    zero3 = alone.spread({"weights": True, "gradients": True, "optimizer": True}, 8)
+    assert (zero3.weights, zero3.total) == (160, 460)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_every_fusion_can_be_planned(fusion: str) -> None:
+    model = sketched("experts=[clip,convnext]", f"fusion={fusion}")
+    assert outlay(model, rates_of(model), 1, 64, bfloat16=False).activations > 0
+
+
+def test_full_size_models_have_the_published_numbers() -> None:
+    """Of Vicuna-7B, and of the trunks that Eagle's code has (ConvNeXt-XXL, EVA-02-L, Pix2Struct-large), built in no memory."""
+    words = [f"experts.{name}.checkpoint=none" for name in EXPERTS]
+    model = sketched("size=full", f"experts=[{','.join(EXPERTS)}]", *words, "data.train=x.json")
+    numbers = {name: parameters_of(part)[0] for name, part in model.parts().items()}
+    assert numbers["llm"] == 6_738_415_616
+    assert all(parameter.is_meta for parameter in model.parameters())
+    assert numbers["experts.convnext"] == 843_391_872
+    assert numbers["experts.pix2struct"] == 512_812_032
+    assert numbers["experts.eva02"] == pytest.approx(303_388_608, rel=1e-5)
