@@ -20,6 +20,7 @@ from eaglebench.evaluation.during import Look, evenly
 from eaglebench.evaluation.evaluate import Settings
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.tiled import Tiled
+from eaglebench.language.treatment import treated
 from eaglebench.stages.base import Stage
 from eaglebench.stages.blind import Blind
 from eaglebench.stages.store import Store
@@ -45,6 +46,8 @@ TREATMENT = (
     "activation_checkpointing",
     "lora",
 )
+LANGUAGE_TREATMENT = ("lora", "activation_checkpointing")
+OTHER_VERSION = "its config is of another version of eaglebench; train the run again."
 UNSEEN = ("activation_checkpointing",)  # changes nothing of what a stage gives
 HIGH_RES = ("high_res", "native_size", "global_view")
 STAGE_DATA = ("train", "image_root")  # of a stage, not its constructor's
@@ -83,9 +86,7 @@ def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = Fal
     for name, node in cfg.experts.items():
         config = plain(node)
         if missing := [key for key in (*TREATMENT, *HIGH_RES) if key not in config]:
-            raise UserError(
-                f"experts.{name} has no {', '.join(missing)}: its config is of another version of eaglebench; train the run again."
-            )
+            raise UserError(f"experts.{name} has no {', '.join(missing)}: {OTHER_VERSION}")
         arguments = constructor_arguments(config)
         checkpoint = None if trained else checkpoint_of(str(name), config["checkpoint"])
         experts[str(name)] = ExpertSpec(
@@ -97,17 +98,22 @@ def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = Fal
         )
     fusion, llm = plain(cfg.fusion), plain(cfg.llm)
     architecture = llm.pop("architecture", None)
+    if missing := [key for key in LANGUAGE_TREATMENT if key not in llm]:
+        raise UserError(f"llm has no {', '.join(missing)}: {OTHER_VERSION}")
+    treatment = {key: llm.pop(key) for key in LANGUAGE_TREATMENT}
     weights = checkpoint_of("llm", llm.get("checkpoint"))
     files = weights or optional_path(llm.get("model"))
-    described = {"fusion": fusion, "llm": {**llm, "files": file_state(files)}}
+    described = {"fusion": fusion, "llm": {**llm, "lora": treatment["lora"], "files": file_state(files)}}
     if "checkpoint" in llm:
         llm["checkpoint"] = None if trained else weights
     if outlines and llm["_target_"] == PRETRAINED:
         llm |= {"_target_": OUTLINED, "architecture": architecture}
+        del llm["quantize"]  # what is planned for is at most too much
+    make_language = constructor(llm)
     return Workshop(
         experts,
         constructor({key: value for key, value in fusion.items() if key != "name"}),
-        constructor(llm),
+        lambda: treated(make_language(), **treatment),
         described=described,
         seed=cfg.seed if seed is None else seed,
     )
@@ -235,7 +241,7 @@ def new_console() -> Console:
 def build_fit(cfg: DictConfig, loggers: list[Logger], console: Console, seed: int | None = None) -> Fit:
     """What trains a unit."""
     trainer = plain(cfg.trainer)
-    strategy, nodes = trainer.pop("strategy"), trainer.pop("nodes")
+    strategy, nodes, compiled = trainer.pop("strategy"), trainer.pop("nodes"), trainer.pop("compile")
     return Fit(
         {**trainer, "num_nodes": nodes},
         loggers,
@@ -245,6 +251,7 @@ def build_fit(cfg: DictConfig, loggers: list[Logger], console: Console, seed: in
         cfg.held_out.every,
         processes_of(cfg),
         None if strategy is None else instantiate(strategy),
+        compiled,
     )
 
 

@@ -127,6 +127,7 @@ def validate(cfg: DictConfig) -> None:
         validate_experts(cfg)
         validate_fusion(cfg)
         validate_stages(cfg)
+        validate_language(cfg)
     elif cfg.task == "pretrain":
         validate_pretraining(cfg)
     elif cfg.task == "bench":
@@ -198,14 +199,37 @@ def validate_treatment(name: str, expert: DictConfig) -> None:
         check_numbers(owner, expert, ["lr"])
         if expert.lr < 0:
             raise UserError(f"{owner}.lr={expert.lr} is negative: give a learning rate, or {owner}.frozen=true.")
-    check_numbers(f"{owner}.lora", lora, list(lora))
-    if not isinstance(lora.rank, int) or lora.rank < 0 or not 0 <= lora.dropout < 1:
-        raise UserError(f"{owner}.lora needs a whole rank of at least 0, and a dropout from 0 to below 1.")
+    validate_lora(owner, lora)
     if expert.dtype != "float32" and not expert.frozen and not lora.rank:
         raise UserError(
             f"{owner}.dtype={expert.dtype} holds weights too coarsely to train them: add {owner}.frozen=true or "
             f"{owner}.lora.rank=16, or leave float32 and set trainer.precision=bf16-mixed."
         )
+
+
+def validate_language(cfg: DictConfig) -> None:
+    """Refuse adapters that are none, and weights that are held too coarsely to be trained."""
+    llm = cfg.llm
+    validate_lora("llm", llm.lora)
+    trains = [name for name, stage in cfg.stages.items() if stage.lr.get("llm")]
+    coarse = [
+        f"{key}={llm[key]}" for key, exact in (("dtype", "float32"), ("quantize", None)) if llm.get(key, exact) != exact
+    ]
+    if llm.get("quantize") not in (None, "4bit"):
+        raise UserError(f"llm.quantize={llm.quantize} is unknown: choose 4bit, or leave it out.")
+    if coarse and trains and not llm.lora.rank:
+        raise UserError(
+            f"llm.{coarse[0]} holds weights too coarsely for {trains[0]} to train them: add llm.lora.rank=16, or stages.{trains[0]}.lr.llm=0."
+        )
+    if llm.get("quantize") and cfg.trainer.strategy is not None and "ddp" not in cfg.trainer.strategy["_target_"]:
+        raise UserError("llm.quantize=4bit cannot be cut into shards: choose trainer=gpu or trainer=ddp.")
+
+
+def validate_lora(owner: str, lora: DictConfig) -> None:
+    """Refuse numbers that make no adapter."""
+    check_numbers(f"{owner}.lora", lora, list(lora))
+    if not isinstance(lora.rank, int) or lora.rank < 0 or not 0 <= lora.dropout < 1:
+        raise UserError(f"{owner}.lora needs a whole rank of at least 0, and a dropout from 0 to below 1.")
 
 
 def validate_size(owner: str, size: int, step: int, what: str) -> None:
@@ -324,6 +348,8 @@ def validate_training(cfg: DictConfig) -> None:
             raise UserError(
                 "store=none loses what a job has done when it is interrupted: give a folder with launcher=slurm."
             )
+    if not isinstance(trainer.compile, bool):
+        raise UserError(f"trainer.compile={trainer.compile} must be true or false.")
     if trainer.precision not in PRECISIONS:
         raise UserError(f"trainer.precision={trainer.precision} is unknown: choose from {', '.join(PRECISIONS)}.")
 

@@ -49,3 +49,27 @@ def test_a_sweep_of_jobs_one_of_which_is_taken_away(slurm: dict[str, str], tmp_p
     assert here.returncode == 0, here.stderr
     (first,) = results.glob("clip+sam-*-s0-*/scores.json")
     assert json.loads(first.read_text()) == json.loads((tmp_path / "here/scores.json").read_text())
+
+
+def test_processes_of_one_command_give_what_one_process_gives(tmp_path: Path) -> None:
+    """The same scores and weights, one voice, and what they store serves a single process."""
+    common = [*ARGUMENTS[:2], "stages.sft.steps=4", "evaluation.blind.steps=2", f"store={tmp_path}/store"]
+    words = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
+    together = eaglebench(
+        tmp_path, None, *common, *words, "trainer.deterministic=true", f"hydra.run.dir={tmp_path}/two"
+    )
+    assert together.returncode == 0, together.stderr
+    assert together.stdout.count("sft: step 4/4") == 1
+    assert together.stderr == ""
+    alone = eaglebench(tmp_path, None, *common, f"hydra.run.dir={tmp_path}/one")
+    assert alone.returncode == 0, alone.stderr
+    assert "sft: taken from the store" in alone.stdout
+    scores = [json.loads((tmp_path / folder / "scores.json").read_text()) for folder in ("one", "two")]
+    assert scores[0] == scores[1]
+
+
+def test_a_mistake_of_one_process_is_one_sentence(tmp_path: Path) -> None:
+    words = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "stages.sft.batch_size=3"]
+    done = eaglebench(tmp_path, None, *ARGUMENTS, *words)
+    assert done.returncode == 2
+    assert done.stderr == "error: stages.sft.batch_size=3 cannot be shared by 2 processes: make it a multiple.\n"

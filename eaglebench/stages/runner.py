@@ -139,7 +139,7 @@ class Runner:
             "unfreeze_at": stage.unfreeze_at,
             "schedule": {name: value for name, value in asdict(stage.schedule).items() if name not in UNSEEN},
             "seed": self.workshop.seed,
-            "trainer": {name: self.fit.trainer.get(name) for name in PRECISION},
+            "trainer": {name: self.fit.trainer.get(name) for name in PRECISION} | {"compile": self.fit.compiled},
             "parents": {part: state.origins[part] for part in stage.part_names(unit) if part in state.origins},
             "of": stage.described(unit, self.workshop, self.data),
         }

@@ -11,10 +11,11 @@ from huggingface_hub.errors import StrictDataclassError
 from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
-from eaglebench.experts.treatment import add_lora, cast, checkpoint_activations
+from eaglebench.experts.treatment import cast, checkpoint_activations
 from eaglebench.experts.vit import VisionTransformer
 from eaglebench.fusion.base import Fusion, MapShape, Outline
 from eaglebench.language.base import LanguageModel
+from eaglebench.lora import add_lora
 from eaglebench.model import EagleModel
 from eaglebench.weights import way_out
 
@@ -89,7 +90,9 @@ class Workshop:
             expert.use_released_pixels()
         cast(expert, spec.dtype)
         if spec.lora["rank"]:
-            self.seeded(f"experts.{name}.lora", lambda: add_lora(expert, **spec.lora))
+            self.seeded(
+                f"experts.{name}.lora", lambda: add_lora(expert, expert.networks(), f"experts.{name}", **spec.lora)
+            )
         if spec.activation_checkpointing:
             checkpoint_activations(expert)
         return expert

@@ -48,6 +48,7 @@ class Fit:
         look_every: optimizer steps between looks at held-out samples, where a training has some.
         processes: one for each device.
         strategy: gives, for the devices, how the model is spread over them; None: DDP where there are several.
+        compiled: whether torch compiles the repeated blocks; it takes minutes at first, and the numbers differ in their last digits.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Fit:
         look_every: int = 0,
         processes: int = 1,
         strategy: Callable[[Devices], Strategy] | None = None,
+        compiled: bool = False,
     ) -> None:
         self.trainer = dict(trainer)
         self.loggers = list(loggers)
@@ -69,6 +71,7 @@ class Fit:
         self.look_every = look_every
         self.processes = processes
         self.strategy = ddp if strategy is None and processes > 1 else strategy
+        self.compiled = compiled
         quieten_lightning()
 
     def __call__(
@@ -101,6 +104,9 @@ class Fit:
         steps = schedule.length(samples)
         seed = named_seed(self.seed, label)
         size = piece_size(training.config, schedule.batch_size, schedule.micro_batch, self.processes)
+        if self.compiled:
+            for block in training.blocks:
+                block.compile()
         module = TrainingModule(training, schedule, steps, label, seed, keep)
         order = BatchOrder(samples, schedule.batch_size, steps, seed)
         checkpoints = Checkpoints(folder, self.checkpoint_every, order, self.console.print)
@@ -176,6 +182,7 @@ def quieten_lightning() -> None:
         ".*treespec, LeafSpec.*",
         ".*Experiment logs directory .* exists and is not empty.*",
         ".*your dataloader is not resumable.*",  # `BatchOrder` is
+        ".*`srun` command is available.*",
         ".*Grad strides do not match bucket view strides.*",  # depthwise convolutions; a copy more
     ):
         warnings.filterwarnings("ignore", message=message)
