@@ -15,7 +15,7 @@ from eaglebench.data.collate import Batch
 from eaglebench.data.conversation import IGNORE, TEMPLATES, Encoder
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.base import Fusion
-from eaglebench.language.base import LanguageModel
+from eaglebench.language.base import LanguageModel, repeated
 
 
 class EagleModel(nn.Module):
@@ -48,9 +48,7 @@ class EagleModel(nn.Module):
 
     def blocks(self) -> list[nn.Module]:
         """The repeated blocks of the experts and of the language model: the units of sharding."""
-        repeated = set(self.llm._no_split_modules or ())
-        layers = [module for module in self.llm.modules() if type(module).__name__ in repeated]
-        return [block for expert in self.experts.values() for block in expert.blocks()] + layers  # type: ignore[operator]
+        return [block for expert in self.experts.values() for block in expert.blocks()] + repeated(self.llm)  # type: ignore[operator]
 
     @property
     def image_side(self) -> int:

@@ -47,7 +47,7 @@ def test_experts_fusions_and_language_models_know_nothing_of_each_other() -> Non
         part = part_of(module)
         if part in APART and module != "eaglebench.language.tokenizer":  # its program reads the synthetic world
             others = {part_of(name) for name in imported(path) if name.startswith("eaglebench.")}
-            assert others <= {part, "checkpoints", "errors", "files", "lora", "weights"}, module
+            assert others <= {part, "checkpoints", "errors", "files", "treatment", "weights"}, module
 
 
 def test_hydra_stops_at_the_task_functions() -> None:
@@ -63,7 +63,7 @@ def test_lightning_stays_in_training() -> None:
 
 
 # What each part may import, besides itself and what serves all.
-SERVES_ALL = {"errors", "files", "digests", "versions", "weights", "lora"}
+SERVES_ALL = {"errors", "files", "digests", "versions", "weights", "treatment"}
 MAY_IMPORT = {
     "data": set(),
     "model": APART | {"data"},

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from eaglebench.bench.measure import Subject
 from eaglebench.bench.upstream import ways, written_out
 from eaglebench.experts.base import VisionExpert
-from eaglebench.experts.treatment import cast, checkpoint_activations
+from eaglebench.treatment import cast, checkpoint_activations
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ def prepared(config: Mapping[str, Any], variant: Variant, batch: int, device: st
     """The expert with random weights, and a batch of pixels in their precision."""
     torch.manual_seed(0)
     expert = built(config)
-    cast(expert, variant.dtype)
+    cast(expert.networks(), variant.dtype)
     if variant.checkpointing:
-        checkpoint_activations(expert)
+        checkpoint_activations(expert, expert.blocks())
     expert.train(variant.backward).to(device)
     pixels = torch.randn(batch, 3, expert.image_size, expert.image_size, device=device)
     return expert, pixels.to(getattr(torch, variant.dtype))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -29,3 +30,9 @@ class LanguageModel:
         # Read once: where a strategy has made shards of the weights, they have no shape.
         entries, self.width = map(int, self.network.get_input_embeddings().weight.shape)
         self.image_token_id = max(len(self.tokenizer), entries)
+
+
+def repeated(network: PreTrainedModel) -> list[nn.Module]:
+    """The repeated blocks of a language model, in order: the units of activation checkpointing and of sharding."""
+    kinds = set(network._no_split_modules or ())
+    return [module for module in network.modules() if type(module).__name__ in kinds]

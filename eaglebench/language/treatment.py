@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from eaglebench.language.base import LanguageModel
-from eaglebench.lora import add_lora
+from eaglebench.language.base import LanguageModel, repeated
+from eaglebench.treatment import add_lora, checkpoint_activations
 
 
 def treated(language: LanguageModel, lora: Mapping[str, Any], activation_checkpointing: bool) -> LanguageModel:
@@ -15,7 +15,8 @@ def treated(language: LanguageModel, lora: Mapping[str, Any], activation_checkpo
     if lora["rank"]:
         add_lora(network, [network.base_model], "llm", **lora)
     if activation_checkpointing:
-        network.activation_checkpointing_enable({"use_reentrant": False})
+        # Not transformers' own, which leaves a frozen model alone.
+        checkpoint_activations(network, repeated(network))
     leave_out_quantized(network)
     return language
 

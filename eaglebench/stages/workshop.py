@@ -11,12 +11,11 @@ from huggingface_hub.errors import StrictDataclassError
 from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
-from eaglebench.experts.treatment import cast, checkpoint_activations
 from eaglebench.experts.vit import VisionTransformer
 from eaglebench.fusion.base import Fusion, MapShape, Outline
 from eaglebench.language.base import LanguageModel
-from eaglebench.lora import add_lora
 from eaglebench.model import EagleModel
+from eaglebench.treatment import add_lora, cast, checkpoint_activations
 from eaglebench.weights import way_out
 
 Part = TypeVar("Part")
@@ -88,13 +87,13 @@ class Workshop:
                 expert.load_checkpoint(spec.checkpoint, owner)
         if spec.pixels != "own":
             expert.use_released_pixels()
-        cast(expert, spec.dtype)
+        cast(expert.networks(), spec.dtype)
         if spec.lora["rank"]:
             self.seeded(
                 f"experts.{name}.lora", lambda: add_lora(expert, expert.networks(), f"experts.{name}", **spec.lora)
             )
         if spec.activation_checkpointing:
-            checkpoint_activations(expert)
+            checkpoint_activations(expert, expert.blocks())
         return expert
 
     def fresh_expert(self, name: str) -> VisionExpert:

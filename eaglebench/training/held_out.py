@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from rich.console import Console
 
 from eaglebench.training.module import TrainingModule
@@ -33,7 +34,8 @@ class HeldOut(pl.Callback):
         step = trainer.global_step
         if step % self.every or not ends_batch(batch_idx, trainer.accumulate_grad_batches):
             return
-        with trainer.precision_plugin.forward_context():
+        # What is compiled is so for training: generation would compile it again for each length of its cache.
+        with trainer.precision_plugin.forward_context(), torch.compiler.set_stance("force_eager"):
             found = self.look()
         pl_module.training_mode()
         for logger in trainer.loggers:

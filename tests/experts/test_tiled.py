@@ -8,7 +8,7 @@ from eaglebench.config import validate
 from eaglebench.errors import UserError
 from eaglebench.experts.clip import Clip
 from eaglebench.experts.tiled import Tiled
-from eaglebench.experts.treatment import cast
+from eaglebench.treatment import cast
 from tests.conftest import EXPERTS, composed
 
 
@@ -61,7 +61,7 @@ def test_tiles_and_the_whole_in_half_precision(dtype: str) -> None:
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
         expected = tiled(tiled.preprocess(images))
-        cast(tiled, dtype)
+        cast(tiled.networks(), dtype)
         assert tiled.expert.mean.dtype == torch.float32
         given = tiled(tiled.preprocess(images))
     assert given.dtype == torch.float32

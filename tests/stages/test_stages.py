@@ -79,6 +79,19 @@ def test_pre_alignment_is_for_each_expert_that_is_neither_aligned_nor_frozen(sha
     assert units == [Unit("pre_align/sam", ("sam",)), Unit("pre_align/convnext", ("convnext",))]
 
 
+@pytest.mark.slow
+def test_compiled_blocks_give_the_same_losses(shared: list[str]) -> None:
+    losses = []
+    for compiled in ("false", "true"):
+        cfg = composed(*shared, f"trainer.compile={compiled}", "held_out.every=2")
+        runner, _ = runner_of(cfg)
+        stage = stage_of(cfg, "sft")
+        (unit,) = stage.units(runner.workshop)
+        losses.append(runner.fit(stage.build(unit, runner.workshop, runner.data), stage.schedule, unit.label, 0).losses)
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    assert losses[0] != losses[1]
+
+
 def test_the_loss_falls(shared: list[str]) -> None:
     names = ("pre_align", "projector", "sft")
     cfg = composed(*shared, *(f"stages.{name}.steps=40" for name in names))

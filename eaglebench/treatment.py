@@ -1,14 +1,27 @@
-"""LoRA adapters of peft's, in any network."""
+"""What a run does to a part beside training it: precision, LoRA, activation checkpointing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 
+import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
+    CheckpointImpl,
+    apply_activation_checkpointing,
+    checkpoint_wrapper,
+)
 
 from eaglebench.errors import UserError
 from eaglebench.weights import adapters
 
 LINEAR = ("Linear", "Linear4bit")  # of torch, and bitsandbytes' with four bits a weight
+
+
+def cast(networks: Iterable[nn.Module], dtype: str) -> None:
+    """Hold the weights of networks in a precision (by its name in torch), and compute in it."""
+    for network in networks:
+        network.to(getattr(torch, dtype))
 
 
 def add_lora(part: nn.Module, networks: Sequence[nn.Module], name: str, rank: int, alpha: int, dropout: float) -> None:
@@ -31,3 +44,14 @@ def add_lora(part: nn.Module, networks: Sequence[nn.Module], name: str, rank: in
         raise UserError(f"{name} has no linear layer for LoRA: leave lora.rank at 0.")
     for parameter in added:
         parameter.data = parameter.data.float()
+
+
+def checkpoint_activations(part: nn.Module, blocks: Iterable[nn.Module]) -> None:
+    """Compute the activations of each block of a part again in the backward pass instead of keeping them; of a frozen part too, where
+    gradients go through it."""
+    found = set(blocks)
+    apply_activation_checkpointing(
+        part,
+        checkpoint_wrapper_fn=partial(checkpoint_wrapper, checkpoint_impl=CheckpointImpl.NO_REENTRANT),
+        check_fn=found.__contains__,
+    )
