@@ -1,6 +1,7 @@
 """What the store holds, who uses it, and how it is cleared."""
 
 import json
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from eaglebench.stages.store import MANIFEST, UNFINISHED, lock_of, remove
 from eaglebench.training.checkpoints import complete_in, step_of
 
 UNUSED, INTERRUPTED, ALL = "unused", "unfinished", "all"
+A_DAY = 86_400.0  # seconds
+LEFT = "left by a crash"
 WORDS = (UNUSED, INTERRUPTED, ALL)  # what can be removed at once
 
 
@@ -25,7 +28,7 @@ class Entry:
         folder: where it lies.
         bytes: of all its files.
         written: when it was last written, seconds since 1970.
-        state: `finished`, `unfinished, step N`, or `damaged`.
+        state: `finished`, `unfinished, step N`, `damaged`, or `left by a crash`.
         used_by: runs, and artefacts that were trained from it.
     """
 
@@ -45,7 +48,7 @@ def entries(root: Path, runs: Iterable[Path]) -> list[Entry]:
     """All artefacts under `root`, the last written first; `runs` are the folders of runs that may use them."""
     users = used(root, runs)
     found = []
-    for folder in [*folders(root), *folders(root / UNFINISHED)]:
+    for folder in [*folders(root), *folders(root / UNFINISHED), *left(root)]:
         files = list(sizes_and_times(folder))
         found.append(
             Entry(
@@ -72,6 +75,12 @@ def folders(root: Path) -> list[Path]:
     return [path for path in root.glob("*") if path.is_dir() and not path.name.startswith(".")] if root.is_dir() else []
 
 
+def left(root: Path) -> list[Path]:
+    """Folders on their way into the store or out of it whose process has not touched them for a day."""
+    found = [path for path in root.glob(".*.*.*") if path.is_dir()] if root.is_dir() else []
+    return [path for path in found if time.time() - path.stat().st_mtime > A_DAY]
+
+
 def key_of(folder: Path) -> str:
     """The key at the end of an artefact's name."""
     return folder.name.rpartition("-")[2]
@@ -79,6 +88,8 @@ def key_of(folder: Path) -> str:
 
 def state_of(folder: Path) -> str:
     """Whether an artefact is finished."""
+    if folder.name.startswith("."):
+        return LEFT
     if folder.parent.name == UNFINISHED:
         return f"unfinished, step {max(map(step_of, complete_in(folder)), default=0)}"
     return "damaged" if manifest_of(folder) is None else "finished"
@@ -123,7 +134,7 @@ def chosen(listed: Sequence[Entry], words: Collection[str]) -> list[Entry]:
         if entry.name in words
         or ALL in words
         or (UNUSED in words and not entry.used_by and entry.state == "finished")
-        or (INTERRUPTED in words and entry.folder.parent.name == UNFINISHED)
+        or (INTERRUPTED in words and (entry.folder.parent.name == UNFINISHED or entry.state == LEFT))
     ]
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import lightning.pytorch as pl
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -22,6 +24,14 @@ from eaglebench.training.slurm import WARNINGS, in_job, queue_again
 from eaglebench.training.strategies import layout
 
 NAME = "step-{}.{}"  # the step, and the layout
+
+
+class Direct(TorchCheckpointIO):
+    """Writes a checkpoint to its place. Lightning's own makes it in memory and in the system's temporary folder first; here, its place
+    has a name that is not the last."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        torch.save(checkpoint, path)
 
 
 class Checkpoints(pl.Callback):

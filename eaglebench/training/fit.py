@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from eaglebench.digests import named_seed
 from eaglebench.errors import TERMINATED, UserError, first_line
-from eaglebench.training.checkpoints import Checkpoints, step_of
+from eaglebench.training.checkpoints import Checkpoints, Direct, step_of
 from eaglebench.training.curves import log_interval
 from eaglebench.training.held_out import HeldOut, Look
 from eaglebench.training.module import TrainingModule
@@ -160,7 +160,7 @@ class Fit:
                 **self.trainer,
                 **arguments,
                 strategy="auto" if self.strategy is None else self.strategy(devices),
-                plugins=[where],
+                plugins=[where, Direct()],
                 max_epochs=1,
                 logger=self.loggers,
                 enable_progress_bar=False,

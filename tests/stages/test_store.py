@@ -189,6 +189,21 @@ def test_words_choose_what_goes(filled: tuple[Path, Path]) -> None:
         chosen(listed, ["nothing-like-it"])
 
 
+def test_what_a_crash_left_on_its_way_goes_with_what_is_unfinished(tmp_path: Path) -> None:
+    aside, busy = tmp_path / ".sft-0123.77.123", tmp_path / ".sft-4567.78.456"
+    for folder in (aside, busy):
+        folder.mkdir()
+        (folder / "weights.safetensors").write_bytes(b"half")
+    day_before_yesterday = time.time() - 2 * 86_400
+    os.utime(aside, (day_before_yesterday, day_before_yesterday))
+    (entry,) = chosen(entries(tmp_path, []), ["unfinished"])
+    assert (entry.folder, entry.bytes, entry.state) == (aside, 4, "left by a crash")
+    assert chosen(entries(tmp_path, []), ["unused"]) == []
+    assert removed(entry)
+    assert not aside.exists()
+    assert busy.exists()
+
+
 def test_what_is_being_trained_is_not_removed(filled: tuple[Path, Path]) -> None:
     root, _ = filled
     (entry,) = (entry for entry in entries(root, []) if entry.name == "sft-ddd")
