@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.console import Console
 
+from eaglebench.checkpoints import commit_of, is_hub_name
 from eaglebench.data.llava import read_samples, samples_digest
 from eaglebench.data.source import DataSource, Split, SyntheticWorld
 from eaglebench.data.synthetic.engine import World
@@ -93,8 +94,7 @@ def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = Fal
             build=tiled(arguments, config) if config["high_res"] == "tile" else constructor(arguments),
             **{key: config[key] for key in TREATMENT if key != "checkpoint"},
             checkpoint=checkpoint,
-            described={key: value for key, value in config.items() if key not in UNSEEN}
-            | {"name": name, "checkpoint": file_state(checkpoint)},
+            described=partial(described, config | {"name": name}, "checkpoint", checkpoint),
         )
     fusion, llm = plain(cfg.fusion), plain(cfg.llm)
     architecture = llm.pop("architecture", None)
@@ -103,7 +103,7 @@ def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = Fal
     treatment = {key: llm.pop(key) for key in LANGUAGE_TREATMENT}
     weights = checkpoint_of("llm", llm.get("checkpoint"))
     files = weights or optional_path(llm.get("model"))
-    described = {"fusion": fusion, "llm": {**llm, "lora": treatment["lora"], "files": file_state(files)}}
+    shown = {**llm, "lora": treatment["lora"]}
     if "checkpoint" in llm:
         llm["checkpoint"] = None if trained else weights
     if outlines and llm["_target_"] == PRETRAINED:
@@ -114,9 +114,15 @@ def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = Fal
         experts,
         constructor({key: value for key, value in fusion.items() if key != "name"}),
         lambda: treated(make_language(), **treatment),
-        described=described,
+        fusion_described=fusion,
+        llm_described=partial(described, shown, "files", files),
         seed=cfg.seed if seed is None else seed,
     )
+
+
+def described(config: Mapping[str, Any], name: str, weights: Path | None) -> dict[str, Any]:
+    """What of a part's config a result depends on, with the state of its weights under `name`."""
+    return {key: value for key, value in config.items() if key not in UNSEEN} | {name: file_state(weights)}
 
 
 def constructor_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,10 +153,12 @@ def build_pretext(cfg: DictConfig) -> tuple[Pretext, dict[str, Any]]:
 def file_state(path: Path | None) -> list[str] | None:
     """Names, sizes and times of a local file, or of a folder's files: a changed checkpoint is another one.
 
-    What ships with the package is known by its digest, wherever and whenever it was installed.
+    What ships with the package is known by its digest, wherever and whenever it was installed; what the hub has, by its commit.
     """
     if path is None:
         return None
+    if is_hub_name(str(path)):
+        return [f"{path} {commit_of(str(path))}"]
     if path.parent == SHIPPED:
         return [path.name, file_digest(path)]
     folder = path.parent if path.suffix == ".json" else path  # an index, whose shards lie beside it

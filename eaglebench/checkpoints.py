@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import hf_hub_download
+from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+from huggingface_hub.file_download import repo_folder_name
 from torch import Tensor
 
 from eaglebench.errors import UserError, first_line
@@ -68,6 +69,18 @@ def downloaded(name: str, wanted_by: str) -> Path:
         f"{name} of {wanted_by} is no file or folder here, and cannot be had from the hub ({reason}): give a file, or "
         "owner/name/path/of.file for one in a repository."
     )
+
+
+def commit_of(name: str) -> str | None:
+    """The commit of a hub repository that was read last, by the cache of what was downloaded; None if it is not there."""
+    match = HUB_NAME.fullmatch(name)
+    if match is None:
+        return None
+    reference = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=match["repository"], repo_type="model") / "refs"
+    try:
+        return (reference / (match["revision"] or "main")).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
 
 
 def read_config(where: Path | str, name: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from eaglebench.checkpoints import is_hub_name, read_checkpoint, read_config
+from eaglebench.build import described
+from eaglebench.checkpoints import commit_of, is_hub_name, read_checkpoint, read_config
 from eaglebench.errors import UserError
 
 WEIGHTS = {"a": torch.arange(3.0), "b": torch.ones(2, 2)}
@@ -91,6 +92,16 @@ def test_a_repository_of_the_hub_is_read(hub: Path, name: str) -> None:
     save_file(WEIGHTS, hub / name) if name.endswith("safetensors") else torch.save(WEIGHTS, hub / name)
     assert same(read_checkpoint("lab/vision", "experts.clip"))
     assert same(read_checkpoint("lab/vision@main", "experts.clip"))
+
+
+def test_weights_of_the_hub_are_known_by_their_commit(hub: Path) -> None:
+    """For the keys of finished stages: another commit under the same name is another checkpoint."""
+    name = Path("lab/vision")
+    before = described({"name": "clip", "activation_checkpointing": True}, "checkpoint", name)
+    assert before == {"name": "clip", "checkpoint": [f"lab/vision {'0' * 40}"]}
+    (hub.parents[1] / "refs" / "main").write_text("1" * 40)
+    assert described({"name": "clip"}, "checkpoint", name)["checkpoint"] == [f"lab/vision {'1' * 40}"]
+    assert commit_of("lab/never-read") is None
 
 
 def test_shards_of_a_repository_are_read(hub: Path) -> None:

@@ -26,7 +26,7 @@ class Blind(Stage):
         return self.part_names(unit)
 
     def described(self, unit: Unit, workshop: Workshop, data: DataSource) -> dict[str, Any]:
-        return {"llm": workshop.described["llm"], "data": data.digest}
+        return {"llm": workshop.llm_described(), "data": data.digest}
 
     def model(self, unit: Unit, workshop: Workshop) -> tuple[EagleModel, LanguageModel]:
         language = workshop.language()

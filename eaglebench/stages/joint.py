@@ -49,9 +49,9 @@ class Joint(Stage):
 
     def described(self, unit: Unit, workshop: Workshop, data: DataSource) -> dict[str, Any]:
         return {
-            "experts": [workshop.experts[name].described for name in unit.experts],
-            "fusion": workshop.described["fusion"],
-            "llm": workshop.described["llm"],
+            "experts": [workshop.experts[name].described() for name in unit.experts],
+            "fusion": workshop.fusion_described,
+            "llm": workshop.llm_described(),
             "data": data.training(self.name).digest,
             "template": self.template,
         }

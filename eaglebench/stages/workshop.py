@@ -36,7 +36,7 @@ class ExpertSpec:
         dtype: of its weights.
         activation_checkpointing: compute activations again in the backward pass.
         lora: `rank`, `alpha` and `dropout`; no adapters at rank 0.
-        described: its config, for the keys of finished stages.
+        described: gives its config and the state of its checkpoint, for the keys of finished stages; asked once it has been read.
     """
 
     build: Callable[[], VisionExpert]
@@ -49,7 +49,7 @@ class ExpertSpec:
     dtype: str
     activation_checkpointing: bool
     lora: Mapping[str, Any]
-    described: Mapping[str, Any]
+    described: Callable[[], Mapping[str, Any]]
 
 
 class Workshop:
@@ -59,7 +59,8 @@ class Workshop:
         experts: by name, in the user's order.
         fusion: called with `experts={name: Outline}` and `width=D`.
         language: gives the language model.
-        described: the configs of `fusion` and `llm`, for the keys of finished stages.
+        fusion_described: the config of the fusion.
+        llm_described: as `ExpertSpec.described`.
         seed: of every fresh weight.
     """
 
@@ -68,11 +69,13 @@ class Workshop:
         experts: Mapping[str, ExpertSpec],
         fusion: Callable[..., Fusion],
         language: Callable[[], LanguageModel],
-        described: Mapping[str, Any],
+        fusion_described: Mapping[str, Any],
+        llm_described: Callable[[], Mapping[str, Any]],
         seed: int,
     ) -> None:
         self.experts = dict(experts)
-        self.described = described
+        self.fusion_described = fusion_described
+        self.llm_described = llm_described
         self.seed = seed
         self._fusion = fusion
         self._language = language

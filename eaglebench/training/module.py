@@ -71,6 +71,14 @@ class TrainingModule(pl.LightningModule):
         self.weights: dict[str, Tensor] = {}
         self.strict_loading = False  # of Lightning: a checkpoint lacks what is frozen
 
+    def setup(self, stage: str) -> None:
+        """Refuse what DeepSpeed, which applies gradients by itself, leaves no moment for."""
+        asked = {"unfreeze_at": bool(self.training_of.unfreeze_at), "nonfinite=skip": self.schedule.nonfinite == SKIP}
+        for field in (field for field, wanted in asked.items() if wanted and self.by_deepspeed):
+            raise UserError(
+                f"{self.training_of.config}.{field} is not for DeepSpeed: leave it out, or choose trainer=fsdp."
+            )
+
     def configure_model(self) -> None:
         strategy = self.trainer.strategy
         if isinstance(strategy, ModelParallelStrategy):

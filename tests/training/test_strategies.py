@@ -7,17 +7,23 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from eaglebench.errors import UserError
+from eaglebench.training.module import TrainingModule
 from eaglebench.training.strategies import Devices, deepspeed
+from eaglebench.training.training import Schedule, Training
 from tests.training import several
 
+SCHEDULE = Schedule(1, 4, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop")
 ROOT = Path(__file__).parent.parent.parent
 # About half a minute each; those that are slow to start are proved by the slow suite.
 STRATEGIES = [
@@ -90,3 +96,16 @@ def test_bfloat16_computes_and_float32_is_kept(strategy: str, results: Any) -> N
 def test_a_precision_that_deepspeed_has_not_is_refused() -> None:
     with pytest.raises(UserError, match="precision=16-mixed is not for DeepSpeed: choose bf16-mixed or 32-true"):
         deepspeed(Devices("cpu", "16-mixed", 2), stage=2)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "unfreeze_at", "field"),
+    [(replace(SCHEDULE, nonfinite="skip"), {}, "nonfinite=skip"), (SCHEDULE, {"a": 1}, "unfreeze_at")],
+)
+def test_what_deepspeed_leaves_no_moment_for_is_refused(schedule: Schedule, unfreeze_at: Any, field: str) -> None:
+    network = nn.Linear(1, 1)
+    training = Training(network, {"a": network}, {"a": 0.1}, [], list, "stages.sft", unfreeze_at=unfreeze_at)
+    module = TrainingModule(training, schedule, 4, "sft", 0)
+    module.trainer = SimpleNamespace(strategy=deepspeed(Devices("cpu", "32-true", 2), stage=2))
+    with pytest.raises(UserError, match=f"stages.sft.{field} is not for DeepSpeed"):
+        module.setup("fit")

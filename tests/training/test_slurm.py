@@ -1,0 +1,79 @@
+"""What a job does that SLURM warns. (A real SLURM is in test_launch.py.)"""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from eaglebench.errors import TERMINATED
+from eaglebench.training.slurm import listening, queue_again
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Job 7 of a SLURM whose commands say what files hold, and write down how they are called."""
+    commands = {
+        "squeue": 'echo "squeue $*" >> calls; cat state',
+        "scontrol": 'echo "scontrol $*" >> calls; if [ -e refusal ]; then cat refusal >&2; exit 1; fi',
+    }
+    for name, script in commands.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\ncd {tmp_path}\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "state").write_text("RUNNING\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    for name in ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def asked(slurm: Path) -> list[str]:
+    return [line for line in (slurm / "calls").read_text().splitlines() if line.startswith("scontrol")]
+
+
+def test_a_running_job_queues_again(slurm: Path) -> None:
+    told: list[str] = []
+    queue_again(told.append)
+    assert asked(slurm) == ["scontrol requeue 7"]
+    assert told == ["job 7 is to end: it queues again, and goes on from its last checkpoint"]
+
+
+def test_a_task_of_an_array_is_named_as_one(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "5")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
+    queue_again(print)
+    assert asked(slurm) == ["scontrol requeue 5_2"]
+
+
+@pytest.mark.parametrize("state", ["COMPLETING", "CANCELLED", ""])
+def test_a_job_that_was_cancelled_does_not(state: str, slurm: Path) -> None:
+    (slurm / "state").write_text(f"{state}\n")
+    told: list[str] = []
+    queue_again(told.append)
+    assert asked(slurm) == []
+    assert told == []
+
+
+def test_what_slurm_refuses_is_told(slurm: Path) -> None:
+    (slurm / "refusal").write_text("Requested operation is presently disabled")
+    told: list[str] = []
+    queue_again(told.append)
+    assert "SLURM does not take job 7 back (Requested operation is presently disabled)" in told[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_warning_between_two_stages_ends_the_process(number: signal.Signals, slurm: Path) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as exit, listening(print):
+        os.kill(os.getpid(), number)
+    assert exit.value.code == TERMINATED
+    assert asked(slurm) == ["scontrol requeue 7"]
+    assert signal.getsignal(number) is before
+
+
+def test_without_slurm_signals_mean_what_they_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    before = signal.getsignal(signal.SIGUSR1)
+    with listening(print):
+        assert signal.getsignal(signal.SIGUSR1) is before
