@@ -20,6 +20,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from eaglebench.build import devices_of, plain, processes_of
 from eaglebench.errors import TERMINATED, UserError, first_line
+from eaglebench.training.pieces import piece_size
 from eaglebench.training.processes import environment
 from eaglebench.training.strategies import CPU
 
@@ -34,10 +35,12 @@ def elsewhere(cfg: DictConfig) -> bool:
         SystemExit: the processes ended with another code than 0.
         UserError: they are not this command's to start.
     """
+    count = processes_of(cfg)
+    for name, stage in cfg.stages.items():  # before anything is started
+        piece_size(f"stages.{name}", stage.batch_size, stage.micro_batch, count)
     if cfg.launcher.name == SLURM:
         submit(cfg, words())
         return True
-    count = processes_of(cfg)
     if environment(count) is not None:
         return False
     if cfg.trainer.nodes > 1:

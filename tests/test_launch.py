@@ -4,12 +4,13 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cluster import cluster, run, until, why_not
+from tests.conftest import Outcome
 
 ROOT = Path(__file__).parent.parent
 # One stage, long enough to be met by a signal.
@@ -68,8 +69,21 @@ def test_processes_of_one_command_give_what_one_process_gives(tmp_path: Path) ->
     assert scores[0] == scores[1]
 
 
-def test_a_mistake_of_one_process_is_one_sentence(tmp_path: Path) -> None:
-    words = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "stages.sft.batch_size=3"]
+def test_a_mistake_in_every_process_is_one_sentence(tmp_path: Path) -> None:
+    words = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "experts.clip.checkpoint=missing.pth"]
     done = eaglebench(tmp_path, None, *ARGUMENTS, *words)
     assert done.returncode == 2
-    assert done.stderr == "error: stages.sft.batch_size=3 cannot be shared by 2 processes: make it a multiple.\n"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: the checkpoint missing.pth of experts.clip does not exist.")
+
+
+def test_a_batch_that_cannot_be_shared_is_refused_before_anything_starts(command: Callable[..., Outcome]) -> None:
+    outcome = command("debug=fast", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=3")
+    assert outcome.code == 2
+    assert "stages.pre_align.batch_size=16 cannot be shared by 3 processes: make it a multiple." in outcome.err
+
+
+def test_several_nodes_are_not_started_from_here(command: Callable[..., Outcome]) -> None:
+    outcome = command("debug=fast", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1", "trainer.nodes=2")
+    assert outcome.code == 2
+    assert "trainer.nodes=2 needs a process for each device of each node: use launcher=slurm" in outcome.err
