@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import hydra
@@ -87,8 +87,9 @@ def mistakes_told(folder: Path | None = None) -> Iterator[None]:
     except (UserError, HydraException, OmegaConfBaseException) as error:
         if any(word.lower() == "debug=true" for word in sys.argv):
             traceback.print_exc()
-        if folder is not None and folder != Path.cwd() and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        if folder is not None and folder != Path.cwd():
+            with suppress(OSError):  # there is something in it, or another process was first
+                folder.rmdir()
         tell(sentence(error))
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:

@@ -211,7 +211,8 @@ def validate_language(cfg: DictConfig) -> None:
     """Refuse adapters that are none, and weights that are held too coarsely to be trained."""
     llm = cfg.llm
     validate_lora("llm", llm.lora)
-    trains = [name for name, stage in cfg.stages.items() if stage.lr.get("llm")]
+    trains = [(f"stages.{name}", "lr.llm") for name, stage in cfg.stages.items() if stage.lr.get("llm")]
+    trains += [("evaluation.blind", "steps")] if cfg.evaluation.blind.steps else []
     coarse = [
         f"{key}={llm[key]}" for key, exact in (("dtype", "float32"), ("quantize", None)) if llm.get(key, exact) != exact
     ]
@@ -219,7 +220,7 @@ def validate_language(cfg: DictConfig) -> None:
         raise UserError(f"llm.quantize={llm.quantize} is unknown: choose 4bit, or leave it out.")
     if coarse and trains and not llm.lora.rank:
         raise UserError(
-            f"llm.{coarse[0]} holds weights too coarsely for {trains[0]} to train them: add llm.lora.rank=16, or stages.{trains[0]}.lr.llm=0."
+            f"llm.{coarse[0]} holds weights too coarsely for {trains[0][0]} to train them: add llm.lora.rank=16, or {'.'.join(trains[0])}=0."
         )
     if llm.get("quantize") and cfg.trainer.strategy is not None and "ddp" not in cfg.trainer.strategy["_target_"]:
         raise UserError("llm.quantize=4bit cannot be cut into shards: choose trainer=gpu or trainer=ddp.")
@@ -332,11 +333,19 @@ def validate_training(cfg: DictConfig) -> None:
             raise UserError(f"{path}={value} must be a whole number of at least {least}.")
     trainer = cfg.trainer
     devices = [trainer.devices] if not isinstance(trainer.devices, ListConfig) else list(trainer.devices)
-    if not devices or any(str(device) != "auto" and not isinstance(device, int) for device in devices):
-        raise UserError(f"trainer.devices={trainer.devices} must be a whole number, a list of devices, or auto.")
+    if isinstance(trainer.devices, ListConfig) and len(devices) > 1:
+        raise UserError(
+            f"trainer.devices={trainer.devices}: choose by CUDA_VISIBLE_DEVICES, and say how many, trainer.devices={len(devices)}."
+        )
+    least = 0 if isinstance(trainer.devices, ListConfig) else 1
+    if not devices or any(str(one) != "auto" and (not isinstance(one, int) or one < least) for one in devices):
+        raise UserError(
+            f"trainer.devices={trainer.devices} must be a whole number above 0, a list of one device, or auto."
+        )
     if not isinstance(trainer.nodes, int) or trainer.nodes < 1:
         raise UserError(f"trainer.nodes={trainer.nodes} must be a whole number of at least 1.")
-    if cfg.task == "pretrain" and (cfg.launcher.name != "local" or str(devices) not in ("[1]", "['auto']", "[0]")):
+    alone = trainer.nodes == 1 and (isinstance(trainer.devices, ListConfig) or trainer.devices == 1)
+    if cfg.task == "pretrain" and (cfg.launcher.name != "local" or not alone):
         raise UserError("task=pretrain takes minutes on one device: leave trainer.devices and launcher as they are.")
     if cfg.launcher.name == "slurm":
         check_numbers("launcher", cfg.launcher, ["time", "cpus_per_task", "warning"])

@@ -18,10 +18,11 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from eaglebench.build import devices_of, plain, processes_of
+from eaglebench.build import devices_of, optional_path, plain, processes_of
 from eaglebench.errors import TERMINATED, UserError, first_line
 from eaglebench.training.pieces import piece_size
 from eaglebench.training.processes import environment
+from eaglebench.training.slurm import OURS
 from eaglebench.training.strategies import CPU
 
 SLURM = "slurm"
@@ -36,6 +37,12 @@ def elsewhere(cfg: DictConfig) -> bool:
         UserError: they are not this command's to start.
     """
     count = processes_of(cfg)
+    if count > 1 and optional_path(cfg.store) is None:
+        raise UserError(
+            "store=none is for one process: several hand their weights on through the store; give a folder."
+        )
+    if count > 1 and cfg.trainer.accelerator not in ("cpu", "gpu", "cuda"):
+        raise UserError(f"trainer.accelerator={cfg.trainer.accelerator} is for one process: say cpu or gpu.")
     for name, stage in cfg.stages.items():  # before anything is started
         piece_size(f"stages.{name}", stage.batch_size, stage.micro_batch, count)
     if cfg.launcher.name == SLURM:
@@ -73,7 +80,8 @@ def submit(cfg: DictConfig, arguments: Sequence[str]) -> None:
         **({} if settings.mem_gb is None else {"mem_gb": settings.mem_gb}),
         **({} if cfg.trainer.accelerator == CPU else {"gpus_per_node": devices}),
         slurm_setup=list(settings.setup),
-        slurm_srun_args=["--kill-on-bad-exit=1"],
+        # srun does not take the cores of a task over from sbatch; and one process, which evaluates, may end long after the others.
+        slurm_srun_args=["--kill-on-bad-exit=1", f"--cpus-per-task={settings.cpus_per_task}", "--wait=0"],
         # submitit's own signal would have it queue again by itself, in the middle of a step.
         slurm_additional_parameters={
             "signal": f"USR1@{settings.warning}",
@@ -93,6 +101,7 @@ def run_job(arguments: list[str]) -> None:
     """What a job runs: `python -m eaglebench` with these words."""
     from eaglebench.__main__ import main
 
+    os.environ[OURS] = "1"
     sys.argv = ["eaglebench", *arguments]
     main()
 
@@ -101,8 +110,8 @@ def words() -> list[str]:
     """The words of the command line that give this run; of a multirun, this run's own."""
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    given = [word for word in hydra.overrides.task if not word.startswith("launcher")]
-    return [*given, f"hydra.run.dir='{folder}'"]
+    given = [word for word in hydra.overrides.task if not word.lstrip("+~").startswith("launcher")]
+    return [*given, "launcher=local", f"hydra.run.dir='{folder}'"]
 
 
 def start(count: int, arguments: Sequence[str]) -> None:
@@ -125,6 +134,8 @@ def start(count: int, arguments: Sequence[str]) -> None:
         _, failure = error.get_first_failure()
         if failure.error_file_data.get("timestamp"):  # written by `mistakes_told`; of others there is a traceback
             print(f"error: {failure.message}", file=sys.stderr)
+        elif failure.exitcode < 0:
+            print(f"error: process {failure.local_rank} was ended by {failure.signal_name()}.", file=sys.stderr)
         sys.exit(failure.exitcode)
     except SignalException as error:
         if error.sigval == signal.SIGINT:

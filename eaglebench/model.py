@@ -83,6 +83,7 @@ class EagleModel(nn.Module):
             attention_mask=batch.attention_mask,
             max_new_tokens=max_new_tokens,
             do_sample=False,
+            synced_gpus=dist.is_initialized(),  # as many passes in each process, where they exchange shards
             eos_token_id=self.eos_token_id,
             pad_token_id=self.pad_token_id,
         )

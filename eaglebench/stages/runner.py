@@ -22,7 +22,7 @@ from eaglebench.stages.store import MANIFEST, SCHEMA, Artefact, Store, name_of
 from eaglebench.stages.workshop import Workshop
 from eaglebench.training.curves import log_again
 from eaglebench.training.fit import Fit
-from eaglebench.training.processes import leads, several
+from eaglebench.training.processes import agreed, leads, several
 from eaglebench.training.training import SKIP
 from eaglebench.versions import versions
 from eaglebench.weights import copy_weights
@@ -105,7 +105,7 @@ class Runner:
 
     def run_unit(self, stage: Stage, unit: Unit, state: State) -> Finished:
         """Finish one unit and add what it gives to `state`."""
-        key, description = self.key(stage, unit, state)
+        key, description = agreed(partial(self.key, stage, unit, state))
         carried = stage.carried(unit, self.workshop)
         artefact, reused = self.store.get(unit.label, key), True
         if artefact is None:
@@ -114,8 +114,7 @@ class Runner:
                 if artefact is None:
                     folder = self.store.unfinished(unit.label, key)
                     artefact, reused = self.train(stage, unit, state, carried, description, folder), False
-                    if leads():
-                        self.store.put(unit.label, key, artefact)
+                    agreed(partial(self.store.put, unit.label, key, artefact))
                     if several():  # it has the weights alone
                         artefact = self.store.get(unit.label, key) or artefact
         if None in artefact.manifest["losses"] and stage.schedule.nonfinite != SKIP:

@@ -15,11 +15,12 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch.distributed.checkpoint import CheckpointException
 
 from eaglebench.errors import UserError, first_line
 from eaglebench.training.order import BatchOrder
 from eaglebench.training.pieces import ends_batch
-from eaglebench.training.processes import agreed, leads
+from eaglebench.training.processes import agreed
 from eaglebench.training.slurm import WARNINGS, in_job, queue_again
 from eaglebench.training.strategies import layout
 
@@ -114,9 +115,21 @@ class Checkpoints(pl.Callback):
         if self.folder is not None and due and trainer.global_step > self.written:
             self.write(trainer, self.folder)
         if ending:
-            if in_job() and leads():
-                queue_again(self.tell)
-            raise SIGTERMException
+            self.end()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A look at held-out samples after the last step takes long enough to be asked in it."""
+        if trainer.strategy.reduce_boolean_decision(self.asked, all=False):
+            if self.folder is not None and trainer.global_step > self.written:
+                self.write(trainer, self.folder)
+            self.end()
+
+    def end(self) -> None:
+        """Leave the training, once its job is in the queue again if it has one."""
+        if in_job():
+            # All wait for the one that asks SLURM: it ends the whole job as soon as one of them does.
+            agreed(partial(queue_again, self.tell))
+        raise SIGTERMException
 
     def write(self, trainer: pl.Trainer, folder: Path) -> None:
         """Write a checkpoint of the last step.
@@ -131,7 +144,7 @@ class Checkpoints(pl.Callback):
             agreed(partial(make_place, part))
             trainer.save_checkpoint(part)
             agreed(partial(publish, part, target))
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, CheckpointException) as error:
             remove(part)
             there = f"step {max(map(step_of, before))}" if before else "the start of this stage"
             raise UserError(

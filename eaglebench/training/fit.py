@@ -1,6 +1,7 @@
 """Trains one unit of a stage with Lightning."""
 
 import logging
+import os
 import signal
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -135,9 +136,13 @@ class Fit:
             self.console.print(f"{label}: asked to end; the same command goes on from {there}")
             raise SystemExit(TERMINATED) from exit
         except SystemExit as exit:
+            if exit.code == TERMINATED:
+                raise
             # Lightning turns Ctrl-C into an exit and stops listening to it; the command line has its own words for it.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from exit
+        if checkpoints.asked:  # too late for a callback: what listens outside of a training has it now
+            os.kill(os.getpid(), signal.SIGTERM)
         if len(module.losses) != steps:
             raise UserError(
                 f"{label}: the trainer ended after {len(module.losses)} of {steps} steps: leave its own limits out (max_time, "
@@ -182,6 +187,7 @@ def quieten_lightning() -> None:
         ".*treespec, LeafSpec.*",
         ".*Experiment logs directory .* exists and is not empty.*",
         ".*your dataloader is not resumable.*",  # `BatchOrder` is
+        ".*find_unused_parameters=True was specified.*",
         ".*`srun` command is available.*",
         ".*Grad strides do not match bucket view strides.*",  # depthwise convolutions; a copy more
     ):

@@ -15,7 +15,7 @@ from eaglebench.training.curves import log_again, log_interval
 from eaglebench.training.finite import unfinished
 from eaglebench.training.groups import freeze, parameter_groups
 from eaglebench.training.pieces import ends_batch
-from eaglebench.training.processes import leads
+from eaglebench.training.processes import gathered, leads, several
 from eaglebench.training.strategies import gradient_norm, shard, whole
 from eaglebench.training.training import SKIP, Schedule, Training
 
@@ -83,7 +83,7 @@ class TrainingModule(pl.LightningModule):
         strategy = self.trainer.strategy
         if isinstance(strategy, ModelParallelStrategy):
             mesh = strategy.device_mesh["data_parallel"]
-            shard(self.network, self.training_of.blocks, mesh, str(self.trainer.precision))
+            shard(self.network, self.training_of.blocks, mesh)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self.piece = batch_idx
@@ -95,7 +95,16 @@ class TrainingModule(pl.LightningModule):
         batch, weight = weighed
         loss = self.network(batch) * weight
         value = float(loss.detach())
-        if not math.isfinite(value) and self.schedule.nonfinite != SKIP:
+        broken = not math.isfinite(value) and self.schedule.nonfinite != SKIP
+        # Together: who stopped alone would leave the others waiting in the backward pass.
+        if several() and self.trainer.strategy.reduce_boolean_decision(broken, all=False):
+            found = [one for one in gathered((value, getattr(batch, "ids", ())) if broken else None) if one is not None]
+            names = ", ".join(name for _, ids in found for name in ids)
+            raise UserError(
+                f"{self.label}: the loss is {found[0][0]} at step {self.global_step + 1}; lower the learning rate, set "
+                f"{self.training_of.config}.nonfinite=skip, or look at the batch ({names}); on one device it is said which part gives it."
+            )
+        if broken:
             names = ", ".join(getattr(batch, "ids", ()))
             raise UserError(
                 f"{self.label}: the loss is {value} at step {self.global_step + 1}, and {unfinished(self.network, self.parts, batch)}; "

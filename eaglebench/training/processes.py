@@ -19,6 +19,7 @@ from eaglebench.errors import UserError
 Given = TypeVar("Given")
 # One of them may wait for another run to finish a stage, for days.
 PATIENCE = timedelta(days=30)
+EXCHANGE = timedelta(hours=2)  # while one of them writes a checkpoint of many GB, the others wait
 
 _agreeing: dist.ProcessGroup | None = None
 
@@ -29,8 +30,6 @@ def environment(count: int) -> ClusterEnvironment | None:
     Raises:
         UserError: another number of them was started.
     """
-    if count == 1:
-        return LightningEnvironment()
     found: ClusterEnvironment | None = None
     if TorchElasticEnvironment.detect():
         found = TorchElasticEnvironment()
@@ -40,7 +39,7 @@ def environment(count: int) -> ClusterEnvironment | None:
         raise UserError(
             f"{found.world_size()} processes were started, and trainer.devices x trainer.nodes is {count}: make them the same."
         )
-    return found
+    return LightningEnvironment() if found is None and count == 1 else found
 
 
 @contextmanager
@@ -54,15 +53,17 @@ def joined(where: ClusterEnvironment, backend: str) -> Iterator[None]:
     os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = where.main_address, str(where.main_port)
     if backend == "nccl":
         torch.cuda.set_device(where.local_rank())
-    dist.init_process_group(backend, rank=where.global_rank(), world_size=size)
+    dist.init_process_group(backend, rank=where.global_rank(), world_size=size, timeout=EXCHANGE)
     group = dist.new_group(backend="gloo", timeout=PATIENCE)
     assert isinstance(group, dist.ProcessGroup)  # a number stands for a group without this process
     _agreeing = group
     try:
         yield
-    finally:
-        _agreeing = None
-        dist.destroy_process_group()
+    except BaseException:
+        _agreeing = None  # the group is left as it is: to take leave of the others, they would have to listen
+        raise
+    _agreeing = None
+    dist.destroy_process_group()
 
 
 def several() -> bool:
@@ -89,6 +90,15 @@ def agreed(answer: Callable[[], Given]) -> Given:
     if told[1] is not None:
         raise told[1]
     return told[0]
+
+
+def gathered(own: Given) -> list[Given]:
+    """What each process has, in all of them."""
+    if _agreeing is None:
+        return [own]
+    found: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(found, own, group=_agreeing)
+    return found
 
 
 def one_after_another(do: Callable[[], Given]) -> Given:

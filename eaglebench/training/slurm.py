@@ -16,11 +16,12 @@ WARNINGS = (
     signal.SIGUSR1,
 )  # SLURM's own before a preemption, and `sbatch --signal=USR1@120` before the time is over
 JOB = "SLURM_JOB_ID"
+OURS = "EAGLEBENCH_REQUEUE"  # set in jobs that hold one run and nothing else: to queue again starts all of a job again
 
 
 def in_job() -> bool:
-    """Whether this process belongs to a job of SLURM."""
-    return JOB in os.environ
+    """Whether this process is a run that has a job of SLURM for itself."""
+    return JOB in os.environ and OURS in os.environ
 
 
 @contextmanager
@@ -48,6 +49,10 @@ def queue_again(tell: Callable[[str], None]) -> None:
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     job = os.environ[JOB] if array is None else f"{array}_{task}"
     state = slurm("squeue", "--noheader", "--format=%T", f"--jobs={job}")
+    if state.returncode:
+        tell(
+            f"SLURM says nothing of job {job} ({state.stderr.strip()}): the same command goes on from its last checkpoint"
+        )
     if state.stdout.strip() != "RUNNING":
         return
     tell(f"job {job} is to end: it queues again, and goes on from its last checkpoint")
@@ -60,4 +65,7 @@ def queue_again(tell: Callable[[str], None]) -> None:
 
 def slurm(*words: str) -> subprocess.CompletedProcess[str]:
     """One of SLURM's commands; they can wait for ever for a controller that is gone."""
-    return subprocess.run(words, capture_output=True, text=True, timeout=60)
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        return subprocess.CompletedProcess(words, 1, "", str(error))

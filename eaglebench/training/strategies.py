@@ -13,7 +13,7 @@ from lightning.pytorch.plugins.precision import DeepSpeedPrecision
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, ModelParallelStrategy, Strategy
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
 from eaglebench.errors import UserError
@@ -38,8 +38,9 @@ class Devices:
 
 
 def ddp(devices: Devices) -> Strategy:
-    """A copy of everything on each device; gradients are averaged."""
-    return DDPStrategy(process_group_backend=devices.backend, gradient_as_bucket_view=True)
+    """A copy of everything on each device; gradients are averaged. Weights that a loss does not use are looked for, because there are
+    such: heads of a library's backbone, experts that a route leaves out."""
+    return DDPStrategy(process_group_backend=devices.backend, gradient_as_bucket_view=True, find_unused_parameters=True)
 
 
 def fsdp(devices: Devices) -> Strategy:
@@ -71,6 +72,7 @@ def deepspeed(devices: Devices, stage: int, **arguments: Any) -> Strategy:
     )
     assert isinstance(strategy.config, dict)
     strategy.config["torch_autocast"] = {"enabled": devices.precision == BF16, "dtype": "bfloat16"}
+    strategy.config["zero_force_ds_cpu_optimizer"] = False  # AdamW is torch's, offloaded or not
     return strategy
 
 
@@ -104,11 +106,11 @@ class DeepSpeedOnCPU(DeepSpeedStrategy):
         self._init_deepspeed_distributed()
 
 
-def shard(network: nn.Module, blocks: Sequence[nn.Module], mesh: DeviceMesh, precision: str) -> None:
-    """Make shards of a network's weights: each of `blocks` by itself, and the rest together."""
-    policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if precision == BF16 else MixedPrecisionPolicy()
+def shard(network: nn.Module, blocks: Sequence[nn.Module], mesh: DeviceMesh) -> None:
+    """Make shards of a network's weights: each of `blocks` by itself, and the rest together. They stay float32: what is computed in
+    bfloat16 is the choice of torch's autocast, as with every other strategy."""
     for block in blocks:
-        fully_shard(block, mesh=mesh, mp_policy=policy)
+        fully_shard(block, mesh=mesh)
     fully_shard(network, mesh=mesh)
     if hasattr(network, "generate"):
         register_fsdp_forward_method(network, "generate")

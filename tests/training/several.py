@@ -76,7 +76,7 @@ class Remembering(Fit):
 
 
 def train(folder: Path, data_name: str, name: str, *words: str, look: Any = None, every: int = 0) -> None:
-    """Run one stage, and write the weights that it gives, its losses, its gradient norms and what was told."""
+    """Run one stage, and write the weights that it gives, its losses and what was told."""
     cfg = composed(*COMMON, f"data.train={folder / f'{data_name}.json'}", f"held_out.every={every}", *words)
     said: list[str] = []
     console = Console(quiet=True)

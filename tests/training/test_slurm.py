@@ -23,6 +23,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "state").write_text("RUNNING\n")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("EAGLEBENCH_REQUEUE", "1")
     for name in ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
@@ -62,6 +63,13 @@ def test_what_slurm_refuses_is_told(slurm: Path) -> None:
     assert "SLURM does not take job 7 back (Requested operation is presently disabled)" in told[-1]
 
 
+def test_commands_that_are_not_there_are_told(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(slurm / "nowhere"))
+    told: list[str] = []
+    queue_again(told.append)
+    assert "SLURM says nothing of job 7" in told[0]
+
+
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
 def test_a_warning_between_two_stages_ends_the_process(number: signal.Signals, slurm: Path) -> None:
     before = signal.getsignal(number)
@@ -72,8 +80,11 @@ def test_a_warning_between_two_stages_ends_the_process(number: signal.Signals, s
     assert signal.getsignal(number) is before
 
 
-def test_without_slurm_signals_mean_what_they_meant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+@pytest.mark.parametrize("missing", ["SLURM_JOB_ID", "EAGLEBENCH_REQUEUE"])
+def test_outside_of_a_job_of_its_own_signals_mean_what_they_meant(
+    missing: str, slurm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(missing)
     before = signal.getsignal(signal.SIGUSR1)
     with listening(print):
         assert signal.getsignal(signal.SIGUSR1) is before
