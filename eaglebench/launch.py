@@ -117,6 +117,7 @@ def words() -> list[str]:
 def start(count: int, arguments: Sequence[str]) -> None:
     """Run `python -m eaglebench` in so many processes that train together, and wait for them."""
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SHUTDOWN)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or DDP warns that every weight is used
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // count)))
     config = LaunchConfig(
         min_nodes=1,
