@@ -242,8 +242,9 @@ def build_look(cfg: DictConfig, data: DataSource) -> Look | None:
 def new_console() -> Console:
     """Where tasks tell what they do; of several processes, one speaks."""
     console = Console(highlight=False, quiet=not leads())
-    # A log file has no width of its own.
-    return console if console.is_terminal else Console(highlight=False, quiet=not leads(), width=LOG_WIDTH)
+    if not console.is_terminal:  # a log file has no width of its own
+        console.width = LOG_WIDTH
+    return console
 
 
 def build_fit(cfg: DictConfig, loggers: list[Logger], console: Console, seed: int | None = None) -> Fit:
@@ -273,18 +274,15 @@ def devices_of(cfg: DictConfig) -> int:
     devices = cfg.trainer.devices
     if isinstance(devices, ListConfig):
         return len(devices)
-    if str(devices) in ("auto", "-1"):
+    if devices == "auto":
         return 1 if cfg.trainer.accelerator == "cpu" else max(1, torch.cuda.device_count())
     return int(devices)
 
 
 def build_loggers(cfg: DictConfig, folder: Path) -> list[Logger]:
     """The run's loggers, writing into its folder; of several processes, one logs."""
-    return (
-        []
-        if not leads()
-        else [instantiate(node, save_dir=str(folder), _convert_="all") for node in cfg.logger.values()]
-    )
+    nodes = cfg.logger.values() if leads() else ()
+    return [instantiate(node, save_dir=str(folder), _convert_="all") for node in nodes]
 
 
 def build_store(cfg: DictConfig, tell: Callable[[str], None]) -> Store:

@@ -74,8 +74,7 @@ def downloaded(name: str, wanted_by: str) -> Path:
 def commit_of(name: str) -> str | None:
     """The commit of a hub repository that was read last, by the cache of what was downloaded; None if it is not there."""
     match = HUB_NAME.fullmatch(name)
-    if match is None:
-        return None
+    assert match is not None
     reference = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=match["repository"], repo_type="model") / "refs"
     try:
         return (reference / (match["revision"] or "main")).read_text(encoding="utf-8").strip()

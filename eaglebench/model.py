@@ -51,6 +51,11 @@ class EagleModel(nn.Module):
         return [block for expert in self.experts.values() for block in expert.blocks()] + repeated(self.llm)  # type: ignore[operator]
 
     @property
+    def tokens_of_an_image(self) -> int:
+        """N, the visual tokens of an image; 0 for a blind model."""
+        return self.fusion.visual_tokens if self.fusion is not None else 0
+
+    @property
     def image_side(self) -> int:
         """The side that images are to be loaded at: the largest that an expert needs."""
         return max(int(expert.image_size) for expert in self.experts.values())  # type: ignore[arg-type]
@@ -111,6 +116,5 @@ class EagleModel(nn.Module):
 
 def encoder_of(model: EagleModel, language: LanguageModel, template: str | None = None) -> Encoder:
     """The encoder of conversations for this model, in its language model's template or another one."""
-    visual_tokens = model.fusion.visual_tokens if model.fusion is not None else 0
     written = TEMPLATES[template or language.template]
-    return Encoder(language.tokenizer, written, language.image_token_id, visual_tokens, language.max_length)
+    return Encoder(language.tokenizer, written, language.image_token_id, model.tokens_of_an_image, language.max_length)

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from eaglebench.data.collate import Batch
-from eaglebench.data.conversation import IGNORE
 from eaglebench.model import EagleModel
 from eaglebench.plan.peak import PeakMemory
 from eaglebench.training.groups import freeze
@@ -76,7 +75,6 @@ def outlay(
         bfloat16: whether matrices are multiplied in bfloat16.
     """
     freeze(model.parts(), learning_rates)
-    model.train()
     for name, part in model.parts().items():
         part.train(learning_rates.get(name, 0.0) > 0)
     with FakeTensorMode(allow_non_fake_inputs=True):
@@ -88,15 +86,10 @@ def outlay(
         gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
         memory = PeakMemory([*model.parameters(), *model.buffers(), *gradients])
         del gradients
-        counter = FlopCounterMode(
-            display=False, custom_mapping={torch.ops.aten.convolution_backward: backward_of_convolution}
-        )
+        counter = operations()
         with memory, counter:
             with torch.autocast("cpu", torch.bfloat16) if bfloat16 else nullcontext():
-                assert batch.labels is not None
-                hidden_BTD = model.hidden(batch)
-                text = tokens - visual(model)
-                loss = model.loss(hidden_BTD[:, -text - 1 : -1].flatten(0, 1), batch.labels[:, -text:].flatten())
+                loss = loss_of(model, batch)
             for parameter in trained:
                 parameter.grad = None
             loss.backward()
@@ -114,17 +107,23 @@ def outlay(
 
 def samples(model: EagleModel, batch_size: int, tokens: int) -> Batch:
     """A micro-batch of samples whose answers are as long as there is room."""
-    images = visual(model)
     ids = torch.zeros(batch_size, tokens, dtype=torch.long)
-    labels = torch.full((batch_size, tokens), IGNORE)
-    side = model.image_side if images else 1
-    pixels = torch.zeros(batch_size, 3, side, side, dtype=torch.uint8) if images else None
-    return Batch(ids, torch.ones_like(ids), labels, pixels, ())
+    side = model.image_side if model.tokens_of_an_image else 0
+    pixels = torch.zeros(batch_size, 3, side, side, dtype=torch.uint8) if side else None
+    return Batch(ids, torch.ones_like(ids), torch.zeros_like(ids), pixels, ())
 
 
-def visual(model: EagleModel) -> int:
-    """Visual tokens of an image."""
-    return model.fusion.visual_tokens if model.fusion is not None else 0
+def loss_of(model: EagleModel, batch: Batch) -> Tensor:
+    """The loss where everything behind an image is a target: which places these are does not depend on numbers."""
+    assert batch.labels is not None
+    text = batch.labels.shape[1] - model.tokens_of_an_image
+    return model.loss(model.hidden(batch)[:, -text - 1 : -1].flatten(0, 1), batch.labels[:, -text:].flatten())
+
+
+def operations() -> FlopCounterMode:
+    """A counter of floating-point operations."""
+    mapping = {torch.ops.aten.convolution_backward: backward_of_convolution}
+    return FlopCounterMode(display=False, custom_mapping=mapping)
 
 
 def bytes_of(tensor: torch.Tensor) -> int:

@@ -85,12 +85,12 @@ def row_of(cfg: DictConfig, workshop: Workshop, stage: Stage, unit: Unit) -> Row
     with sketching():
         model, language = stage.model(unit, workshop)
     rates = {part: stage.learning_rate(part, workshop) for part in model.parts()}
-    visual = model.fusion.visual_tokens if model.fusion is not None else 0
-    tokens = min(cfg.plan.tokens or language.max_length, language.max_length)
+    visual = model.tokens_of_an_image
+    tokens = max(min(cfg.plan.tokens or language.max_length, language.max_length), visual + 1)
     world = processes_of(cfg)
     schedule = stage.schedule
     piece = piece_size(f"stages.{stage.name}", schedule.batch_size, schedule.micro_batch, world)
-    found = outlay(model, rates, piece, max(tokens, visual + 1), cfg.trainer.precision == BF16)
+    found = outlay(model, rates, piece, tokens, cfg.trainer.precision == BF16)
     parameters, trains = map(sum, zip(*map(parameters_of, model.parts().values()), strict=True))
     samples = samples_of(cfg)
     return Row(
@@ -98,7 +98,7 @@ def row_of(cfg: DictConfig, workshop: Workshop, stage: Stage, unit: Unit) -> Row
         trains=trains,
         parameters=parameters,
         piece=piece,
-        tokens=max(tokens, visual + 1),
+        tokens=tokens,
         visual=visual,
         outlay=found.spread(SHARDS.get(strategy_of(cfg), {}), world),
         step_flops=found.flops * schedule.batch_size / piece,

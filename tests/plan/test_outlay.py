@@ -1,17 +1,20 @@
 """What a plan says of memory and of operations, beside what is measured and what is known."""
 
+import ctypes
+
 import pytest
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from eaglebench.bench.measure import apart, forget_peak, memory
 from eaglebench.build import build_workshop
 from eaglebench.model import EagleModel
-from eaglebench.plan.outlay import Outlay, backward_of_convolution, outlay, parameters_of, samples, visual
+from eaglebench.plan.outlay import Outlay, loss_of, operations, outlay, parameters_of, samples
 from eaglebench.plan.sketch import sketching
 from eaglebench.training.groups import freeze
 from tests.conftest import EXPERTS, FUSIONS, composed
+
+M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 
 
 def sketched(*words: str) -> EagleModel:
@@ -26,9 +29,7 @@ def rates_of(model: EagleModel, frozen: tuple[str, ...] = ()) -> dict[str, float
 
 def step(model: EagleModel, batch_size: int, tokens: int) -> None:
     """The forward and the backward pass that a plan is of."""
-    batch, text = samples(model, batch_size, tokens), tokens - visual(model)
-    hidden = model.hidden(batch)[:, -text - 1 : -1].flatten(0, 1)
-    loss = model.loss(hidden, torch.zeros(len(hidden), dtype=torch.long))
+    loss = loss_of(model, samples(model, batch_size, tokens))
     for parameter in model.parameters():
         parameter.grad = None
     loss.backward()
@@ -37,6 +38,7 @@ def step(model: EagleModel, batch_size: int, tokens: int) -> None:
 def measured(words: tuple[str, ...], batch_size: int, tokens: int) -> float:
     """Megabytes of a real step beyond weights and gradients, in a process of its own."""
     torch.set_num_threads(1)
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**16)  # what is freed is given back at once, as the plan takes it
     workshop = build_workshop(composed(*words), outlines=True)
     model, _ = workshop.eagle(workshop.experts)
     freeze(model.parts(), rates_of(model))
@@ -86,8 +88,7 @@ def test_operations_are_those_of_the_real_step() -> None:
     model = sketched("experts=[convnext,clip]")
     planned = outlay(model, rates_of(model), 2, 64, bfloat16=False)
     real, _ = (workshop := build_workshop(composed("experts=[convnext,clip]"), outlines=True)).eagle(workshop.experts)
-    mapping = {torch.ops.aten.convolution_backward: backward_of_convolution}
-    with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+    with operations() as counter:
         step(real, 2, 64)
     assert planned.flops == counter.get_total_flops()
 
@@ -96,8 +97,7 @@ def test_operations_are_those_of_the_real_step() -> None:
 def test_a_convolution_backwards_is_twice_the_forward(groups: int) -> None:
     convolution = nn.Conv2d(8, 8, 3, padding=1, groups=groups, bias=False)
     pixels = torch.randn(2, 8, 16, 16, requires_grad=True)
-    mapping = {torch.ops.aten.convolution_backward: backward_of_convolution}
-    with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+    with operations() as counter:
         convolution(pixels).sum().backward()
     forward = 2 * 2 * 16 * 16 * 8 * (8 // groups) * 9
     assert counter.get_total_flops() == 3 * forward
