@@ -49,9 +49,8 @@ def train(cfg: DictConfig) -> None:
     with listening(print):
         with joined(where, backend):
             trained = train_stages(cfg)
-            if not leads():
-                return
-        finish(cfg, trained)
+        if trained is not None:
+            finish(cfg, trained)
 
 
 @dataclass
@@ -68,8 +67,8 @@ class Trained:
     finished: list[Finished]
 
 
-def train_stages(cfg: DictConfig) -> Trained:
-    """Train all stages, and the model without images, and write the model."""
+def train_stages(cfg: DictConfig) -> Trained | None:
+    """Train all stages, and the model without images, and write the model; None in processes that do not lead."""
     started = time.monotonic()
     console = new_console()
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -78,6 +77,7 @@ def train_stages(cfg: DictConfig) -> Trained:
     console.print(parts_table(model, workshop, stages))
     for note in model.fusion.notes if model.fusion is not None else ():
         console.print(note, soft_wrap=True)
+    del model, language  # each stage has one of its own
     data = one_after_another(lambda: build_data(cfg, console.print))
     loggers = build_loggers(cfg, folder)
     store, fit = build_store(cfg, console.print), build_fit(cfg, loggers, console)
@@ -88,10 +88,6 @@ def train_stages(cfg: DictConfig) -> Trained:
         save_config(folder, cfg)
 
     state, finished = runner.run(stages)
-    state.load_into(model.parts())
-    if leads():
-        save_model(folder, model)
-
     blind, sightless = build_blind(cfg) if data.val else None, None
     if blind is not None:
         # Of one seed, so that it is trained once for each data set.
@@ -99,6 +95,11 @@ def train_stages(cfg: DictConfig) -> Trained:
         blind_runner = Runner(build_workshop(cfg, BLIND_SEED), data, store, fit, console.print)
         unit, sightless = train_blind(blind_runner, blind)
         finished.append(unit)
+    if not leads():
+        return None
+    model, language = workshop.eagle(workshop.experts)
+    state.load_into(model.parts())
+    save_model(folder, model)
     return Trained(started, console, folder, data, loggers, (model, language), sightless, finished)
 
 

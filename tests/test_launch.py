@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +17,8 @@ from tests.conftest import Outcome
 ROOT = Path(__file__).parent.parent
 # One stage, long enough to be met by a signal.
 ARGUMENTS = ["debug=fast", "stages=[sft]", "stages.sft.steps=60", "checkpoints.every=1000", "evaluation.blind.steps=0"]
+
+TOGETHER = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +56,48 @@ def test_a_sweep_of_jobs_one_of_which_is_taken_away(slurm: dict[str, str], tmp_p
     assert json.loads(first.read_text()) == json.loads((tmp_path / "here/scores.json").read_text())
 
 
+@pytest.mark.slow
+def test_a_job_of_two_tasks_is_taken_away(slurm: dict[str, str], tmp_path: Path) -> None:
+    """Both wait for the one that asks SLURM, however long that takes: the job is queued again, and not ended by the other one."""
+    slow = tmp_path / "bin"
+    slow.mkdir()
+    (slow / "squeue").write_text(f'#!/bin/sh\nsleep 5\nexec {shutil.which("squeue")} "$@"\n')
+    (slow / "squeue").chmod(0o755)
+    environment = {**slurm, "PATH": f"{slow}:{slurm['PATH']}"}
+    words = [*TOGETHER, "trainer.deterministic=true", "launcher=slurm", "launcher.cpus_per_task=1"]
+    done = eaglebench(tmp_path, environment, *words, *ARGUMENTS)
+    assert done.returncode == 0, done.stderr
+    ((job, log),) = re.findall(r"job (\d+); it prints to (\S+)", done.stdout)
+    printed = Path(log.replace("%t", "0"))
+    until(lambda: printed.is_file() and "sft: step 15/60" in printed.read_text(), "the job to train", 120)
+    run(slurm, "scancel", "--signal=USR1", job)
+    until(lambda: list((tmp_path / "results").glob("clip+sam-*/manifest.json")), "the job to end", 240)
+    told = printed.read_text()
+    assert told.count(f"job {job} is to end: it queues again") == 1
+    assert re.search(r"sft: goes on from step \d+ of 60", told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_processes_whose_parent_is_asked_to_end_go_on_later(number: signal.Signals, tmp_path: Path) -> None:
+    """With SIGTERM each writes a checkpoint first; Ctrl-C leaves the one that is there."""
+    words = [*ARGUMENTS[:3], "checkpoints.every=5", *ARGUMENTS[4:], *TOGETHER, f"hydra.run.dir={tmp_path}/run"]
+    with (tmp_path / "log").open("w") as log:
+        running = subprocess.Popen([sys.executable, "-m", "eaglebench", *words], cwd=tmp_path, stdout=log, stderr=log)
+    until(lambda: "sft: step 15/60" in (tmp_path / "log").read_text(), "it to train", 120)
+    running.send_signal(number)
+    assert running.wait(60) == (143 if number == signal.SIGTERM else 130)
+    assert "Traceback" not in (tmp_path / "log").read_text()
+    again = eaglebench(tmp_path, None, *words)
+    assert again.returncode == 0, again.stderr
+    assert re.search(r"sft: goes on from step \d+ of 60", again.stdout)
+
+
 def test_processes_of_one_command_give_what_one_process_gives(tmp_path: Path) -> None:
     """The same scores and weights, one voice, and what they store serves a single process."""
     common = [*ARGUMENTS[:2], "stages.sft.steps=4", "evaluation.blind.steps=2", f"store={tmp_path}/store"]
-    words = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
     together = eaglebench(
-        tmp_path, None, *common, *words, "trainer.deterministic=true", f"hydra.run.dir={tmp_path}/two"
+        tmp_path, None, *common, *TOGETHER, "trainer.deterministic=true", f"hydra.run.dir={tmp_path}/two"
     )
     assert together.returncode == 0, together.stderr
     assert together.stdout.count("sft: step 4/4") == 1

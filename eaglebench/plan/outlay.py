@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,24 @@ MOMENTS = 2  # of AdamW, for each number that trains
 
 
 @dataclass(frozen=True)
+class Sharding:
+    """What a strategy keeps in shards, one on each device, and what in the memory of the CPU.
+
+    Attributes:
+        weights, gradients, optimizer: in shards.
+        rest_is_whole: what is outside of all blocks is gathered for a whole step.
+        optimizer_away, weights_away: in the CPU's memory.
+    """
+
+    weights: bool = False
+    gradients: bool = False
+    optimizer: bool = False
+    rest_is_whole: bool = False
+    optimizer_away: bool = False
+    weights_away: bool = False
+
+
+@dataclass(frozen=True)
 class Outlay:
     """What training needs on one device, in bytes, and what a micro-batch takes.
 
@@ -27,6 +45,8 @@ class Outlay:
         gradients, optimizer: of what trains.
         activations: what else there is when most is held, in the forward or the backward pass.
         block: weights of the largest block that a strategy shards by itself.
+        rest: weights outside of all blocks: the embedding of tokens, the head, the fusion.
+        rest_gradients: of those of them that train.
         flops: floating-point operations of a micro-batch, forward and backward; a multiplication and an addition are two.
     """
 
@@ -35,6 +55,8 @@ class Outlay:
     optimizer: int
     activations: int
     block: int
+    rest: int
+    rest_gradients: int
     flops: int
 
     @property
@@ -42,24 +64,24 @@ class Outlay:
         """The peak of the memory."""
         return self.weights + self.gradients + self.optimizer + self.activations
 
-    def spread(self, shards: Mapping[str, bool], devices: int) -> "Outlay":
-        """What is left on each of so many devices when `weights`, `gradients` or `optimizer` are in shards.
+    def spread(self, sharding: Sharding, devices: int) -> "Outlay":
+        """What is left on each of so many devices.
 
         With sharded weights, two blocks are whole at a time: the one that computes, and the next one.
         """
 
-        def share(name: str) -> int:
-            held: int = getattr(self, name)
-            return -(-held // devices) if shards.get(name) else held
+        def share(held: int, sharded: bool) -> int:
+            return -(-held // devices) if sharded else held
 
-        whole = 2 * self.block if shards.get("weights") and devices > 1 else 0
-        return Outlay(
-            share("weights") + whole,
-            share("gradients"),
-            share("optimizer"),
-            self.activations,
-            self.block,
-            self.flops,
+        gathered = gradients = 0
+        if sharding.weights and devices > 1:
+            gathered = 2 * self.block + (self.rest if sharding.rest_is_whole else 0)
+            gradients = self.rest_gradients if sharding.rest_is_whole else 0
+        return replace(
+            self,
+            weights=gathered + (0 if sharding.weights_away else share(self.weights, sharding.weights)),
+            gradients=gradients + share(self.gradients, sharding.gradients),
+            optimizer=0 if sharding.optimizer_away else share(self.optimizer, sharding.optimizer),
         )
 
 
@@ -95,12 +117,17 @@ def outlay(
             loss.backward()
     weights = sum(map(bytes_of, model.parameters())) + sum(map(bytes_of, model.buffers()))
     training = sum(map(bytes_of, trained))
+    blocks = model.blocks()
+    of_blocks = {id(parameter) for block in blocks for parameter in block.parameters()}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in of_blocks]
     return Outlay(
         weights=weights,
         gradients=training,
         optimizer=MOMENTS * training,
         activations=memory.peak - weights - training,
-        block=max((sum(map(bytes_of, block.parameters())) for block in model.blocks()), default=0),
+        block=max((sum(map(bytes_of, block.parameters())) for block in blocks), default=0),
+        rest=sum(map(bytes_of, rest)),
+        rest_gradients=sum(bytes_of(parameter) for parameter in rest if parameter.requires_grad),
         flops=counter.get_total_flops(),
     )
 
@@ -116,7 +143,7 @@ def samples(model: EagleModel, batch_size: int, tokens: int) -> Batch:
 def loss_of(model: EagleModel, batch: Batch) -> Tensor:
     """The loss where everything behind an image is a target: which places these are does not depend on numbers."""
     assert batch.labels is not None
-    text = batch.labels.shape[1] - model.tokens_of_an_image
+    text = batch.labels.shape[1] - max(1, model.tokens_of_an_image)  # nothing says what the first token is to be
     return model.loss(model.hidden(batch)[:, -text - 1 : -1].flatten(0, 1), batch.labels[:, -text:].flatten())
 
 

@@ -1,15 +1,15 @@
 """task=plan: what a run will need, before anything is downloaded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from omegaconf import DictConfig
 from rich.progress import track
 from rich.table import Table
 
-from eaglebench.build import build_stages, build_workshop, new_console, plain, processes_of
+from eaglebench.build import build_blind, build_stages, build_workshop, new_console, plain, processes_of
 from eaglebench.errors import UserError
-from eaglebench.plan.outlay import Outlay, outlay, parameters_of
+from eaglebench.plan.outlay import Outlay, Sharding, outlay, parameters_of
 from eaglebench.plan.sketch import sketching
 from eaglebench.report.tables import parts_table
 from eaglebench.stages.base import Stage, Unit
@@ -19,10 +19,10 @@ from eaglebench.training.strategies import BF16
 
 GB = 1e9
 # What a strategy keeps in shards; nothing where there is none, or DDP.
-SHARDS: Mapping[str, Mapping[str, bool]] = {
-    "fsdp": {"weights": True, "gradients": True, "optimizer": True},
-    "deepspeed 2": {"gradients": True, "optimizer": True},
-    "deepspeed 3": {"weights": True, "gradients": True, "optimizer": True},
+SHARDINGS: Mapping[str, Sharding] = {
+    "fsdp": Sharding(weights=True, gradients=True, optimizer=True, rest_is_whole=True),
+    "deepspeed 2": Sharding(gradients=True, optimizer=True),
+    "deepspeed 3": Sharding(weights=True, gradients=True, optimizer=True),
 }
 
 
@@ -61,7 +61,9 @@ def plan(cfg: DictConfig) -> None:
     with sketching():
         model, _ = workshop.eagle(workshop.experts)
     console.print(parts_table(model, workshop, stages))
-    units = [(stage, unit) for stage in stages for unit in stage.units(workshop)]
+    blind = build_blind(cfg) if cfg.data.source == "synthetic" or cfg.data.val is not None else None
+    trained = [*stages, blind] if blind is not None else stages
+    units = [(stage, unit) for stage in trained for unit in stage.units(workshop)]
     shown = track(units, "running shapes", console=console, disable=not console.is_terminal, transient=True)
     rows = [row_of(cfg, workshop, stage, unit) for stage, unit in shown]
     if not rows:
@@ -89,7 +91,7 @@ def row_of(cfg: DictConfig, workshop: Workshop, stage: Stage, unit: Unit) -> Row
     tokens = max(min(cfg.plan.tokens or language.max_length, language.max_length), visual + 1)
     world = processes_of(cfg)
     schedule = stage.schedule
-    piece = piece_size(f"stages.{stage.name}", schedule.batch_size, schedule.micro_batch, world)
+    piece = piece_size(stage.config, schedule.batch_size, schedule.micro_batch, world)
     found = outlay(model, rates, piece, tokens, cfg.trainer.precision == BF16)
     parameters, trains = map(sum, zip(*map(parameters_of, model.parts().values()), strict=True))
     samples = samples_of(cfg)
@@ -100,7 +102,7 @@ def row_of(cfg: DictConfig, workshop: Workshop, stage: Stage, unit: Unit) -> Row
         piece=piece,
         tokens=tokens,
         visual=visual,
-        outlay=found.spread(SHARDS.get(strategy_of(cfg), {}), world),
+        outlay=found.spread(sharding_of(cfg), world),
         step_flops=found.flops * schedule.batch_size / piece,
         steps=schedule.steps if samples is None else schedule.length(samples),
     )
@@ -120,6 +122,16 @@ def strategy_of(cfg: DictConfig) -> str:
     strategy = plain(cfg.trainer.strategy)
     name = strategy["_target_"].rpartition(".")[2]
     return f"{name} {strategy['stage']}" if "stage" in strategy else name
+
+
+def sharding_of(cfg: DictConfig) -> Sharding:
+    """What the strategy keeps in shards and elsewhere."""
+    strategy = cfg.trainer.strategy or {}
+    return replace(
+        SHARDINGS.get(strategy_of(cfg), Sharding()),
+        optimizer_away=bool(strategy.get("offload_optimizer")),
+        weights_away=bool(strategy.get("offload_parameters")),
+    )
 
 
 def memory_table(rows: list[Row], title: str) -> Table:

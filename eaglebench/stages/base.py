@@ -44,6 +44,11 @@ class Stage(ABC):
         self.lr = {kind: float(lr.get(kind) or 0.0) for kind in self.kinds}
         self.schedule = schedule
 
+    @property
+    def config(self) -> str:
+        """Where its settings are, for what is told of them."""
+        return f"stages.{self.name}"
+
     @abstractmethod
     def units(self, workshop: Workshop) -> list[Unit]:
         """The models that this stage trains, one after the other."""

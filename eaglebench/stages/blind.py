@@ -15,6 +15,7 @@ class Blind(Stage):
     """The language model on the training conversations without their images; the run's own model gets none of it."""
 
     kinds = ("llm",)
+    config = "evaluation.blind"
 
     def units(self, workshop: Workshop) -> list[Unit]:
         return [Unit(self.name, ())]
@@ -41,7 +42,7 @@ class Blind(Stage):
             learning_rates=self.lr,
             dataset=dataset,
             collate=Collator(language.tokenizer.pad_token_id),
-            config="evaluation.blind",
+            config=self.config,
             targets=dataset.targets,
             blocks=model.blocks(),
         )

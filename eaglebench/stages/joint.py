@@ -77,7 +77,7 @@ class Joint(Stage):
             learning_rates={part: self.learning_rate(part, workshop) for part in model.parts()},
             dataset=dataset,
             collate=Collator(language.tokenizer.pad_token_id),
-            config=f"stages.{self.name}",
+            config=self.config,
             targets=dataset.targets,
             blocks=model.blocks(),
             answering=(model, language),

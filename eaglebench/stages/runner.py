@@ -1,5 +1,6 @@
 """Runs the stages in order: each unit from the store if it is finished there, otherwise trained."""
 
+import gc
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -154,6 +155,7 @@ class Runner:
         folder: Path | None,
     ) -> Artefact:
         """Train a unit that the store does not have, with its checkpoints in `folder`."""
+        gc.collect()  # the network of the stage before goes now: there may be no room for both
         training = stage.build(unit, self.workshop, self.data)
         state.load_into({name: part for name, part in training.parts.items() if name in stage.part_names(unit)})
         started = time.monotonic()

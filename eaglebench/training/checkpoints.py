@@ -1,5 +1,6 @@
 """Where a training can go on from: a checkpoint that is complete or not there at all."""
 
+import json
 import os
 import shutil
 import signal
@@ -17,7 +18,9 @@ from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.distributed.checkpoint import CheckpointException
 
+from eaglebench.digests import file_digest
 from eaglebench.errors import UserError, first_line
+from eaglebench.files import write_json
 from eaglebench.training.order import BatchOrder
 from eaglebench.training.pieces import ends_batch
 from eaglebench.training.processes import agreed
@@ -25,6 +28,7 @@ from eaglebench.training.slurm import WARNINGS, in_job, queue_again
 from eaglebench.training.strategies import layout
 
 NAME = "step-{}.{}"  # the step, and the layout
+SUMS = "sums.json"  # in those that are folders
 
 
 class Direct(TorchCheckpointIO):
@@ -169,9 +173,17 @@ def make_place(part: Path) -> None:
 
 
 def publish(part: Path, target: Path) -> None:
-    """Give what is written whole its name."""
+    """Give what is written whole its name; a folder gets the sums of its files."""
+    if part.is_dir():
+        write_json(part / SUMS, sums(part))
     sync(part)
     part.rename(target)
+
+
+def sums(folder: Path) -> dict[str, str]:
+    """The digest of each file of a checkpoint."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
+    return {str(path.relative_to(folder)): file_digest(path) for path in files}
 
 
 def step_of(checkpoint: Path) -> int:
@@ -180,13 +192,13 @@ def step_of(checkpoint: Path) -> int:
 
 
 def intact(checkpoint: Path) -> bool:
-    """Whether a file holds what was written to it, by the sums in it; a folder is taken as it is."""
-    if checkpoint.is_dir():
-        return True
+    """Whether a checkpoint holds what was written to it, by the sums in it."""
     try:
+        if checkpoint.is_dir():
+            return bool(json.loads((checkpoint / SUMS).read_text(encoding="utf-8")) == sums(checkpoint))
         with ZipFile(checkpoint) as archive:
             return archive.testzip() is None
-    except (BadZipFile, OSError, EOFError):
+    except (BadZipFile, OSError, EOFError, ValueError):
         return False
 
 

@@ -26,7 +26,7 @@ from eaglebench.training.order import BatchOrder
 from eaglebench.training.pieces import Cuts, Pieces, piece_size
 from eaglebench.training.processes import environment
 from eaglebench.training.progress import StageProgress
-from eaglebench.training.strategies import FP32, Devices, ddp
+from eaglebench.training.strategies import FP32, Devices, ddp, release
 from eaglebench.training.training import Schedule, Training
 
 
@@ -141,6 +141,8 @@ class Fit:
             # Lightning turns Ctrl-C into an exit and stops listening to it; the command line has its own words for it.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from exit
+        finally:
+            release(trainer.strategy)
         if checkpoints.asked:  # too late for a callback: what listens outside of a training has it now
             os.kill(os.getpid(), signal.SIGTERM)
         if len(module.losses) != steps:

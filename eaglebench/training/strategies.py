@@ -87,6 +87,10 @@ class DeepSpeedAutocast(DeepSpeedPrecision):
         self.lower = devices.precision == BF16
         self.device_type = CPU if devices.accelerator == CPU else "cuda"
 
+    def backward(self, tensor: Tensor, model: Any, optimizer: Any, *args: Any, **kwargs: Any) -> None:
+        """Lightning has divided the loss by the number of pieces of a batch; DeepSpeed would divide it once more."""
+        super().backward(tensor, model, optimizer, *args, scale_wrt_gas=False, **kwargs)
+
     def forward_context(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device_type, torch.bfloat16) if self.lower else nullcontext()
 
@@ -148,3 +152,18 @@ def gradient_norm(part: nn.Module, sharded_by_deepspeed: bool) -> Tensor | None:
         return None
     norm = nn.utils.get_total_norm(gradients)
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
+
+
+def release(strategy: Strategy) -> None:
+    """Let go of a finished training, which DeepSpeed's hooks and what it remembers for all engines would keep to the end of the process."""
+    if not isinstance(strategy, DeepSpeedStrategy) or not hasattr(strategy.model, "destroy"):  # it came to no engine
+        return
+    from deepspeed.runtime.zero.parameter_offload import FWD_MODULE_STACK
+    from deepspeed.runtime.zero.partitioned_param_coordinator import PartitionedParameterCoordinator
+
+    strategy.deepspeed_engine.destroy()
+    FWD_MODULE_STACK.clear()  # grows by each block whose activations are computed again
+    for method in vars(PartitionedParameterCoordinator).values():  # one remembers its arguments, behind a wrapper
+        for cell in getattr(method, "__closure__", None) or ():
+            if hasattr(cell.cell_contents, "cache_clear"):
+                cell.cell_contents.cache_clear()

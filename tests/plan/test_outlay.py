@@ -9,7 +9,7 @@ from torch import nn
 from eaglebench.bench.measure import apart, forget_peak, memory
 from eaglebench.build import build_workshop
 from eaglebench.model import EagleModel
-from eaglebench.plan.outlay import Outlay, loss_of, operations, outlay, parameters_of, samples
+from eaglebench.plan.outlay import Outlay, Sharding, loss_of, operations, outlay, parameters_of, samples
 from eaglebench.plan.sketch import sketching
 from eaglebench.training.groups import freeze
 from tests.conftest import EXPERTS, FUSIONS, composed
@@ -103,13 +103,26 @@ def test_a_convolution_backwards_is_twice_the_forward(groups: int) -> None:
     assert counter.get_total_flops() == 3 * forward
 
 
-def test_shards_are_shares_and_two_whole_blocks() -> None:
-    alone = Outlay(weights=800, gradients=400, optimizer=1600, activations=50, block=30, flops=7)
-    assert alone.spread({}, 8) == alone
-    zero2 = alone.spread({"gradients": True, "optimizer": True}, 8)
+def test_shards_are_shares_and_what_is_gathered() -> None:
+    alone = Outlay(800, 400, 1600, activations=50, block=30, rest=100, rest_gradients=20, flops=7)
+    assert alone.spread(Sharding(), 8) == alone
+    zero2 = alone.spread(Sharding(gradients=True, optimizer=True), 8)
     assert (zero2.weights, zero2.gradients, zero2.optimizer, zero2.total) == (800, 50, 200, 1100)
-    zero3 = alone.spread({"weights": True, "gradients": True, "optimizer": True}, 8)
-    assert (zero3.weights, zero3.total) == (160, 460)
+    zero3 = alone.spread(Sharding(weights=True, gradients=True, optimizer=True), 8)
+    assert (zero3.weights, zero3.total) == (100 + 2 * 30, 460)
+    fsdp = alone.spread(Sharding(weights=True, gradients=True, optimizer=True, rest_is_whole=True), 8)
+    assert (fsdp.weights, fsdp.gradients, fsdp.optimizer) == (100 + 2 * 30 + 100, 50 + 20, 200)
+    assert alone.spread(Sharding(optimizer=True, optimizer_away=True), 8).optimizer == 0
+    assert alone.spread(Sharding(weights=True, weights_away=True), 8).weights == 2 * 30
+
+
+def test_the_rest_is_what_no_block_has() -> None:
+    model = sketched("experts=[clip]", "fusion=channel_concat")
+    found = outlay(model, rates_of(model, frozen=("fusion",)), 1, 64, bfloat16=False)
+    blocks = sum(parameters_of(block)[0] for block in model.blocks())
+    everything = sum(parameters_of(part)[0] for part in model.parts().values())
+    assert found.rest == 4 * (everything - blocks)
+    assert found.rest_gradients == found.rest - 4 * parameters_of(model.parts()["fusion"])[0]
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)

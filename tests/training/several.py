@@ -1,18 +1,23 @@
 """Trains a small Eagle in two processes under each strategy, and writes what came of it: `torchrun --nproc-per-node 2 several.py FOLDER`."""
 
+import gc
 import json
 import os
 import random
 import signal
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.loggers import Logger
 from PIL import Image
 from rich.console import Console
 
-from eaglebench.build import build_data, build_fit, build_stages, build_workshop, processes_of
+from eaglebench.build import build_data, build_fit, build_look, build_stages, build_workshop, processes_of
+from eaglebench.errors import UserError
+from eaglebench.model import EagleModel
 from eaglebench.stages.runner import Runner
 from eaglebench.stages.store import Store
 from eaglebench.training.fit import Fit, Fitted
@@ -23,7 +28,14 @@ from tests.conftest import composed, turns
 
 STEPS = 20
 BUCKETS = ["+trainer.strategy.allgather_bucket_size=1000000", "+trainer.strategy.reduce_bucket_size=1000000"]
-STRATEGIES = {"ddp": [], "fsdp": [], "deepspeed_zero2": BUCKETS, "deepspeed_zero3": BUCKETS}
+OFFLOAD = ["trainer.strategy.offload_optimizer=true", "trainer.strategy.offload_parameters=true"]
+STRATEGIES = {
+    "ddp": ["trainer=ddp"],
+    "fsdp": ["trainer=fsdp"],
+    "deepspeed_zero2": ["trainer=deepspeed_zero2", *BUCKETS],
+    "deepspeed_zero3": ["trainer=deepspeed_zero3", *BUCKETS],
+    "deepspeed_offload": ["trainer=deepspeed_zero3", *BUCKETS, *OFFLOAD],
+}
 # What a strategy can trip over: an expert that is frozen, one with adapters, activations computed again, pieces without an image.
 COMMON = [
     "experts=[clip,sam,convnext]",
@@ -37,6 +49,9 @@ COMMON = [
     "stages.sft.lr={experts: 1e-4, fusion: 1e-4, llm: 1e-4}",
     "checkpoints.every=10",
     "data=llava_json",
+    "held_out.every=10",
+    "held_out.samples=5",
+    "evaluation.max_new_tokens=4",
 ]
 
 
@@ -65,33 +80,62 @@ class AskedToEnd:
 
 
 class Remembering(Fit):
-    """Keeps losses as they are: a manifest has them rounded."""
+    """Keeps losses as they are: a manifest has them rounded; and whether anything of the network is left."""
 
     losses: list[float]
+    network: list[weakref.ref[torch.Tensor]]
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Fitted:
-        fitted = super().__call__(*args, **kwargs)
+    def __call__(self, training: Any, *args: Any, **kwargs: Any) -> Fitted:
+        self.network = [weakref.ref(parameter) for parameter in training.network.parameters()]
+        fitted = super().__call__(training, *args, **kwargs)
         self.losses = fitted.losses
         return fitted
 
+    @property
+    def left(self) -> int:
+        """Weights of the network that was trained that are still in memory."""
+        gc.collect()
+        return sum(parameter() is not None for parameter in self.network)
 
-def train(folder: Path, data_name: str, name: str, *words: str, look: Any = None, every: int = 0) -> None:
-    """Run one stage, and write the weights that it gives, its losses and what was told."""
-    cfg = composed(*COMMON, f"data.train={folder / f'{data_name}.json'}", f"held_out.every={every}", *words)
+
+class Logged(Logger):
+    """Keeps what is logged: values by name and step."""
+
+    name, version = "logged", "0"
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[int, float]] = {}
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        for name, value in metrics.items():
+            self.values.setdefault(name, {})[step or 0] = value
+
+
+def train(folder: Path, data_name: str, name: str, *words: str, look: Any = None) -> None:
+    """Run one stage, and write the weights that it gives, and its losses, what was told and logged, and how many weights are left."""
+    files = [f"data.train={folder / f'{data_name}.json'}", f"data.val={folder / f'{data_name}.json'}"]
+    cfg = composed(*COMMON, *files, *words)
     said: list[str] = []
     console = Console(quiet=True)
     console.print = lambda line, **_: said.append(str(line))  # type: ignore[method-assign]
-    fit = build_fit(cfg, [], console)
+    logged = Logged()
+    fit = build_fit(cfg, [logged], console)
     fit.__class__ = Remembering
     data, store = build_data(cfg, lambda _: None), Store(folder / f"store-{name}", said.append)
-    state, _ = Runner(build_workshop(cfg), data, store, fit, said.append, look).run(build_stages(cfg))
+    runner = Runner(build_workshop(cfg), data, store, fit, said.append, look or build_look(cfg, data))
+    state, _ = runner.run(build_stages(cfg))
+    left = fit.left
     if leads():
         write_weights(folder / f"{name}.safetensors", state.weights)
-        (folder / f"{name}.json").write_text(json.dumps({"losses": fit.losses, "said": said}))
+        found = {"losses": fit.losses, "said": said, "logged": logged.values, "left": left}
+        (folder / f"{name}.json").write_text(json.dumps(found))
 
 
 def trainer(strategy: str, precision: str = "32-true") -> list[str]:
-    return [f"trainer={strategy}", "trainer.accelerator=cpu", "trainer.devices=2", f"trainer.precision={precision}"]
+    return [*STRATEGIES[strategy], "trainer.accelerator=cpu", "trainer.devices=2", f"trainer.precision={precision}"]
 
 
 def data_for(strategy: str) -> str:
@@ -99,21 +143,41 @@ def data_for(strategy: str) -> str:
     return "many" if "deepspeed" in strategy else "few"
 
 
+def broken(folder: Path, data: str, words: list[str]) -> None:
+    """A training in one of whose processes the loss is not a number in the third batch; each process writes what it raises."""
+    forward, batches = EagleModel.forward, []
+
+    def breaking(model: EagleModel, batch: Any) -> torch.Tensor:
+        batches.append(batch)
+        loss = forward(model, batch)
+        return loss * torch.nan if os.environ["RANK"] == "1" and len(batches) == 3 else loss
+
+    EagleModel.forward = breaking  # type: ignore[method-assign]
+    try:
+        train(folder, data, "broken", *words)
+    except UserError as error:
+        (folder / f"broken-{os.environ['RANK']}.txt").write_text(str(error))
+    finally:
+        EagleModel.forward = forward  # type: ignore[method-assign]
+
+
 def main(folder: Path, strategies: list[str]) -> None:
     torch.set_num_threads(1)
-    where = environment(processes_of(composed(*trainer("ddp"))))
+    where = environment(processes_of(composed("trainer=ddp", "trainer.devices=2")))
     assert where is not None
     with joined(where, Devices("cpu", "32-true", 2).backend):
         for strategy in strategies:
-            data, words = data_for(strategy), [*trainer(strategy), *STRATEGIES[strategy]]
+            data, words = data_for(strategy), trainer(strategy)
             train(folder, data, strategy, *words)
             try:
-                train(folder, data, f"{strategy}-resumed", *words, look=AskedToEnd(), every=13)
+                train(folder, data, f"{strategy}-resumed", *words, "held_out.every=13", look=AskedToEnd())
             except SystemExit as exit:
                 assert exit.code == 143
             train(folder, data, f"{strategy}-resumed", *words)
-            if strategy != "ddp":
-                train(folder, data, f"{strategy}-bf16", *trainer(strategy, "bf16-mixed"), *STRATEGIES[strategy])
+            if strategy == "ddp":
+                broken(folder, data, words)
+            else:
+                train(folder, data, f"{strategy}-bf16", *trainer(strategy, "bf16-mixed"))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset, default_collate
 
 from eaglebench.errors import TERMINATED, UserError
-from eaglebench.training.checkpoints import Checkpoints, step_of
+from eaglebench.training.checkpoints import Checkpoints, intact, publish, step_of
 from eaglebench.training.fit import Fit
 from eaglebench.training.training import Schedule, Training
 
@@ -182,6 +182,22 @@ def test_a_damaged_checkpoint_is_told_and_not_used(tmp_path: Path, unbroken: Any
     network, told = Noisy(), []
     check(network, run(network, tmp_path, told), unbroken)
     assert told == [f"{file} is damaged, and not used"]
+
+
+@pytest.mark.parametrize("damage", ["nothing", "a bit", "a missing file", "missing sums"])
+def test_one_in_a_folder_is_known_by_the_sums_of_its_files(damage: str, tmp_path: Path) -> None:
+    part, checkpoint = tmp_path / ".step-3.fsdp", tmp_path / "step-3.fsdp"
+    (part / "shards").mkdir(parents=True)
+    (part / "shards/0.distcp").write_bytes(bytes(100))
+    (part / ".metadata").write_bytes(b"here")
+    publish(part, checkpoint)
+    if damage == "a bit":
+        (checkpoint / "shards/0.distcp").write_bytes(bytes(99) + b"\1")
+    if damage == "a missing file":
+        (checkpoint / ".metadata").unlink()
+    if damage == "missing sums":
+        (checkpoint / "sums.json").unlink()
+    assert intact(checkpoint) == (damage == "nothing")
 
 
 @pytest.mark.parametrize("folder", [True, False])

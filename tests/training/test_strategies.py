@@ -4,6 +4,7 @@ Each strategy trains on two processes of a CPU, in a program of its own (`severa
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parent.parent.parent
 # About half a minute each; those that are slow to start are proved by the slow suite.
 STRATEGIES = [
     "ddp",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("fsdp", "deepspeed_zero2", "deepspeed_zero3")),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in several.STRATEGIES if name != "ddp"),
 ]
 
 
@@ -70,6 +71,29 @@ def test_losses_and_weights_are_those_of_one_process(strategy: str, results: Any
     assert found.keys() == weights.keys()
     for name, value in weights.items():
         torch.testing.assert_close(found[name], value, rtol=0, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_what_is_logged_is_that_of_one_process(strategy: str, results: Any) -> None:
+    """Gradient norms, out of their shards, and what held-out samples say; DeepSpeed has norms of fewer steps."""
+    alone, together = (results(name)[0]["logged"] for name in (f"single-{several.data_for(strategy)}", strategy))
+    assert {name for name in alone if "gradient norm" in name or "held-out" in name} <= together.keys()
+    for name, values in together.items():
+        assert values and values.keys() <= alone[name].keys()
+        assert values == pytest.approx({step: alone[name][step] for step in values}, rel=1e-3, abs=1e-5), name
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_nothing_of_a_stage_is_left_for_the_next_one(strategy: str, results: Any) -> None:
+    assert results(strategy)[0]["left"] == 0
+
+
+def test_all_processes_stop_where_one_has_a_loss_that_is_no_number(folder: Path, results: Any) -> None:
+    results("ddp")
+    told = {(folder / f"broken-{rank}.txt").read_text() for rank in range(2)}
+    (sentence,) = told
+    assert sentence.startswith("sft: the loss is nan at step 2; lower the learning rate")
+    assert re.search(r"look at the batch \((\d+, )*\d+\)", sentence)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
