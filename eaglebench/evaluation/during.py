@@ -18,7 +18,7 @@ from eaglebench.model import EagleModel, encoder_of
 
 @dataclass(frozen=True)
 class Look:
-    """Called with a model and its language model, gives its held-out loss and the score of the answers that it generates.
+    """Called with a model, its language model and a device, gives its held-out loss and the score of the answers that it generates.
 
     Attributes:
         samples: held-out ones; those of all families, evenly.
@@ -31,10 +31,9 @@ class Look:
     reader: Callable[[int], ImageReader]
 
     @torch.no_grad()
-    def __call__(self, model: EagleModel, language: LanguageModel) -> dict[str, float]:
+    def __call__(self, model: EagleModel, language: LanguageModel, device: torch.device) -> dict[str, float]:
         encoder = encoder_of(model, language)
         read = self.reader(model.image_side)
-        device = next(model.parameters()).device
         dataset = ConversationDataset([sample for sample in self.samples if encoder.has_target(sample)], encoder, read)
         collate = Collator(language.tokenizer.pad_token_id)
         model.eval()

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from eaglebench.data.source import DataSource
@@ -74,7 +75,7 @@ class Runner:
         store: of finished stages.
         fit: trains one network.
         tell: told what happens.
-        look: gives, for a model and its language model, what held-out samples say of it while it is trained.
+        look: gives, for a model, its language model and a device, what held-out samples say of it while it is trained.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Runner:
         store: Store,
         fit: Fit,
         tell: Callable[[str], None] = print,
-        look: Callable[[EagleModel, LanguageModel], Mapping[str, float]] | None = None,
+        look: Callable[[EagleModel, LanguageModel, torch.device], Mapping[str, float]] | None = None,
     ) -> None:
         self.look = look
         self.workshop = workshop

@@ -10,14 +10,14 @@ from rich.console import Console
 from eaglebench.training.module import TrainingModule
 from eaglebench.training.pieces import ends_batch
 
-Look = Callable[[], Mapping[str, float]]
+Look = Callable[[torch.device], Mapping[str, float]]
 
 
 class HeldOut(pl.Callback):
     """Looks at held-out samples every few steps, and logs and tells what it finds.
 
     Args:
-        look: gives values by name; it may leave the network in evaluation mode.
+        look: gives values by name, on a device; it may leave the network in evaluation mode.
         every: optimizer steps between two looks.
         console: where they are told.
     """
@@ -36,7 +36,7 @@ class HeldOut(pl.Callback):
             return
         # What is compiled is so for training: generation would compile it again for each length of its cache.
         with trainer.precision_plugin.forward_context(), torch.compiler.set_stance("force_eager"):
-            found = self.look()
+            found = self.look(trainer.strategy.root_device)
         pl_module.training_mode()
         for logger in trainer.loggers:
             logger.log_metrics({f"{pl_module.label}/{name}": value for name, value in found.items()}, step - 1)
