@@ -44,6 +44,18 @@ def run(cfg: DictConfig) -> None:
             from eaglebench.predict import predict
 
             predict(cfg)
+        elif cfg.task == "compare":
+            from eaglebench.evaluation.compare import compare
+
+            compare(cfg)
+        elif cfg.task == "select":
+            from eaglebench.selection.task import select
+
+            select(cfg)
+        elif cfg.task == "sweep":
+            from eaglebench.sweep.task import sweep
+
+            sweep(cfg)
         elif cfg.task == "report":
             from eaglebench.report.task import report
 
@@ -60,6 +72,10 @@ def run(cfg: DictConfig) -> None:
             from eaglebench.plan.task import plan
 
             plan(cfg)
+        elif cfg.task == "convert":
+            from eaglebench.convert import convert
+
+            convert(cfg)
         elif cfg.task == "bench":
             from hydra.utils import get_method
 

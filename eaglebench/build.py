@@ -12,11 +12,14 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.console import Console
 
 from eaglebench.checkpoints import commit_of, is_hub_name
+from eaglebench.data.benchmark import read_benchmark
 from eaglebench.data.llava import read_samples, samples_digest
+from eaglebench.data.sample import Sample
 from eaglebench.data.source import DataSource, Split, SyntheticWorld
 from eaglebench.data.synthetic.engine import World
 from eaglebench.digests import file_digest
 from eaglebench.errors import UserError
+from eaglebench.evaluation.benchmarks import BENCHMARKS
 from eaglebench.evaluation.during import Look, evenly
 from eaglebench.evaluation.evaluate import Settings
 from eaglebench.experts.base import VisionExpert
@@ -202,6 +205,7 @@ def build_data(cfg: DictConfig, tell: Callable[[str], None], training: bool = Tr
         checked=Path(world.root) / "checked",
         warn=tell,
     )
+    official = build_benchmarks(cfg)
     of_stages = {}
     for name, stage in cfg.stages.items() if training else ():
         if stage.train is not None:
@@ -216,21 +220,37 @@ def build_data(cfg: DictConfig, tell: Callable[[str], None], training: bool = Tr
         )
         train = synthetic.train[: settings.limit] if training else []
         digest = synthetic.digest if settings.limit is None else f"{synthetic.digest}-{settings.limit}"
-        return DataSource(train=train, val=synthetic.val, digest=digest, **common)
+        return DataSource(train=train, val=official or synthetic.val, digest=digest, **common)
     if training and OmegaConf.is_missing(settings, "train"):
         raise UserError("data.train is not set: give your LLaVA file, data.train=my.json.")
     train = read(settings.train, image_root=settings.image_root) if training else []
-    val = read(settings.val, image_root=settings.image_root) if settings.val is not None else []
-    return DataSource(train=train, val=val, digest=samples_digest(train), **common)
+    val = read(settings.val, image_root=settings.image_root) if settings.val is not None and not official else []
+    return DataSource(train=train, val=official or val, digest=samples_digest(train), **common)
+
+
+def build_benchmarks(cfg: DictConfig) -> list[Sample]:
+    """The questions of the evaluation's benchmark files, which are then all that is evaluated; none if it names none."""
+    samples = []
+    for name, file in cfg.evaluation.get("benchmarks", {}).items():
+        if file is not None:
+            suffixes = (BENCHMARKS[name].suffix, BENCHMARKS[name].open_suffix)
+            checked = Path(cfg.world.root) / "checked"
+            samples += read_benchmark(file, name, *suffixes, limit=cfg.data.limit, checked=checked)
+    return samples
 
 
 def build_evaluation(cfg: DictConfig) -> Settings:
     """How answers are made and scored."""
     config = plain(cfg.evaluation)
     del config["blind"]
+    benchmarks = [name for name, file in config.pop("benchmarks", {}).items() if file is not None]
+    return Settings(**config, benchmarks=benchmarks, device=device_of(cfg), seed=cfg.seed, cache_mb=cfg.data.cache_mb)
+
+
+def device_of(cfg: DictConfig) -> str:
+    """What generates answers."""
     devices = {"gpu": "cuda", "cuda": "cuda", "mps": "mps", "auto": "cuda" if torch.cuda.is_available() else "cpu"}
-    device = devices.get(cfg.trainer.accelerator, "cpu")
-    return Settings(**config, device=device, seed=cfg.seed, cache_mb=cfg.data.cache_mb)
+    return devices.get(cfg.trainer.accelerator, "cpu")
 
 
 def build_look(cfg: DictConfig, data: DataSource) -> Look | None:

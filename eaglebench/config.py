@@ -8,13 +8,27 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from eaglebench.digests import digest
 from eaglebench.errors import UserError, nearest_that_fit
+from eaglebench.evaluation.benchmarks import BENCHMARKS
 from eaglebench.evaluation.metrics import METRICS
 
 PACKAGE = Path(__file__).resolve().parent
 # Beside the package in a checkout, inside it in a wheel.
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if (folder / "config.yaml").is_file())
 
-TASKS = ("train", "eval", "predict", "report", "pretrain", "bench", "store", "plan")
+TASKS = (
+    "train",
+    "eval",
+    "predict",
+    "compare",
+    "select",
+    "sweep",
+    "report",
+    "pretrain",
+    "bench",
+    "store",
+    "plan",
+    "convert",
+)
 # What does not change the result of a run, and so not its name.
 UNNAMED = (
     "hydra",
@@ -31,7 +45,11 @@ UNNAMED = (
     "report",
     "pretrain",
     "bench",
+    "select",
+    "compare",
+    "sweep",
     "plan",
+    "convert",
     "checkpoints",
     "held_out",
     "prune",
@@ -139,6 +157,11 @@ def validate(cfg: DictConfig) -> None:
         check_numbers("bench", cfg.bench, ["batch_size", "repeats"])
         if min(cfg.bench.batch_size, cfg.bench.repeats) < 1:
             raise UserError("bench.batch_size and bench.repeats must be at least 1.")
+    elif cfg.task == "convert":
+        if missing := [f"convert.{key}" for key in ("benchmark", "source", "to") if cfg.convert[key] is None]:
+            raise UserError(
+                f"task=convert needs {', '.join(missing)}, as in convert.benchmark=gqa convert.source=FOLDER convert.to=gqa.jsonl."
+            )
     elif cfg.task in ("eval", "predict") and cfg.run is None:
         raise UserError(f"task={cfg.task} needs run=FOLDER, the folder of a finished run (results/...).")
     if cfg.task == "predict" and not cfg.prompt:
@@ -274,12 +297,37 @@ def validate_evaluation(cfg: DictConfig) -> None:
         check_numbers("evaluation", settings, [key])
         if settings[key] < 1:
             raise UserError(f"evaluation.{key}={settings[key]} must be at least 1.")
+    if "tasks" in settings:
+        validate_lmms(cfg)
+        return
     for key, name in {
         **{f"metrics.{key}": value for key, value in settings.metrics.items()},
         "default_metric": settings.default_metric,
     }.items():
         if name not in METRICS:
             raise UserError(f"evaluation.{key}={name} is unknown: choose from {', '.join(METRICS)}.")
+    files = settings.get("benchmarks")
+    if files is None:
+        return
+    if unknown := sorted(set(map(str, files)) - set(BENCHMARKS)):
+        raise UserError(f"evaluation.benchmarks names {', '.join(unknown)}: choose from {', '.join(BENCHMARKS)}.")
+    if not any(files.values()):
+        raise UserError(
+            "evaluation.benchmarks has no file: give one, as in evaluation.benchmarks.gqa=gqa.jsonl (task=convert makes them)."
+        )
+
+
+def validate_lmms(cfg: DictConfig) -> None:
+    """Refuse lmms-eval as the evaluation of anything but a finished run, and without tasks."""
+    settings = cfg.evaluation
+    if cfg.task != "eval":
+        raise UserError(f"evaluation=lmms_eval belongs to task=eval: leave it out of task={cfg.task}.")
+    if not isinstance(settings.tasks, ListConfig) or not settings.tasks:
+        raise UserError("evaluation.tasks is not set: give names of lmms-eval's tasks, 'evaluation.tasks=[ocrbench]'.")
+    if settings.limit is not None:
+        check_numbers("evaluation", settings, ["limit"])
+        if settings.limit < 1:
+            raise UserError(f"evaluation.limit={settings.limit} must be at least 1, or null for every question.")
 
 
 def is_number(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """task=train: the stages, the evaluation, and the run folder."""
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from eaglebench.build import (
     build_store,
     build_workshop,
     new_console,
+    plain,
     processes_of,
 )
 from eaglebench.data.source import DataSource
@@ -27,17 +29,20 @@ from eaglebench.evaluation.evaluate import PICTURE, PREDICTIONS, SCORES, evaluat
 from eaglebench.files import write_json
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel
-from eaglebench.report.tables import parts_table, scores_table
+from eaglebench.report.picture import first_of_each
+from eaglebench.report.tables import parts_rows, parts_table, scores_table
 from eaglebench.runs import MANIFEST, MODEL, save_config, save_model
 from eaglebench.stages.blind import Blind
 from eaglebench.stages.runner import Finished, Runner, State
 from eaglebench.training.processes import environment, joined, leads, one_after_another
 from eaglebench.training.slurm import listening
 from eaglebench.training.strategies import Devices
+from eaglebench.training.tracking import Rows, trackers
 from eaglebench.versions import versions
 
 BLIND_SEED = 0
 OUTPUTS = (MODEL, MANIFEST, SCORES, PREDICTIONS, PICTURE)
+TOLD = ("id", "family", "image", "question", "reference", "prediction", "score")  # of a sample answer, to trackers
 
 
 def train(cfg: DictConfig) -> None:
@@ -77,9 +82,10 @@ def train_stages(cfg: DictConfig) -> Trained | None:
     console.print(parts_table(model, workshop, stages))
     for note in model.fusion.notes if model.fusion is not None else ():
         console.print(note, soft_wrap=True)
+    parts = parts_rows(model, workshop, stages)
     del model, language  # each stage has one of its own
     data = one_after_another(lambda: build_data(cfg, console.print))
-    loggers = build_loggers(cfg, folder)
+    loggers = one_after_another(lambda: open_loggers(cfg, folder, parts, console))
     store, fit = build_store(cfg, console.print), build_fit(cfg, loggers, console)
     runner = Runner(workshop, data, store, fit, console.print, build_look(cfg, data))
     if leads():
@@ -109,17 +115,32 @@ def finish(cfg: DictConfig, run: Trained) -> None:
     scores = None
     if run.data.val:
         blind = None if run.blind is None else (run.blind, language)
-        scores = evaluate(model, language, run.data.val, build_evaluation(cfg), folder, console, blind)
+        of = [(unit.label, unit.key) for unit in run.finished]
+        scores = evaluate(model, language, run.data.val, build_evaluation(cfg), folder, console, of, blind)
     for logger in run.loggers:
         if scores is not None:
             families = {f"eval/{name}": row["score"] for name, row in scores["families"].items()}
             logger.log_metrics({"eval/score": scores["overall"]["score"], **families})
         logger.finalize("success")
+    for tracker in trackers(run.loggers):
+        if scores is not None:
+            with (folder / PREDICTIONS).open(encoding="utf-8") as lines:
+                rows = [json.loads(line) for line in lines]
+            tracker.show(scores, [{name: row[name] for name in TOLD} for row in first_of_each(rows)])
+        tracker.close()
     seconds = round(time.monotonic() - run.started, 1)
     write_json(folder / MANIFEST, manifest(cfg, folder, run.finished, seconds))
     console.print(scores_table(scores) if scores is not None else "data.val is not set: nothing is evaluated")
     written = sorted(path.name for path in folder.iterdir() if path.is_file())
     console.print(f"{seconds:.0f} s; wrote {folder}/: {', '.join(written)}")
+
+
+def open_loggers(cfg: DictConfig, folder: Path, parts: Rows, console: Console) -> list[Any]:
+    """The run's loggers; trackers among them know its config and parts."""
+    loggers = build_loggers(cfg, folder)
+    for tracker in trackers(loggers):
+        tracker.begin(plain(cfg), parts, lambda line: console.print(line, soft_wrap=True))
+    return loggers
 
 
 def train_blind(runner: Runner, blind: Blind) -> tuple[Finished, EagleModel]:

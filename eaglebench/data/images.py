@@ -22,12 +22,12 @@ def load_image(path: Path, side: int) -> Tensor:
         UNREADABLE: the file cannot be read or decoded.
     """
     with Image.open(path) as opened:
-        image = opened.convert("RGB")
-    return square(image, side)
+        return square(opened, side)
 
 
 def square(image: Image.Image, side: int) -> Tensor:
-    """An RGB image padded to a centred square and resized once to `side`: uint8 [3, side, side]."""
+    """An image padded to a centred square and resized once to `side`: uint8 [3, side, side]."""
+    image = image.convert("RGB")
     longest = max(image.size)
     if image.width != image.height:
         canvas = Image.new("RGB", (longest, longest), PADDING)

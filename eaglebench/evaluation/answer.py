@@ -1,8 +1,10 @@
 """Generating answers to the questions of a data set."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,10 +31,32 @@ class Question:
     def reference(self) -> str:
         return self.sample.turns[self.turn].answer
 
+    @property
+    def references(self) -> tuple[str, ...]:
+        """All answers that count."""
+        return self.sample.turns[self.turn].references or (self.reference,)
+
+    @property
+    def unit(self) -> str:
+        """What is drawn together with it when questions are drawn: those about the same image."""
+        return str(self.sample.image or self.sample.id)
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What scoring a benchmark needs besides."""
+        return {**self.sample.turns[self.turn].meta, "image": self.unit}
+
 
 def questions(samples: Sequence[Sample]) -> list[Question]:
     """Every turn of every sample."""
     return [Question(sample, turn) for sample in samples for turn in range(len(sample.turns))]
+
+
+def batched(asked: Iterable[Question], size: int) -> Iterator[list[Question]]:
+    """So many questions at a time."""
+    left = iter(asked)
+    while batch := list(islice(left, size)):
+        yield batch
 
 
 class Answerer:
@@ -42,6 +66,8 @@ class Answerer:
         model: in whatever state it is; put into evaluation mode.
         encoder, tokenizer: of its language model.
         read_image: gives the image of a path at the model's side; unused by a blind model.
+        max_new_tokens: of an answer.
+        lengths: instead, by family.
     """
 
     def __init__(
@@ -54,6 +80,7 @@ class Answerer:
         device: torch.device | str,
         batch_size: int,
         max_new_tokens: int,
+        lengths: Mapping[str, int] | None = None,
     ) -> None:
         self.model = model.to(device).eval()
         self.encoder = encoder
@@ -63,18 +90,24 @@ class Answerer:
         self.device = device
         self.batch_size = batch_size
         self.max_new_tokens = max_new_tokens
+        self.lengths = lengths or {}
 
     def answers(self, asked: Sequence[Question]) -> Iterator[str]:
         """An answer to each question, in their order."""
-        for start in range(0, len(asked), self.batch_size):
-            yield from self.batch(asked[start : start + self.batch_size])
+        for _, run in groupby(asked, self.length):
+            for batch in batched(run, self.batch_size):
+                yield from self.batch(batch)
+
+    def length(self, question: Question) -> int:
+        """The most new tokens of an answer."""
+        return self.lengths.get(question.family, self.max_new_tokens)
 
     # Not inference_mode: what a fusion keeps for the next batch may be used in training.
     @torch.no_grad()
     def batch(self, asked: Sequence[Question]) -> list[str]:
-        """Answers to one batch of questions."""
+        """Answers to one batch of questions, all of one length."""
         prompts = [self.encoder.prompt(question.sample, question.turn) for question in asked]
         images = [read(question.sample, self.read_image) for question in asked]
         batch = self.collator.prompts(prompts, images, [question.sample.id for question in asked])
-        tokens = self.model.generate(batch.to(self.device), self.max_new_tokens)
+        tokens = self.model.generate(batch.to(self.device), self.length(asked[0]))
         return [text.strip() for text in self.tokenizer.batch_decode(tokens, skip_special_tokens=True)]

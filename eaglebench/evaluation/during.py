@@ -11,7 +11,6 @@ from eaglebench.data.images import ImageReader
 from eaglebench.data.sample import Sample
 from eaglebench.evaluation.answer import questions
 from eaglebench.evaluation.evaluate import Settings, answerer_of
-from eaglebench.evaluation.score import score_answers
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel, encoder_of
 
@@ -45,7 +44,7 @@ class Look:
             targets += count
         asked = questions(self.samples)
         answers = list(answerer_of(model, language, read, self.settings, device).answers(asked))
-        scores = score_answers(asked, answers, self.settings.metrics, self.settings.default_metric)
+        scores = self.settings.scoring.scores(asked, answers)
         found = {"held-out loss": total / targets} if targets else {}
         return {**found, "held-out score": fmean(scores)}
 

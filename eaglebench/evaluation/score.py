@@ -1,14 +1,20 @@
-"""Scores by family, each beside its blind twins and with its standard error."""
+"""Scores by family, each beside its blind twins and with its interval."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
+import numpy as np
+
 from eaglebench.evaluation.answer import Question
+from eaglebench.evaluation.benchmarks import BENCHMARKS, EAGLE11, eagle_average
+from eaglebench.evaluation.chance import DRAWS, Interval, of_figure, of_mean
 from eaglebench.evaluation.metrics import METRICS
+from eaglebench.evaluation.metrics.aggregate import mean
+from eaglebench.evaluation.metrics.rows import Rows
 
 
 def shuffled(asked: Sequence[Question], seed: int) -> list[Question]:
@@ -28,45 +34,98 @@ def shuffled(asked: Sequence[Question], seed: int) -> list[Question]:
     return swapped
 
 
-def score_answers(
-    asked: Sequence[Question], answers: Sequence[str], metrics: Mapping[str, str], default: str
-) -> list[float]:
-    """The score of each answer by its family's metric."""
+@dataclass(frozen=True)
+class Scoring:
+    """How answers are scored.
+
+    Attributes:
+        metrics: names of them by family.
+        default: of the other families.
+        benchmarks: families that are official benchmarks, with metrics and figures of their own.
+    """
+
+    metrics: Mapping[str, str]
+    default: str
+    benchmarks: frozenset[str] = frozenset()
+
+    def score(self, question: Question, answer: str) -> float:
+        """The score of an answer, in [0, 1]."""
+        if question.family in self.benchmarks:
+            name = BENCHMARKS[question.family].metric_of(question.meta.get("category"))
+        else:
+            name = self.metrics.get(question.family, self.default)
+        return METRICS[name](answer, question.references)
+
+    def scores(self, asked: Sequence[Question], answers: Sequence[str]) -> list[float]:
+        """The score of each answer."""
+        return [self.score(question, answer) for question, answer in zip(asked, answers, strict=True)]
+
+    def figure(self, family: str, rows: Rows) -> float:
+        """The score of a family, in [0, 1]: the mean, or what a benchmark has instead."""
+        return BENCHMARKS[family].share(rows) if family in self.benchmarks else mean(rows)
+
+    def interval(self, family: str, rows: Rows) -> Interval:
+        """How far it may be chance."""
+        benchmark = BENCHMARKS[family] if family in self.benchmarks else None
+        if benchmark is None or benchmark.aggregate == "mean":
+            return of_mean([row["score"] for row in rows], [row["meta"]["image"] for row in rows])
+        return of_figure(rows, benchmark.share, "category" if benchmark.aggregate == "groups" else "image")
+
+
+def rows_of(asked: Sequence[Question], answers: Sequence[str], scores: Sequence[float]) -> list[dict[str, Any]]:
+    """What aggregates are given of each answer."""
     return [
-        METRICS[metrics.get(question.family, default)](answer, question.reference)
-        for question, answer in zip(asked, answers, strict=True)
+        {"prediction": answer, "references": question.references, "score": score, "meta": question.meta}
+        for question, answer, score in zip(asked, answers, scores, strict=True)
     ]
 
 
-def summary(asked: Sequence[Question], scores: Sequence[float], blind: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """`overall` and `families.<name>`, each with `score`, `stderr`, `n`, `blind` and every blind score by its name.
+def summary(asked: Sequence[Question], rows: Rows, blind: Mapping[str, Rows], scoring: Scoring) -> dict[str, Any]:
+    """`overall` and `families.<name>`, each with `score`, its 95 % interval from `low` to `high`, `stderr`, `n`, `blind` and every blind
+    score by its name; of a benchmark also `figure`, as papers print it. With all of Eagle's eleven, `eagle_average`.
 
     `blind` is the higher of the blind scores: what a model gets without looking at the right image. The overall figure is the
     mean over families, each counting once.
+
+    Args:
+        rows: of the answers, see `rows_of`.
+        blind: those of other answers by name.
     """
-    families = {}
+    families: dict[str, dict[str, Any]] = {}
+    drawn = []
     for family in sorted({question.family for question in asked}):
-        rows = [index for index, question in enumerate(asked) if question.family == family]
-        own = [scores[row] for row in rows]
-        blinds = {name: fmean(values[row] for row in rows) for name, values in blind.items()}
-        families[family] = entry(fmean(own), stderr(own), len(own), blinds)
-    count = len(families)
+        places = [index for index, question in enumerate(asked) if question.family == family]
+        own = [rows[place] for place in places]
+        interval = scoring.interval(family, own)
+        blinds = {name: scoring.figure(family, [of[place] for place in places]) for name, of in blind.items()}
+        families[family] = entry(scoring.figure(family, own), interval, len(own), blinds)
+        if family in scoring.benchmarks:
+            families[family]["figure"] = round(BENCHMARKS[family].figure(own), 2)
+        drawn.append(interval.drawn)
+    # Families are drawn apart from each other; where one has fewer drawings, they serve again.
+    together = Interval(np.mean([np.resize(one, DRAWS) for one in drawn], axis=0))
     overall = entry(
         fmean(family["score"] for family in families.values()),
-        sum(family["stderr"] ** 2 for family in families.values()) ** 0.5 / count,
+        together,
         len(asked),
         {name: fmean(family[f"blind_{name}"] for family in families.values()) for name in blind},
     )
-    return {"overall": overall, "families": families}
+    result: dict[str, Any] = {"overall": overall, "families": families}
+    if scoring.benchmarks.issuperset(EAGLE11) and families.keys() >= set(EAGLE11):
+        result["eagle_average"] = round(eagle_average({name: families[name]["figure"] for name in EAGLE11}), 2)
+    return result
 
 
-def entry(score: float, error: float, n: int, blinds: Mapping[str, float]) -> dict[str, Any]:
+def entry(score: float, interval: Interval, n: int, blinds: Mapping[str, float]) -> dict[str, Any]:
     """One row of a summary."""
     named = {f"blind_{name}": round(value, 4) for name, value in blinds.items()}
     blind = {"blind": max(named.values())} if named else {}
-    return {"score": round(score, 4), **blind, "stderr": round(error, 4), "n": n, **named}
-
-
-def stderr(values: Sequence[float]) -> float:
-    """The standard error of the mean; 0 for a single value, which has no spread to tell it from."""
-    return stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    bounds = {"low": round(interval.low, 4), "high": round(interval.high, 4)}
+    return {
+        "score": round(score, 4),
+        **bounds,
+        **blind,
+        "stderr": round(float(interval.drawn.std()), 4),
+        "n": n,
+        **named,
+    }

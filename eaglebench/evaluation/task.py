@@ -11,7 +11,7 @@ from eaglebench.build import build_data, build_evaluation, build_workshop, new_c
 from eaglebench.errors import UserError
 from eaglebench.evaluation.evaluate import evaluate
 from eaglebench.report.tables import scores_table
-from eaglebench.runs import load_config, load_model
+from eaglebench.runs import MODEL, load_config, load_model
 
 FOLDER = "eval"  # inside the run's
 # What a finished run can be evaluated with again; the rest made its model.
@@ -25,6 +25,11 @@ def evaluate_run(cfg: DictConfig) -> None:
     console = new_console()
     run = load_config(cfg.run)
     take_overrides(run, cfg, HydraConfig.get().overrides.task)
+    if "tasks" in run.evaluation:
+        from eaglebench.evaluation.lmms.task import evaluate_lmms
+
+        evaluate_lmms(cfg, run)
+        return
     data = build_data(run, console.print, training=False)
     if not data.val:
         raise UserError("there is nothing to evaluate: give a file of questions and answers, data.val=FILE.")
@@ -32,7 +37,8 @@ def evaluate_run(cfg: DictConfig) -> None:
         data.val = data.val[:: max(1, len(data.val) // FEW)]
     model, language = load_model(cfg.run, build_workshop(run, trained=True))
     folder = Path(cfg.run) / FOLDER
-    result = evaluate(model, language, data.val, build_evaluation(run), folder, console)
+    of = (Path(cfg.run) / MODEL).stat().st_mtime_ns
+    result = evaluate(model, language, data.val, build_evaluation(run), folder, console, of)
     console.print(scores_table(result), f"wrote {folder}")
 
 

@@ -1,14 +1,9 @@
 """Runs side by side: what varies between them, and their scores by family over the seeds."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
-
-from eaglebench.errors import UserError
-from eaglebench.evaluation.evaluate import SCORES
 
 OVERALL = "overall"
 
@@ -30,10 +25,32 @@ class Run:
     scores: Mapping[str, Any]
 
 
-def read_run(folder: Path, config: Mapping[str, Any]) -> Run:
-    """The run of a folder; `config` is what may change its result."""
-    scores = json.loads((folder / SCORES).read_text(encoding="utf-8"))
-    return Run(folder.name, config["seed"], setting_of(config), scores)
+@dataclass(frozen=True)
+class Setting:
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        fields: what tells it from the other settings, by its dotted name.
+    """
+
+    fields: Mapping[str, str]
+    runs: Sequence[Run]
+
+    def values(self, family: str, key: str = "score") -> list[float]:
+        """One figure of each run that has the family."""
+        return values(self.runs, family, key)
+
+    def mean(self, family: str) -> float:
+        """Of the runs that have the family."""
+        return fmean(self.values(family))
+
+    def interval(self, family: str) -> tuple[float, float] | None:
+        """Mean ± standard deviation over several seeds; of one run, its bootstrap bounds if it has them."""
+        found = self.values(family)
+        if len(found) > 1:
+            return fmean(found) - stdev(found), fmean(found) + stdev(found)
+        low, high = self.values(family, "low"), self.values(family, "high")
+        return (low[0], high[0]) if low and high else None
 
 
 def setting_of(config: Mapping[str, Any]) -> dict[str, str]:
@@ -60,52 +77,27 @@ def differing(runs: Sequence[Run]) -> list[str]:
     return [name for name, values in found.items() if len(values) > 1] or ["experts"]
 
 
-def markdown_table(runs: Sequence[Run]) -> str:
-    """A row for each setting, with the fields that differ, and the mean ± standard deviation over its seeds.
-
-    The best of each family is bold; the last row is the blind score.
-
-    Raises:
-        UserError: two runs have the same setting and the same seed.
-    """
+def settings_of(runs: Sequence[Run]) -> tuple[list[Setting], dict[str, str]]:
+    """The settings of runs, the best first, and the runs left out of them, each with the one that it repeats."""
     names = differing(runs)
-    settings: dict[tuple[str, ...], dict[int, Run]] = {}
+    found: dict[tuple[str, ...], dict[int, Run]] = {}
+    repeated: dict[str, str] = {}
     for run in runs:
-        seeds = settings.setdefault(tuple(run.setting.get(name, "") for name in names), {})
+        seeds = found.setdefault(tuple(run.setting.get(name, "") for name in names), {})
         if run.seed in seeds:
-            raise UserError(
-                f"{seeds[run.seed].name} and {run.name} are the same run twice: leave one out of report.runs."
-            )
-        seeds[run.seed] = run
-    families = [OVERALL, *sorted({family for run in runs for family in run.scores["families"]})]
-    rows = [
-        (setting, {name: values(list(of.values()), name, "score") for name in families})
-        for setting, of in settings.items()
-    ]
-    rows.sort(key=lambda row: -fmean(row[1][OVERALL]))
-    best = {name: max(fmean(scores[name]) for _, scores in rows if scores[name]) for name in families}
-    lines = [line([*names, *families, "seeds"]), line(["---"] * (len(names) + len(families) + 1))]
-    for setting, scores in rows:
-        cells = [shown(scores[name], bool(scores[name]) and fmean(scores[name]) == best[name]) for name in families]
-        lines.append(line([*setting, *cells, str(len(scores[OVERALL]))]))
-    blind = [shown(values(runs, name, "blind"), False) for name in families]
-    return "\n".join([*lines, line(["*blind*", *[""] * (len(names) - 1), *blind, ""])])
+            repeated[run.name] = seeds[run.seed].name
+        else:
+            seeds[run.seed] = run
+    settings = [Setting(dict(zip(names, key, strict=True)), list(of.values())) for key, of in found.items()]
+    return sorted(settings, key=lambda setting: -setting.mean(OVERALL)), repeated
+
+
+def families_of(runs: Sequence[Run]) -> list[str]:
+    """OVERALL and every family of any run."""
+    return [OVERALL, *sorted({family for run in runs for family in run.scores["families"]})]
 
 
 def values(runs: Sequence[Run], family: str, key: str) -> list[float]:
-    """One figure of each run that has the family."""
+    """One figure of each run that has it for the family."""
     rows = [run.scores[OVERALL] if family == OVERALL else run.scores["families"].get(family) for run in runs]
-    return [row[key] for row in rows if row is not None]
-
-
-def shown(figures: Sequence[float], bold: bool) -> str:
-    """Mean and standard deviation as text."""
-    if not figures:
-        return "-"
-    text = f"{fmean(figures):.3f}" + (f" ± {stdev(figures):.3f}" if len(figures) > 1 else "")
-    return f"**{text}**" if bold else text
-
-
-def line(cells: Sequence[str]) -> str:
-    """A row of a Markdown table."""
-    return f"| {' | '.join(cells)} |"
+    return [row[key] for row in rows if row is not None and key in row]

@@ -18,9 +18,7 @@ LONGEST = 30  # characters of a line
 
 def draw_samples(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw the first questions of each family: image, question, reference, and the prediction in green or red."""
-    families = sorted({row["family"] for row in rows})
-    each = max(PER_FAMILY, SHOWN // len(families))
-    chosen = [row for family in families for row in [r for r in rows if r["family"] == family][:each]][:SHOWN]
+    chosen = first_of_each(rows)
     columns = min(COLUMNS, len(chosen))
     lines = -(-len(chosen) // columns)
     figure = Figure(figsize=(CELL[0] * columns, CELL[1] * lines), layout="constrained")
@@ -38,6 +36,13 @@ def draw_samples(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     temporary = path.with_name(f".{path.name}")
     FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=110)
     temporary.rename(path)
+
+
+def first_of_each(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The first questions of each family."""
+    families = sorted({row["family"] for row in rows})
+    each = max(PER_FAMILY, SHOWN // len(families))
+    return [row for family in families for row in [r for r in rows if r["family"] == family][:each]][:SHOWN]
 
 
 def shortened(text: str) -> str:

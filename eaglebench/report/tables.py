@@ -18,16 +18,23 @@ def parts_table(model: EagleModel, workshop: Workshop, stages: Sequence[Stage]) 
     table.add_column("gives", justify="right")
     for stage in stages:
         table.add_column(stage.name, justify="right")
-    for name, part in model.parts().items():
-        rates = []
-        for stage in stages:
-            if not any(name in stage.part_names(unit) for unit in stage.units(workshop)):
-                rates.append("-")
-                continue
-            rate = stage.learning_rate(name, workshop)
-            rates.append(f"{rate:.0e}" if rate else "frozen")
-        table.add_row(name, f"{sum(p.numel() for p in part.parameters()):,}", gives(name, model), *rates)
+    for row in parts_rows(model, workshop, stages):
+        rates = [row[stage.name] for stage in stages]
+        told = ["-" if rate is None else f"{rate:.0e}" if rate else "frozen" for rate in rates]
+        table.add_row(row["part"], f"{row['parameters']:,}", row["gives"], *told)
     return table
+
+
+def parts_rows(model: EagleModel, workshop: Workshop, stages: Sequence[Stage]) -> list[dict[str, Any]]:
+    """The same as values; the learning rate is 0 where a stage freezes a part, None where it has no place for it."""
+    rows = []
+    for name, part in model.parts().items():
+        row = {"part": name, "parameters": sum(p.numel() for p in part.parameters()), "gives": gives(name, model)}
+        for stage in stages:
+            there = any(name in stage.part_names(unit) for unit in stage.units(workshop))
+            row[stage.name] = stage.learning_rate(name, workshop) if there else None
+        rows.append(row)
+    return rows
 
 
 def gives(name: str, model: EagleModel) -> str:
@@ -41,18 +48,21 @@ def gives(name: str, model: EagleModel) -> str:
 
 
 def scores_table(result: dict[str, Any]) -> Table:
-    """Family, score with its standard error, blind score, and number of questions."""
+    """Family, score with its standard error, blind score if there is one, number of questions; of benchmarks, what papers print."""
     table = Table(title="held-out scores", title_justify="left")
     table.add_column("family")
-    for column in ("score", "blind", "n"):
+    official = any("figure" in row for row in result["families"].values())
+    for column in ("score", "blind", "n", *(["as papers print it"] if official else [])):
         table.add_column(column, justify="right")
     for name, row in result["families"].items():
-        table.add_row(*scores_row(name, row))
+        table.add_row(*scores_row(name, row), *([f"{row['figure']:.2f}"] if "figure" in row else []))
     table.add_section()
-    table.add_row(*scores_row("overall", result["overall"]))
+    average = result.get("eagle_average")
+    table.add_row(*scores_row("overall", result["overall"]), *([] if average is None else [f"average {average:.1f}"]))
     return table
 
 
 def scores_row(name: str, row: dict[str, Any]) -> tuple[str, str, str, str]:
     """The cells of one row."""
-    return name, f"{row['score']:.3f} ± {row['stderr']:.3f}", f"{row['blind']:.3f}", str(row["n"])
+    blind = f"{row['blind']:.3f}" if "blind" in row else "-"
+    return name, f"{row['score']:.3f} ± {row['stderr']:.3f}", blind, str(row["n"])

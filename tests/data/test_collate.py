@@ -9,7 +9,7 @@ from PIL import Image
 
 from eaglebench.data.collate import Collator, Item, read
 from eaglebench.data.conversation import IGNORE, Encoded
-from eaglebench.data.images import PADDING, ImageReader, load_image
+from eaglebench.data.images import PADDING, ImageReader, load_image, square
 from eaglebench.data.sample import Sample
 from eaglebench.errors import UserError
 
@@ -50,6 +50,14 @@ def test_a_square_image_of_the_right_side_is_untouched(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     assert np.array_equal(load_image(tmp_path / "a.png", 12).permute(1, 2, 0).numpy(), pixels)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA"])
+def test_a_picture_gives_what_its_file_gives(tmp_path: Path, mode: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 14, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels).convert(mode)
+    picture.save(tmp_path / "a.png")
+    assert torch.equal(square(picture, 12), load_image(tmp_path / "a.png", 12))
 
 
 def test_images_are_remembered_within_the_budget(tmp_path: Path) -> None:

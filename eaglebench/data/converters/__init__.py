@@ -1,0 +1,43 @@
+"""Benchmarks as their makers give them out, made into benchmark files. One module a format."""
+
+from collections.abc import Callable, Iterator
+
+from eaglebench.data.converters import (
+    ai2d,
+    chartqa,
+    docvqa,
+    gqa,
+    mathvista,
+    mmbench,
+    mme,
+    mmvp,
+    ocrbench,
+    pope,
+    realworldqa,
+    scienceqa,
+    seed,
+    textvqa,
+    vizwiz,
+    vqav2,
+)
+from eaglebench.data.converters.base import Record, Source
+
+CONVERTERS: dict[str, Callable[[Source], Iterator[Record]]] = {
+    "gqa": gqa.convert,
+    "vizwiz": vizwiz.convert,
+    "mme": mme.convert,
+    "seed": seed.convert,
+    "ocrbench": ocrbench.convert,
+    "docvqa": docvqa.docvqa,
+    "chartqa": chartqa.convert,
+    "ai2d": ai2d.convert,
+    "pope": pope.convert,
+    "realworldqa": realworldqa.convert,
+    "scienceqa": scienceqa.convert,
+    "vqav2": vqav2.convert,
+    "textvqa": textvqa.convert,
+    "mmbench": mmbench.convert,
+    "mathvista": mathvista.convert,
+    "infovqa": docvqa.infovqa,
+    "mmvp": mmvp.convert,
+}

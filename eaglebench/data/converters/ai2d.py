@@ -1,0 +1,62 @@
+"""AI2D, test: `ai2d_test_ids.csv`, and the folders `questions`, `annotations` and `images`.
+
+Where a question speaks of the labels A, B, ..., they stand in white boxes over the words of the diagram.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from eaglebench.data.converters.base import Picture, Record, Source, letter, read_json
+
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+FONT_OF_HEIGHT = 0.9  # of a letter, in heights of its box
+LEAST_FONT = 10  # pixels
+
+
+def convert(source: Source) -> Iterator[Record]:
+    """One record a question about the images of the test split, whose category says what the question is about."""
+    test = set(source.file("ai2d_test_ids.csv").read_text(encoding="utf-8").split())
+    for path in source.files("questions/*.json"):
+        name = path.name.removesuffix(".json")
+        if Path(name).stem not in test:
+            continue
+        image = path.parent.parent / "images" / name
+        words = path.parent.parent / "annotations" / path.name
+        for text, question in read_json(path)["questions"].items():
+            labelled = question["abcLabel"]
+            yield Record(
+                question["questionId"],
+                Picture(name, partial(with_labels, image, words)) if labelled else image,
+                text,
+                [letter(question["correctAnswer"])],
+                "labels" if labelled else "diagram",
+                question["answerTexts"],
+            )
+
+
+def with_labels(image: Path, annotations: Path) -> bytes:
+    """The PNG of a diagram whose words are replaced by their labels."""
+    with Image.open(image) as opened:
+        diagram = opened.convert("RGB")
+    draw = ImageDraw.Draw(diagram)
+    for word in read_json(annotations)["text"].values():
+        left, top, right, bottom = box(word)
+        draw.rectangle((left, top, right, bottom), fill=WHITE, outline=BLACK)
+        font = ImageFont.load_default(max(LEAST_FONT, FONT_OF_HEIGHT * (bottom - top)))
+        centre = ((left + right) / 2, (top + bottom) / 2)
+        draw.text(centre, word["replacementText"], fill=BLACK, font=font, anchor="mm")
+    buffer = BytesIO()
+    diagram.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def box(word: dict[str, Any]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a word, which has two corners or a polygon."""
+    points = word["rectangle"] if "rectangle" in word else word["polygon"]
+    across, down = zip(*points, strict=True)
+    return min(across), min(down), max(across), max(down)

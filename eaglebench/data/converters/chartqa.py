@@ -1,0 +1,13 @@
+"""ChartQA, test: `test_human.json`, `test_augmented.json` and the images."""
+
+from collections.abc import Iterator
+
+from eaglebench.data.converters.base import Record, Source
+
+
+def convert(source: Source) -> Iterator[Record]:
+    """One record a question, whose category is who asked it."""
+    for category in ("human", "augmented"):
+        for index, question in enumerate(source.json(f"test_{category}.json")):
+            image = source.image(f"test/png/{question['imgname']}")
+            yield Record(f"{category}-{index}", image, question["query"], [str(question["label"])], category)

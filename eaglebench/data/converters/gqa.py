@@ -1,0 +1,12 @@
+"""GQA, testdev balanced: `testdev_balanced_questions.json` and the images."""
+
+from collections.abc import Iterator
+
+from eaglebench.data.converters.base import Record, Source
+
+
+def convert(source: Source) -> Iterator[Record]:
+    """One record a question."""
+    for identity, question in source.json("testdev_balanced_questions.json").items():
+        image = source.image(f"{question['imageId']}.jpg")
+        yield Record(identity, image, question["question"], [question["answer"]])

@@ -1,0 +1,32 @@
+"""MME: a folder for each category, with an image and a text file of the same name for every two questions."""
+
+from collections.abc import Iterator
+
+from eaglebench.data.converters.base import Record, Source
+from eaglebench.errors import UserError
+
+IMAGES = {".jpg", ".png", ".jpeg"}
+QUESTIONS_OF_AN_IMAGE = 2
+# The benchmark's suffix says it another way.
+INSTRUCTION = " Please answer yes or no."
+SUBFOLDERS = ("images", "questions_answers_YN")  # some categories part images and texts
+
+
+def convert(source: Source) -> Iterator[Record]:
+    """Two records an image, whose category is the folder."""
+    for path in source.files("*.txt"):
+        folder = path.parent.parent if path.parent.name in SUBFOLDERS else path.parent
+        images = [image for image in sorted(folder.rglob(f"{path.stem}.*")) if image.suffix.lower() in IMAGES]
+        if not images:  # a README, not questions
+            continue
+        lines = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        if len(images) > 1 or len(lines) != QUESTIONS_OF_AN_IMAGE or any(len(line) != 2 for line in lines):
+            raise UserError(f"{path} must hold two lines of question, tab and answer, about one image beside it.")
+        for number, (question, answer) in enumerate(lines):
+            yield Record(
+                f"{folder.name}/{path.stem}-{number}",
+                images[0],
+                question.strip().removesuffix(INSTRUCTION.strip()).strip(),
+                [answer.strip()],
+                folder.name,
+            )

@@ -1,0 +1,13 @@
+"""POPE: `coco_pope_random.json`, `coco_pope_popular.json`, `coco_pope_adversarial.json` and COCO's val2014 images."""
+
+from collections.abc import Iterator
+
+from eaglebench.data.converters.base import Record, Source, read_lines
+
+
+def convert(source: Source) -> Iterator[Record]:
+    """One record a question, whose category is how its object was chosen."""
+    for category in ("random", "popular", "adversarial"):
+        for question in read_lines(source.file(f"coco_pope_{category}.json")):
+            identity = f"{category}-{question['question_id']}"
+            yield Record(identity, source.image(question["image"]), question["text"], [question["label"]], category)

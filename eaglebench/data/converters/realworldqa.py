@@ -1,0 +1,11 @@
+"""RealWorldQA: `annotations.jsonl` and the images. Options and instructions are part of the questions."""
+
+from collections.abc import Iterator
+
+from eaglebench.data.converters.base import Record, Source, read_lines
+
+
+def convert(source: Source) -> Iterator[Record]:
+    """One record a question."""
+    for index, question in enumerate(read_lines(source.file("annotations.jsonl"))):
+        yield Record(str(index), source.image(question["image"]), question["question"], [str(question["answer"])])

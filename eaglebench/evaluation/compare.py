@@ -1,0 +1,83 @@
+"""task=compare: two finished runs on the same questions, and how far their difference may be chance."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.table import Table
+
+from eaglebench.build import new_console
+from eaglebench.errors import UserError
+from eaglebench.evaluation.chance import Paired, paired
+from eaglebench.evaluation.evaluate import PREDICTIONS
+
+Key = tuple[str, str, str]  # family, id, question
+Answers = Mapping[Key, Mapping[str, Any]]
+
+
+def compare(cfg: DictConfig) -> None:
+    """Print what the second run of `cfg.compare.runs` scores more than the first, by family, with interval and p-value."""
+    if len(cfg.compare.runs) != 2:
+        raise UserError("compare.runs wants the folders of two finished runs: 'compare.runs=[results/A,results/B]'.")
+    first, second = (answers_of(Path(folder)) for folder in cfg.compare.runs)
+    if first.keys() != second.keys():
+        raise UserError(
+            f"the two runs answered different questions ({len(first.keys() - second.keys())} of the first alone, "
+            f"{len(second.keys() - first.keys())} of the second alone): evaluate both on the same data with task=eval."
+        )
+    new_console().print(table_of(differences(first, second), *(Path(folder).name for folder in cfg.compare.runs)))
+
+
+def answers_of(folder: Path) -> Answers:
+    """The answers of a finished run, or of a folder that task=eval wrote.
+
+    Raises:
+        UserError: there are none, or one question is there twice.
+    """
+    path = folder / PREDICTIONS
+    if not path.is_file():
+        raise UserError(f"{folder} is not the folder of an evaluated run (no {PREDICTIONS} in it).")
+    found: dict[Key, Mapping[str, Any]] = {}
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            key = (row["family"], row["id"], row["question"])
+            if key in found:
+                raise UserError(
+                    f"{path} has the question {row['id']} of {row['family']} twice: give each an id of its own."
+                )
+            found[key] = row
+    return found
+
+
+def differences(first: Answers, second: Answers) -> dict[str, tuple[float, float, Paired]]:
+    """By family, and first of all overall, where each family counts once: both means and what they differ by."""
+    keys = sorted(first)
+    counts: dict[str, int] = {}
+    for family, *_ in keys:
+        counts[family] = counts.get(family, 0) + 1
+    weights = {family: len(keys) / (len(counts) * count) for family, count in counts.items()}
+
+    def compared(chosen: list[Key], weigh: Mapping[str, float]) -> tuple[float, float, Paired]:
+        own, other = ([answers[key]["score"] * weigh.get(key[0], 1.0) for key in chosen] for answers in (first, second))
+        units = [first[key]["image"] or key[1] for key in chosen]
+        return sum(own) / len(own), sum(other) / len(other), paired(own, other, units)
+
+    families = {family: compared([key for key in keys if key[0] == family], {}) for family in sorted(counts)}
+    return {"overall": compared(keys, weights), **families}
+
+
+def table_of(found: Mapping[str, tuple[float, float, Paired]], first: str, second: str) -> Table:
+    """The table of `differences`."""
+    table = Table(title=f"A: {first}\nB: {second}", title_justify="left")
+    table.add_column("")
+    for column in ("A", "B", "B - A", "95 % interval", "p", "questions"):
+        table.add_column(column, justify="right")
+    for name, (own, other, what) in found.items():
+        interval = f"{what.low:+.3f} to {what.high:+.3f}"
+        table.add_row(
+            name, f"{own:.3f}", f"{other:.3f}", f"{what.difference:+.3f}", interval, f"{what.p_value:.4f}", str(what.n)
+        )
+    return table

@@ -1,0 +1,56 @@
+"""Answers as they are given, so that an evaluation that was interrupted goes on where it stopped."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from eaglebench.digests import digest
+from eaglebench.files import write_text
+
+OF = "of"
+
+
+class Journal:
+    """The answers of one pass over questions, a line each.
+
+    Args:
+        path: of the file.
+        of: what the answers depend on; those of anything else are thrown away.
+    """
+
+    def __init__(self, path: Path, of: object) -> None:
+        self.path = path
+        self.of = digest(of, 16)
+
+    def known(self) -> list[str]:
+        """The answers that are there."""
+        with suppress(FileNotFoundError), self.path.open(encoding="utf-8") as lines:
+            read = list(parsed(lines))
+            if read and read[0] == {OF: self.of}:
+                return [answer for answer in read[1:] if isinstance(answer, str)]
+        return []
+
+    def kept(self, known: Sequence[str], more: Iterator[str]) -> Iterator[str]:
+        """The known answers, and `more` as they come, each of which is written down first."""
+        lines = [json.dumps(line, ensure_ascii=False) + "\n" for line in ({OF: self.of}, *known)]
+        write_text(self.path, "".join(lines))
+        yield from known
+        with self.path.open("a", encoding="utf-8") as file:
+            for answer in more:
+                file.write(json.dumps(answer, ensure_ascii=False) + "\n")
+                file.flush()
+                yield answer
+
+    def remove(self) -> None:
+        """The answers are elsewhere now."""
+        self.path.unlink(missing_ok=True)
+
+
+def parsed(lines: Iterator[str]) -> Iterator[object]:
+    """What complete lines hold; a crash can leave half of the last."""
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return

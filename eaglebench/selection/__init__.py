@@ -1,0 +1,1 @@
+"""Which experts: trials of sets of them, round by round."""

@@ -1,0 +1,102 @@
+"""task=sweep: the runs of a sweep file of Weights & Biases, without an account."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.table import Table
+from yaml import YAMLError
+
+from eaglebench.build import new_console, plain
+from eaglebench.errors import UserError, first_line
+from eaglebench.files import write_json
+from eaglebench.sweep.points import Point, points, words
+from eaglebench.trials import Result, Trial, given, run_trials
+
+METHODS = ("grid", "random")
+
+
+def sweep(cfg: DictConfig) -> None:
+    """Run each point of `cfg.sweep.file` that is not finished, and tell the scores, the best first.
+
+    Raises:
+        UserError: the file cannot be run here, or runs failed; those are run by the same command again.
+    """
+    settings, console, common = cfg.sweep, new_console(), given(["sweep"])
+    if settings.file is None:
+        raise UserError("task=sweep needs sweep.file=FILE, as in sweep.file=sweeps/table4_fusion.yaml.")
+    if not isinstance(settings.at_once, int) or settings.at_once < 1:
+        raise UserError(f"sweep.at_once={settings.at_once} must be a whole number of at least 1.")
+    name, found = Path(settings.file).stem, points(read(Path(settings.file)))
+    varied = [key for key in found[0] if any(point[key] != found[0][key] for point in found)]
+    if twice := {word.partition("=")[0].lstrip("+") for word in common} & set(found[0]):
+        raise UserError(f"{', '.join(sorted(twice))} is set by {settings.file}: leave it out, or change it there.")
+    if "wandb" in cfg.logger and cfg.logger.wandb.group is None:
+        common.append(f"logger.wandb.group='{name}'")
+    trials = [Trial(label(point, varied), words(point)) for point in found]
+    results = run_trials(trials, plain(cfg.launcher), settings.at_once, console, common)
+    ranked = sorted(zip(found, results, strict=True), key=lambda pair: -score_of(pair[1]))
+    file = Path("results") / f"sweep-{name}.json"
+    write_json(file, [row(point, result) for point, result in ranked])
+    console.print(table(name, ranked, varied), f"wrote {file}")
+    if failed := sum(result.error is not None for result in results):
+        raise UserError(f"{failed} of {len(results)} runs failed; the same command runs them again, and no others.")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a sweep file says.
+
+    Raises:
+        UserError: it is none, or one that only W&B can run.
+    """
+    try:
+        found = OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"sweep.file={path} cannot be read: {first_line(error)}") from error
+    if not isinstance(found, dict) or not isinstance(found.get("parameters"), dict) or not found["parameters"]:
+        raise UserError(f"sweep.file={path} has no parameters: it must be a sweep file of W&B.")
+    if found.get("method") not in METHODS:
+        raise UserError(
+            f"{path} has method: {found.get('method')}, which asks W&B for the next point: use wandb sweep {path}, or "
+            f"one of {', '.join(METHODS)}."
+        )
+    for name, parameter in found["parameters"].items():
+        if not isinstance(parameter, dict) or not {"value", "values", "min", "distribution"} & set(parameter):
+            raise UserError(f"{path}: {name} needs value, values, or a distribution.")
+    return found
+
+
+def label(point: Point, varied: Sequence[str]) -> str:
+    """What tells a point from the others."""
+    return " ".join(words({name: point[name] for name in varied or point}))
+
+
+def score_of(result: Result) -> float:
+    """For the ranking; what failed comes last."""
+    return -1.0 if result.scores is None else float(result.scores["overall"]["score"])
+
+
+def row(point: Point, result: Result) -> dict[str, Any]:
+    """What came of a point, for the file."""
+    overall = {} if result.scores is None else dict(result.scores["overall"])
+    return {"parameters": point, **overall, "run": result.folder.name or None, "error": result.error}
+
+
+def table(name: str, ranked: Sequence[tuple[Point, Result]], varied: Sequence[str]) -> Table:
+    """Scores and what was varied, for the terminal."""
+    found = Table(title=f"{name}: {len(ranked)} runs", title_justify="left")
+    for column in ("score", "blind"):
+        found.add_column(column, justify="right")
+    for column in (*varied, "run"):
+        found.add_column(column, overflow="fold")
+    for point, result in ranked:
+        cells = [str(point[key]) for key in varied]
+        if result.scores is None:
+            found.add_row("failed", "", *cells, str(result.error))
+        else:
+            overall = result.scores["overall"]
+            told = f"{overall['score']:.3f} ± {overall['stderr']:.3f}", f"{overall['blind']:.3f}"
+            found.add_row(*told, *cells, result.folder.name)
+    return found

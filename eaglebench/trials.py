@@ -1,0 +1,295 @@
+"""Runs that another task starts: several at once, here or as jobs of SLURM. What is finished is not run again."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedWriter
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
+from types import FrameType
+from typing import Any
+
+import torch
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from eaglebench.build import devices_of
+from eaglebench.config import validate
+from eaglebench.errors import TERMINATED, UserError, first_line
+from eaglebench.evaluation.evaluate import SCORES
+from eaglebench.launch import SLURM, submit
+from eaglebench.runs import MANIFEST
+from eaglebench.training.slurm import slurm
+from eaglebench.training.strategies import CPU
+
+LOGS = Path("results/jobs")  # what trials print here
+POLL = 2.0  # seconds between two questions to SLURM
+MISTAKE = "error: "  # begins the line that says what was wrong
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A run to be: its label, and the words of the command line that are its own."""
+
+    label: str
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a trial.
+
+    Attributes:
+        trial: it.
+        folder: of its run.
+        scores: its `scores.json`; None if it failed.
+        reused: it was finished before.
+        error: why it failed; None if it did not.
+    """
+
+    trial: Trial
+    folder: Path
+    scores: Mapping[str, Any] | None
+    reused: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A trial with all its words, and its config."""
+
+    trial: Trial
+    words: tuple[str, ...]
+    cfg: DictConfig
+
+    @property
+    def folder(self) -> Path:
+        """Of its run."""
+        return Path("results") / str(self.cfg.run_name)
+
+
+def given(own: Sequence[str]) -> list[str]:
+    """The words of this command line that every trial gets too: all but those of the task and of the `own` nodes of it."""
+    dropped = {"task", "launcher", "hydra", *own}
+    return [word for word in HydraConfig.get().overrides.task if name_of(word) not in dropped]
+
+
+def name_of(word: str) -> str:
+    """What an override is of: the first part of its name."""
+    return word.lstrip("+~").partition("=")[0].partition("@")[0].partition("/")[0].partition(".")[0]
+
+
+def run_trials(
+    trials: Sequence[Trial], launcher: Mapping[str, Any], at_once: int, console: Console, common: Sequence[str] = ()
+) -> list[Result]:
+    """What comes of each trial, in their order. One that fails is told, and does not end the others.
+
+    Args:
+        launcher: of the config: whether they run here or as jobs.
+        at_once: how many side by side.
+        console: told of each one that ends.
+        common: words that all trials get.
+    """
+    started, results = time.monotonic(), {}
+    with ThreadPoolExecutor(at_once) as pool, running() as runs:
+        places: SimpleQueue[int] = SimpleQueue()
+        for place in range(at_once):
+            places.put(place)
+
+        def run(planned: Planned) -> Result:
+            place = places.get()
+            try:
+                if launcher["name"] == SLURM:
+                    return in_a_job(planned, launcher, runs)
+                return here(planned, place, at_once, runs)
+            finally:
+                places.put(place)
+
+        pending = {}
+        for trial in trials:
+            planned = plan(trial, common)
+            if isinstance(planned, Result):
+                results[trial] = planned
+                tell(planned, len(results), len(trials), started, console)
+            else:
+                pending[pool.submit(run, planned)] = trial
+        for future in as_completed(pending):
+            trial = pending[future]
+            results[trial] = future.result()
+            tell(results[trial], len(results), len(trials), started, console)
+    return [results[trial] for trial in trials]
+
+
+def plan(trial: Trial, common: Sequence[str]) -> Planned | Result:
+    """The trial with its config; a failed result where there is none."""
+    words = (*common, *trial.overrides)
+    try:
+        cfg = compose("config", [*words])
+        validate(cfg)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        return Result(trial, Path(), None, error=first_line(error))
+    return Planned(trial, words, cfg)
+
+
+def tell(result: Result, done: int, count: int, started: float, console: Console) -> None:
+    """Say what came of a trial, and when the others may be done."""
+    seconds = time.monotonic() - started
+    left = f", {clock(seconds / done * (count - done))} left" if done < count else ""
+    what = result.error if result.scores is None else f"{result.scores['overall']['score']:.4f}"
+    again = " (finished before)" if result.reused else ""
+    console.print(f"{done}/{count} {result.trial.label}: {what}{again}  [{clock(seconds)}{left}]", markup=False)
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def finished(planned: Planned, reused: bool) -> Result | None:
+    """What a finished run gave; None if it is not finished.
+
+    Raises:
+        UserError: it was not evaluated.
+    """
+    folder = planned.folder
+    if not (folder / MANIFEST).is_file():
+        return None
+    if not (folder / SCORES).is_file():
+        return Result(planned.trial, folder, None, reused, "nothing was evaluated: set data.val")
+    return Result(planned.trial, folder, json.loads((folder / SCORES).read_text(encoding="utf-8")), reused)
+
+
+class Running:
+    """The processes of trials that run here; they are asked to end when this one is."""
+
+    def __init__(self) -> None:
+        self.ending = Event()
+        self.processes: set[subprocess.Popen[bytes]] = set()
+
+    def end(self) -> None:
+        """Ask all to end, and no other one to begin."""
+        self.ending.set()
+        for process in list(self.processes):
+            process.terminate()
+
+
+@contextmanager
+def running() -> Iterator[Running]:
+    """Within it, trials run; what ends this process ends them after their next checkpoint."""
+    runs = Running()
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        sys.exit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, asked)
+    try:
+        yield runs
+    except BaseException:
+        runs.end()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def here(planned: Planned, place: int, at_once: int, runs: Running) -> Result:
+    """Run a trial in a process, which prints into a file.
+
+    The file is locked by whoever writes into it, so that a trial that outlived the command that started it is waited for.
+    """
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"{planned.folder.name}.log"
+    with log.open("ab") as out:
+        while not locked(out):
+            if runs.ending.wait(POLL):
+                return Result(planned.trial, planned.folder, None, error="another command runs it")
+        if found := finished(planned, reused=True):
+            return found
+        if runs.ending.is_set():
+            return Result(planned.trial, planned.folder, None, error="not started")
+        begin = out.tell()
+        command = [sys.executable, "-m", "eaglebench", *planned.words, f"hydra.run.dir='{planned.folder}'"]
+        environment = {**os.environ, **share(planned.cfg, place, at_once)}
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        runs.processes.add(process)
+        code = process.wait()
+        runs.processes.discard(process)
+    if code == 0 and (found := finished(planned, reused=False)):
+        return found
+    return Result(planned.trial, planned.folder, None, error=f"{reason(log, begin, code)} (all it said: {log})")
+
+
+def locked(file: BufferedWriter) -> bool:
+    """Take the lock of a file; False if another process has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def share(cfg: DictConfig, place: int, at_once: int) -> dict[str, str]:
+    """The environment in which a trial leaves room for the others: its share of the cores, and devices of its own."""
+    if cfg.trainer.accelerator == CPU:
+        cores = len(os.sched_getaffinity(0))
+        return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // at_once)))}
+    count, there = devices_of(cfg), torch.cuda.device_count()
+    if cfg.trainer.devices == "auto" or count * at_once > there:
+        return {}  # what they share is the user's business
+    known = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(there)))).split(",")
+    return {"CUDA_VISIBLE_DEVICES": ",".join(known[place * count : (place + 1) * count])}
+
+
+def reason(log: Path, begin: int, code: int) -> str:
+    """Why a trial failed, by the end of what it printed from byte `begin` on."""
+    with log.open("rb") as file:
+        file.seek(begin)
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    mistakes = [line.removeprefix(MISTAKE) for line in lines if line.startswith(MISTAKE)]
+    return mistakes[-1] if mistakes else f"it ended with {code}: {lines[-1]}" if lines else f"it ended with {code}"
+
+
+def in_a_job(planned: Planned, launcher: Mapping[str, Any], runs: Running) -> Result:
+    """Run a trial as a job, and wait for it; one that is in the queue already is waited for too."""
+    if found := finished(planned, reused=True):
+        return found
+    name = str(planned.cfg.run_name)
+    if not queued(f"--name={name}"):
+        cfg = planned.cfg.copy()
+        OmegaConf.update(cfg, "launcher", dict(launcher), force_add=True)
+        try:
+            submit(cfg, [*planned.words, "launcher=local", f"hydra.run.dir='{planned.folder}'"])
+        except UserError as error:
+            return Result(planned.trial, planned.folder, None, error=first_line(error))
+    while queued(f"--name={name}"):
+        if runs.ending.wait(POLL):
+            return Result(planned.trial, planned.folder, None, error="its job goes on")
+    return finished(planned, reused=False) or Result(
+        planned.trial,
+        planned.folder,
+        None,
+        error=f"its job ended without scores; what it printed is in {launcher['folder']}",
+    )
+
+
+def queued(which: str) -> bool:
+    """Whether SLURM has a job of ours that waits or runs. A controller that says nothing is asked again."""
+    while True:
+        asked = slurm("squeue", "--me", "--noheader", "--format=%i", which)
+        if asked.returncode == 0:
+            return bool(asked.stdout.strip())
+        time.sleep(POLL)

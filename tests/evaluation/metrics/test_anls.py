@@ -1,0 +1,28 @@
+"""ANLS, by its definition: 1 - distance / longer length, nothing from a half on, the best reference."""
+
+import pytest
+
+from eaglebench.evaluation.metrics.anls import anls
+
+
+@pytest.mark.parametrize(
+    ("prediction", "references", "score"),
+    [
+        ("427", ["427"], 1.0),
+        ("428", ["427"], 2 / 3),
+        ("48", ["47"], 0.0),  # a distance of a half scores nothing
+        ("abc", ["abcde"], 0.6),
+        ("HELLO", ["hello"], 1.0),
+        ("hallo", ["hello"], 0.8),
+        ("", ["hello"], 0.0),
+        ("", [""], 1.0),
+        ("hello there", ["hello"], 0.0),
+        ("Acme Inc.", ["Acme Inc"], 8 / 9),  # punctuation counts
+        (" acme   inc ", ["Acme Inc"], 1.0),
+        ("hallo", ["other", "hello", "hullo"], 0.8),
+        ("naïve", ["naive"], 0.8),
+        ("日本語", ["日本国"], 2 / 3),
+    ],
+)
+def test_anls(prediction: str, references: list[str], score: float) -> None:
+    assert anls(prediction, references) == pytest.approx(score)

@@ -1,0 +1,35 @@
+"""OCRBench's containment."""
+
+import pytest
+
+from eaglebench.evaluation.metrics.contains import contains, contains_formula
+
+
+@pytest.mark.parametrize(
+    ("prediction", "references", "score"),
+    [
+        ("The word is CENTRE.", ["centre"], 1),
+        ("centre", ["The centre"], 0),
+        ("cen tre", ["centre"], 0),
+        ("two\nlines", ["two lines"], 1),
+        ("total 12.50", ["13", "12.50"], 1),
+        ("", ["centre"], 0),
+        ("CAFÉ", ["café"], 1),
+    ],
+)
+def test_contains(prediction: str, references: list[str], score: float) -> None:
+    assert contains(prediction, references) == score
+
+
+@pytest.mark.parametrize(
+    ("prediction", "references", "score"),
+    [
+        (r"\frac{1}{2}", [r"\frac { 1 } { 2 }"], 1),
+        ("so x + 2\n= 3", ["x+2=3"], 1),
+        ("X+2=3", ["x+2=3"], 0),
+        ("", ["x"], 0),
+        ("y", ["x", "y"], 1),
+    ],
+)
+def test_contains_formula(prediction: str, references: list[str], score: float) -> None:
+    assert contains_formula(prediction, references) == score

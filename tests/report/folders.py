@@ -1,0 +1,75 @@
+"""Run folders as trainings leave them, made in milliseconds."""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from omegaconf import OmegaConf
+from PIL import Image
+
+from tests.conftest import composed
+
+FAMILIES = ("area", "attributes", "chart", "counting", "text")
+
+
+@cache
+def config_text(*overrides: str) -> str:
+    """The resolved config of a command line, without what only a running task has."""
+    cfg = composed(*overrides)
+    return OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)))
+
+
+def write_images(folder: Path, count: int, side: int = 64) -> list[Path]:
+    """Pictures of noise in different colours."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{index}.png" for index in range(count)]
+    for index, path in enumerate(paths):
+        noise = Image.effect_noise((side, side), 60)
+        Image.merge("RGB", (noise, noise.rotate(90), Image.new("L", noise.size, index * 7 % 256))).save(path)
+    return paths
+
+
+def write_run(
+    folder: Path,
+    overrides: Sequence[str] = (),
+    *,
+    seed: int = 0,
+    skill: float = 0.5,
+    images: Sequence[Path] = (),
+    questions: int = 20,
+    answer: str = "yes",
+) -> Path:
+    """A finished run whose answers are right as often as `skill` says; `answer` is what it says then."""
+    random = Random(f"{folder.name} {seed}")
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(config_text(*overrides).replace("seed: 0\n", f"seed: {seed}\n", 1))
+    rows: list[dict[str, Any]] = []
+    for index in range(questions):
+        right = random.random() < skill
+        rows.append(
+            {
+                "id": f"q{index}",
+                "image": str(images[index % len(images)]) if images else None,
+                "family": FAMILIES[index % len(FAMILIES)],
+                "question": f"question {index}?",
+                "reference": answer,
+                "references": [answer],
+                "prediction": answer if right else "no",
+                "score": float(right),
+            }
+        )
+    (folder / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    families = {
+        name: {"score": round(random.uniform(skill - 0.1, skill + 0.1), 4), "stderr": 0.02, "n": 4, "blind": 0.1}
+        for name in FAMILIES
+    }
+    overall = {"score": skill, "low": skill - 0.03, "high": skill + 0.03, "stderr": 0.015, "n": questions, "blind": 0.1}
+    (folder / "scores.json").write_text(json.dumps({"overall": overall, "families": families}))
+    steps = "".join(f"{0 if step < 300 else 1},{step},{2 - step / 600:.4f},\n" for step in range(9, 600, 10))
+    (folder / "metrics.csv").write_text(f"epoch,step,sft/loss,eval/score\n{steps}0,599,,{skill}\n")
+    stages = [{"label": "sft", "seconds": 100 * skill + seed}, {"label": "blind", "seconds": 9.0}]
+    (folder / "manifest.json").write_text(json.dumps({"run": folder.name, "seed": seed, "stages": stages}))
+    return folder

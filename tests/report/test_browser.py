@@ -1,0 +1,141 @@
+"""The page in a browser."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.report.folders import write_images, write_run
+from tests.report.test_page import EVIL, made
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[sync_api.Browser]:
+    """Chromium, the system's or playwright's own."""
+    with sync_api.sync_playwright() as playwright:
+        found = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
+        if not os.path.exists(found):
+            pytest.skip("no browser here: install Chromium, or `playwright install chromium`")
+        root = ["--no-sandbox"] if os.geteuid() == 0 else []
+        with playwright.chromium.launch(executable_path=found, args=root) as chromium:
+            yield chromium
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of four runs: one of them says EVIL, one is damaged."""
+    folder = tmp_path_factory.mktemp("report")
+    images = write_images(folder / "images", 10)
+    runs = [
+        write_run(folder / "good", seed=0, skill=0.9, images=images, questions=40),
+        write_run(folder / "fair", seed=1, skill=0.6, images=images, questions=40),
+        write_run(folder / "evil", ["experts=[clip]"], skill=0.7, answer=EVIL),
+        write_run(folder / "torn"),
+    ]
+    (runs[-1] / "scores.json").write_text("{")
+    (folder / "index.html").write_text(made(runs))
+    return folder / "index.html"
+
+
+@pytest.fixture
+def page(browser: sync_api.Browser, report: Path) -> Iterator[sync_api.Page]:
+    """The page, opened; whatever a browser complains of fails the test."""
+    complaints: list[str] = []
+    page = browser.new_page()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
+    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    page.set_default_timeout(10_000)
+    page.goto(report.as_uri())
+    yield page
+    page.close()
+    assert complaints == []
+
+
+def names(page: sync_api.Page) -> list[str]:
+    return page.locator("#table tbody tr:visible .label").all_inner_texts()
+
+
+def test_runs_are_sorted_by_a_column_with_the_keyboard(page: sync_api.Page) -> None:
+    page.get_by_role("button", name="overall").focus()
+    page.keyboard.press("Enter")
+    assert names(page) == ["good", "evil", "fair", "torn"]  # without a score: last
+    page.keyboard.press("Enter")
+    assert names(page) == ["fair", "evil", "good", "torn"]
+    assert page.locator("#table [aria-sort=ascending]").inner_text() == "overall"
+    page.locator("#table").get_by_role("button", name="run").click()
+    assert names(page) == ["evil", "fair", "good", "torn"]
+
+
+def test_runs_are_filtered_by_words_of_their_config_and_by_choices(page: sync_api.Page) -> None:
+    page.fill("#words", "experts.sam.width GOOD")
+    assert names(page) == ["good"]
+    page.fill("#words", "")
+    page.select_option("[data-filter=experts]", "sam")
+    page.select_option("[data-filter=state]", "finished")
+    assert names(page) == ["good", "fair"]
+    assert page.inner_text("#count") == "2 of 4"
+
+
+def test_two_runs_are_compared(page: sync_api.Page) -> None:
+    page.get_by_role("button", name="Show good").click()
+    page.get_by_role("button", name="Compare with fair").click()
+    assert page.locator("#curves .curve path.first, #curves .curve path.second").count() == 2
+    page.check("#differences")
+    assert page.locator("#config tbody tr").all_inner_texts() == ["seed\t0\t1"]
+    page.select_option("#outcome", "better")
+    cards = page.locator(".card")
+    assert cards.count() > 0
+    for text in cards.all_inner_texts():
+        assert "✓ yes" in text and "✗ no" in text
+    page.select_option("#outcome", "differ")
+    differ = page.locator(".card").count()
+    page.select_option("#outcome", "worse")
+    assert differ == cards.count() + int(page.evaluate(COUNT_BETTER))
+
+
+COUNT_BETTER = """() => {
+  const [one, other] = [run("first"), run("second")];
+  return Object.keys(one.answers).filter((key) => one.answers[key][1] > other.answers[key][1]).length;
+}"""
+
+
+def test_predictions_are_browsed_with_their_images(page: sync_api.Page) -> None:
+    page.select_option("#first", label="good")
+    page.select_option("#outcome", "wrong")
+    wrong = page.locator(".card")
+    assert 0 < wrong.count() < 12
+    assert all("✗ no" in text for text in wrong.all_inner_texts())
+    assert page.evaluate("document.querySelector('.card img').naturalWidth") == 64
+    page.select_option("#outcome", "all")
+    assert wrong.count() == 24 and page.inner_text("#answer-count") == "40 of 40 here, of 40 in all"
+    page.click("#more")
+    assert wrong.count() == 40 and page.locator("#more").is_hidden()
+    page.select_option("#family", "chart")
+    assert wrong.count() == 8
+    page.fill("#answer-words", "question 12?")
+    assert wrong.count() == 1
+
+
+def test_what_a_run_says_is_shown_and_not_obeyed(page: sync_api.Page) -> None:
+    page.select_option("#first", label="evil")
+    assert "onerror=alert(2)" in page.inner_text("#cards")
+    assert page.locator("#cards script, #cards img").count() == 0
+    page.select_option("#first", label="torn")
+    assert "scores.json cannot be read" in page.inner_text("#told")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_a_narrow_screen_in_both_schemes(browser: sync_api.Browser, report: Path, scheme: str) -> None:
+    page = browser.new_page(color_scheme=scheme, viewport={"width": 400, "height": 800})
+    page.goto(report.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+    page.close()

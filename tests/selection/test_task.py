@@ -1,0 +1,123 @@
+"""task=select, from the command line to its files."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from eaglebench.selection import task
+from eaglebench.trials import Result, Trial
+from tests.cluster import until
+from tests.conftest import Outcome
+
+SCORES = {"clip": 0.3, "clip+sam": 0.4, "clip+convnext": 0.5, "clip+convnext+sam": 0.45}
+
+
+@pytest.fixture
+def trials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
+    """The words of the trials that are run, in a world where each set has a score of its own, and eva02 fails."""
+    ran: list[tuple[str, ...]] = []
+
+    def run(
+        given: Sequence[Trial], launcher: Any, at_once: int, console: Any, common: Sequence[str] = ()
+    ) -> list[Result]:
+        results = []
+        for trial in given:
+            ran.append((*common, *trial.overrides))
+            name, _, seed = trial.label.partition(" seed ")
+            score = SCORES.get(name)
+            row = None if score is None else {"score": score + 0.01 * int(seed or 0)}
+            scores = None if row is None else {"overall": row, "families": {"chart": row}}
+            results.append(Result(trial, Path("results") / name, scores, error=None if row else "it ended with 1"))
+        return results
+
+    monkeypatch.setattr(task, "run_trials", run)
+    monkeypatch.chdir(tmp_path)
+    return ran
+
+
+def test_a_selection_leaves_a_table_a_curve_and_a_json(
+    trials: list[tuple[str, ...]], command: Callable[..., Outcome]
+) -> None:
+    outcome = command(
+        "task=select", "select.start=[clip]", "select.pool=[sam,convnext,eva02]", "select.seeds=2", "fusion.grid=4",
+        "logger=[csv,wandb]",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    (folder,) = Path("results").glob("selection-round_robin-*")
+    assert trials[0] == (
+        "fusion.grid=4", "logger=[csv,wandb]", f"logger.wandb.group={folder.name}", "experts=[clip]", "seed=0",
+    )  # fmt: skip
+    assert len(trials) == 2 * (1 + 3 + 2)
+    found = json.loads((folder / "selection.json").read_text())
+    assert (found["kept"], found["score"]) == (["clip", "convnext"], "overall")
+    assert found["stopped"] == "nothing gains more than 0: the best, sam, -0.0500"
+    rows = {"+".join(row["experts"]): row for row in found["rounds"][1]["candidates"]}
+    assert (rows["clip+convnext"]["score"], rows["clip+convnext"]["scores"]) == (0.505, [0.5, 0.51])
+    assert rows["clip+convnext"]["low"] == 0.5
+    assert (rows["clip+eva02"]["score"], rows["clip+eva02"]["error"]) == (None, "it ended with 1")
+    sam, convnext = (rows[f"clip+{name}"] for name in ("sam", "convnext"))
+    assert 0 < sam["macs"] < convnext["macs"]
+    assert sam["images_per_second"] > 0
+    table = (folder / "selection.md").read_text()
+    assert re.search(
+        r"\| 1 \| \*\*clip\+convnext\*\* \| [\d.]+ \| [\d.]+ \| [\d,.]+ \| 0.5050 ± 0.0050 \| \+0.2000 \|", table
+    )
+    assert re.search(r"\| 1 \| clip\+eva02 \| .* \| failed \| it ended with 1 \|", table)
+    assert table.endswith("Kept: **clip+convnext**; nothing gains more than 0: the best, sam, -0.0500.\n")
+    assert Image.open(folder / "selection.png").size == (1200, 675)
+
+
+def test_parameters_are_those_of_the_vision_side(
+    trials: list[tuple[str, ...]], command: Callable[..., Outcome]
+) -> None:
+    assert command("task=select", "select=exhaustive", "select.start=[clip]", "select.pool=[sam]").code == 0
+    (folder,) = Path("results").glob("selection-exhaustive-*")
+    rows = json.loads((folder / "selection.json").read_text())["rounds"][0]["candidates"]
+    assert [row["parameters"] for row in rows][1] == 116_608 + 195_904 + 329_344
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["select.pool=[eagle]"], "select names the expert eagle, which is unknown: choose from clip"),
+        (["select.start=[clip,sam]"], "select names the expert sam twice"),
+        (["select=backward", "select.pool=[]"], "select.pool is empty: name experts"),
+        (["select.seeds=0"], "select.seeds=0 is not a number of trials: give 1 or more"),
+        (["select.beyond_spread=true"], "select.beyond_spread=true needs a spread: give select.seeds=3"),
+        (
+            ["select.start=[clip]", "select.score=taste"],
+            "select.score=taste is no score of results/clip: choose from overall, chart",
+        ),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(
+    words: list[str], message: str, trials: list[tuple[str, ...]], command: Callable[..., Outcome]
+) -> None:
+    outcome = command("task=select", *words)
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_it_repeats_nothing(tmp_path: Path) -> None:
+    words = ["task=select", "debug=fast", "select.start=[clip]", "select.pool=[sam]", "evaluation.blind.steps=0"]
+    program = [sys.executable, "-m", "eaglebench", *words]
+    with (tmp_path / "log").open("w") as log:
+        running = subprocess.Popen(program, cwd=tmp_path, stdout=log, stderr=log)
+    until(lambda: "round 1" in (tmp_path / "log").read_text(), "the first round", 200)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    again = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert re.search(r"^1/1 clip: [\d.]+ \(finished before\)", again.stdout, re.MULTILINE)
+    (folder,) = (tmp_path / "results").glob("selection-*")
+    rows = json.loads((folder / "selection.json").read_text())["rounds"][1]["candidates"]
+    assert 0 <= rows[0]["score"] <= 1

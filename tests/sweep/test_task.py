@@ -1,0 +1,70 @@
+"""A sweep without an account: what failed ends nothing, what is finished is not run again, the best comes first."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import Outcome
+
+SHIPPED = Path(__file__).parents[2] / "sweeps/table4_fusion.yaml"
+
+
+def write(folder: Path, sweep: object, name: str = "mine") -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(sweep, sort_keys=False))
+    return path
+
+
+def test_a_sweep_is_run_once_and_ranked(
+    command: Callable[..., Outcome], fast_store: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A point of a file that ships, and one that cannot work."""
+    monkeypatch.chdir(tmp_path)
+    shipped = yaml.safe_load(SHIPPED.read_text())
+    of_trainer = {"trainer.precision": {"values": ["nosuch", "32-true"]}}
+    sweep = {**shipped, "parameters": of_trainer | shipped["parameters"] | {"experts": {"value": "[clip,sam]"}, "fusion": {"value": "sequence_append"}}}
+    words = ["task=sweep", f"sweep.file={write(tmp_path, sweep)}", "sweep.at_once=2", *fast_store]
+    first = command(*words)
+    assert first.code == 2
+    assert "1/2 trainer.precision=nosuch: trainer.precision=nosuch is unknown: choose from" in first.out
+    assert first.err == "error: 1 of 2 runs failed; the same command runs them again, and no others.\n"
+    rows = json.loads(Path("results/sweep-mine.json").read_text())
+    assert [row["parameters"]["trainer.precision"] for row in rows] == ["32-true", "nosuch"]
+    (folder,) = Path("results").glob("clip+sam-sequence_append-*")
+    assert rows[0]["run"] == folder.name
+    assert rows[0]["score"] == json.loads((folder / "scores.json").read_text())["overall"]["score"]
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert (list(config["stages"]), config["debug"], config["task"]) == (["projector", "sft"], "fast", "train")
+    assert (rows[1]["run"], "score" in rows[1]) == (None, False)
+
+    of_the_run = (folder / "manifest.json").read_bytes()
+    again = command(*words)
+    assert f"{rows[0]['score']:.4f} (finished before)" in again.out
+    assert (folder / "manifest.json").read_bytes() == of_the_run
+    assert again.out.index(folder.name) < again.out.index("failed")
+
+
+@pytest.mark.parametrize(
+    ("sweep", "words", "told"),
+    [
+        ({"method": "bayes", "parameters": {"seed": {"min": 0, "max": 9}}}, [], "which asks W&B for the next point: use wandb sweep"),
+        ({"method": "grid"}, [], "has no parameters: it must be a sweep file of W&B"),
+        ({"method": "grid", "parameters": {"seed": 3}}, [], "seed needs value, values, or a distribution"),
+        ({"method": "grid", "parameters": {"seed": {"values": [0, 1]}}}, ["seed=3"], "seed is set by"),
+        ({"method": "grid", "parameters": {"seed": {"values": [0, 1]}}}, ["sweep.at_once=0"], "sweep.at_once=0 must be a whole number"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_run_here_is_refused(
+    sweep: object, words: list[str], told: str, command: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    outcome = command("task=sweep", f"sweep.file={write(tmp_path, sweep)}", *words)
+    assert outcome.code == 2
+    assert told in outcome.err
+
+
+def test_a_missing_file_is_one_sentence(command: Callable[..., Outcome]) -> None:
+    assert "sweep.file=nosuch.yaml cannot be read" in command("task=sweep", "sweep.file=nosuch.yaml").err
+    assert "task=sweep needs sweep.file=FILE" in command("task=sweep").err
