@@ -87,7 +87,7 @@ def submit(cfg: DictConfig, arguments: Sequence[str]) -> None:
             "signal": f"USR1@{settings.warning}",
             "requeue": True,
             **named,
-            **plain(settings.options),
+            **(plain(settings.options) if settings.options is not None else {}),
         },
     )
     try:

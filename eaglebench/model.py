@@ -5,6 +5,7 @@ K target tokens, V vocabulary.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -81,13 +82,13 @@ class EagleModel(nn.Module):
         return F.cross_entropy(logits_KV.float(), targets_K)
 
     @torch.no_grad()
-    def generate(self, batch: Batch, max_new_tokens: int) -> Tensor:
-        """Greedy continuations [B, up to max_new_tokens] of left-padded prompts."""
+    def generate(self, batch: Batch, max_new_tokens: int, **options: Any) -> Tensor:
+        """Continuations [B, up to max_new_tokens] of left-padded prompts: greedy, or with transformers' options of generation."""
         return self.llm.generate(
             inputs_embeds=self.embed(batch),
             attention_mask=batch.attention_mask,
             max_new_tokens=max_new_tokens,
-            do_sample=False,
+            **{"do_sample": False, **options},
             synced_gpus=dist.is_initialized(),  # as many passes in each process, where they exchange shards
             eos_token_id=self.eos_token_id,
             pad_token_id=self.pad_token_id,

@@ -1,5 +1,6 @@
 """task=predict: ask a finished run about an image."""
 
+from functools import partial
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -9,9 +10,9 @@ from eaglebench.build import build_evaluation, build_workshop
 from eaglebench.data.images import load_image
 from eaglebench.data.sample import Sample, Turn
 from eaglebench.errors import UserError
-from eaglebench.evaluation.answer import Answerer, Question
+from eaglebench.evaluation.answer import Question
+from eaglebench.evaluation.evaluate import answerer_of
 from eaglebench.evaluation.task import take_overrides
-from eaglebench.model import encoder_of
 from eaglebench.runs import load_config, load_model
 
 
@@ -24,15 +25,6 @@ def predict(cfg: DictConfig) -> None:
         raise UserError(f"image={image} does not exist.")
     settings = build_evaluation(run)
     model, language = load_model(cfg.run, build_workshop(run, trained=True))
-    side = model.image_side
-    answerer = Answerer(
-        model,
-        encoder_of(model, language),
-        language.tokenizer,
-        lambda path: load_image(path, side),
-        device=settings.device,
-        batch_size=1,
-        max_new_tokens=settings.max_new_tokens,
-    )
+    answerer = answerer_of(model, language, partial(load_image, side=model.image_side), settings, settings.device)
     sample = Sample(image.name if image is not None else "prompt", image, (Turn(str(cfg.prompt), ""),))
     print(next(answerer.answers([Question(sample, 0)])))

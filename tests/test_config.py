@@ -118,7 +118,7 @@ def refused(cfg: DictConfig) -> str:
         (["stages.sft.steps=0"], "stages.sft has no length"),
         (["stages.sft.epochs=1"], "stages.sft needs either steps or epochs"),
         (["evaluation.batch_size=0"], "evaluation.batch_size=0 must be at least 1"),
-        (["task=dance"], "task=dance is unknown: choose train, eval, predict, report, pretrain"),
+        (["task=dance"], "task=dance is unknown: choose train, eval, predict, compare, select, sweep, report"),
         (["debug=maybe"], "debug=maybe is unknown"),
         (["task=eval"], "task=eval needs run=FOLDER"),
         (["fusion.shrink=nosuch"], "fusion.shrink=nosuch is unknown: choose from antialias, unshuffle"),

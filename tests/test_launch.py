@@ -78,6 +78,24 @@ def test_a_job_of_two_tasks_is_taken_away(slurm: dict[str, str], tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_the_trials_of_a_selection_are_jobs(slurm: dict[str, str], tmp_path: Path) -> None:
+    """Its own end leaves them in the queue; started again, it waits for them, and gives none twice."""
+    words = ["task=select", "debug=fast", "select.start=[clip]", "select.pool=[sam]", "evaluation.blind.steps=0"]
+    words += ["launcher=slurm", "launcher.cpus_per_task=1"]
+    with (tmp_path / "log").open("w") as log:
+        program = [sys.executable, "-m", "eaglebench", *words]
+        running = subprocess.Popen(program, cwd=tmp_path, env=slurm, stdout=log, stderr=log)
+    until(lambda: re.search(r"job \d+; it prints", (tmp_path / "log").read_text()), "the first job", 120)
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(60) == 143
+    again = eaglebench(tmp_path, slurm, *words)
+    assert again.returncode == 0, again.stderr
+    assert len(re.findall(r"job \d+; it prints", again.stdout)) == 1  # of the other trial
+    (folder,) = (tmp_path / "results").glob("selection-*")
+    assert len(json.loads((folder / "selection.json").read_text())["rounds"]) == 2
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_processes_whose_parent_is_asked_to_end_go_on_later(number: signal.Signals, tmp_path: Path) -> None:
     """With SIGTERM each writes a checkpoint first; Ctrl-C leaves the one that is there."""

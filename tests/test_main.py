@@ -33,7 +33,7 @@ def refused(outcome: Outcome) -> str:
         (["experts.clip.image_size=abc"], "image_size=abc"),
         (["experts.clip.heads=3"], "experts.clip cannot be built"),
         (["evaluation.batch_size=abc"], "evaluation.batch_size=abc is not a number"),
-        (["evaluation.default_metric=bleu"], "choose from exact, anls, relaxed"),
+        (["evaluation.default_metric=taste"], "choose from exact, exact_words, anls, relaxed"),
         (["+experts=[sam]"], "without the +"),
         (["trainer.accelerator=nosuch"], "the trainer refuses its settings"),
         (["experts.sam_vary.image_size=32", "experts=[sam_vary]"], "does not fit its 64 px stride"),

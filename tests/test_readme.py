@@ -54,7 +54,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def apart(line: str) -> bool:
     """Whether a command needs none that comes before it, and takes long."""
-    return "task=plan" in line or "trainer.devices=2" in line
+    return any(word in line for word in ("task=plan", "trainer.devices=2", "task=select", "task=sweep"))
 
 
 def run_all(lines: list[str], workplace: Path, fast_store: list[str], command: Callable[..., Outcome]) -> None:
@@ -93,7 +93,8 @@ def test_the_commands_run_in_their_order(
     run_all(lines, workplace, fast_store, command)
 
 
-def test_the_commands_of_several_devices_and_of_planning_run(
+@pytest.mark.slow
+def test_the_commands_that_take_long_run(
     workplace: Path, fast_store: list[str], command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(workplace)

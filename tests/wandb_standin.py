@@ -138,7 +138,9 @@ class Server:
         with self.lock:
             run = self.runs.setdefault(name, Run())
             for file, sent in (stream.get("files") or {}).items():
-                lines = [json.loads(line) for line in sent["content"]] if file.endswith((".jsonl", "summary.json")) else []
+                lines = (
+                    [json.loads(line) for line in sent["content"]] if file.endswith((".jsonl", "summary.json")) else []
+                )
                 if file == "wandb-history.jsonl":
                     run.history += lines
                 elif file == "wandb-summary.json":

@@ -109,12 +109,14 @@ def texts(record: dict[str, Any], key: str) -> list[str]:
 
 
 def with_texts(answers: list[str], choices: list[str]) -> list[str]:
-    """The letters of the right options, and then their texts."""
+    """The letters of the right options, and then their texts, those that are letters aside."""
     letters = LETTERS[: len(choices)]
     for answer in answers:
         if len(answer) != 1 or answer not in letters:
             raise BadLine(f"its answer {answer!r} is none of the letters {', '.join(letters)} of its choices")
-    return answers + [choices[letters.index(answer)] for answer in answers]
+    right = [choices[letters.index(answer)] for answer in answers]
+    # An option whose text is a letter, as of a label in a diagram, would be taken for the option of that letter.
+    return answers + [text for text in right if text.upper() not in list(letters)]
 
 
 def options(choices: Iterable[str]) -> list[str]:

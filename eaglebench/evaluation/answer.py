@@ -13,6 +13,8 @@ from transformers import PreTrainedTokenizerBase
 from eaglebench.data.collate import Collator, read
 from eaglebench.data.conversation import Encoder
 from eaglebench.data.sample import Sample
+from eaglebench.digests import named_seed
+from eaglebench.errors import UserError, first_line
 from eaglebench.model import EagleModel
 
 
@@ -60,7 +62,7 @@ def batched(asked: Iterable[Question], size: int) -> Iterator[list[Question]]:
 
 
 class Answerer:
-    """Answers questions greedily, in batches.
+    """Answers questions, in batches.
 
     Args:
         model: in whatever state it is; put into evaluation mode.
@@ -68,6 +70,8 @@ class Answerer:
         read_image: gives the image of a path at the model's side; unused by a blind model.
         max_new_tokens: of an answer.
         lengths: instead, by family.
+        options: of transformers' generation (`num_beams`, `do_sample`, `temperature` ...); None: greedy.
+        seed: of what is drawn.
     """
 
     def __init__(
@@ -81,6 +85,8 @@ class Answerer:
         batch_size: int,
         max_new_tokens: int,
         lengths: Mapping[str, int] | None = None,
+        options: Mapping[str, Any] | None = None,
+        seed: int = 0,
     ) -> None:
         self.model = model.to(device).eval()
         self.encoder = encoder
@@ -91,6 +97,8 @@ class Answerer:
         self.batch_size = batch_size
         self.max_new_tokens = max_new_tokens
         self.lengths = lengths or {}
+        self.options = options or {}
+        self.seed = seed
 
     def answers(self, asked: Sequence[Question]) -> Iterator[str]:
         """An answer to each question, in their order."""
@@ -105,9 +113,23 @@ class Answerer:
     # Not inference_mode: what a fusion keeps for the next batch may be used in training.
     @torch.no_grad()
     def batch(self, asked: Sequence[Question]) -> list[str]:
-        """Answers to one batch of questions, all of one length."""
+        """Answers to one batch of questions, all of one length.
+
+        Raises:
+            UserError: transformers refuses the options.
+        """
         prompts = [self.encoder.prompt(question.sample, question.turn) for question in asked]
         images = [read(question.sample, self.read_image) for question in asked]
         batch = self.collator.prompts(prompts, images, [question.sample.id for question in asked])
-        tokens = self.model.generate(batch.to(self.device), self.length(asked[0]))
+        with torch.random.fork_rng():
+            # Of the batch, not of those before it: an evaluation that goes on draws what an unbroken one would.
+            torch.manual_seed(named_seed(self.seed, f"{asked[0].sample.id} {asked[0].turn}"))
+            try:
+                tokens = self.model.generate(batch.to(self.device), self.length(asked[0]), **self.options)
+            except (ValueError, TypeError) as error:
+                if not self.options:
+                    raise
+                raise UserError(
+                    f"evaluation.generate={dict(self.options)} cannot be used: {first_line(error)}"
+                ) from error
         return [text.strip() for text in self.tokenizer.batch_decode(tokens, skip_special_tokens=True)]

@@ -1,6 +1,6 @@
 """From a model and held-out samples to predictions, scores and a picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
 from eaglebench.data.images import ImageReader
 from eaglebench.data.sample import Sample
@@ -29,17 +30,19 @@ class Settings:
 
     Attributes:
         batch_size, max_new_tokens: of generation.
+        generate: more options of transformers' generation; greedy without any.
         metrics: names of them by family.
         default_metric: of families that `metrics` does not name.
         benchmarks: families that are official benchmarks: asked, scored and counted as these are.
         shuffled: whether all is asked again with each other's images, for a blind score.
         device: what generates.
-        seed: of the shuffled images.
+        seed: of the shuffled images, and of answers that are drawn.
         cache_mb: memory for decoded images.
     """
 
     batch_size: int
     max_new_tokens: int
+    generate: Mapping[str, Any] | None
     metrics: Mapping[str, str]
     default_metric: str
     benchmarks: Sequence[str]
@@ -81,7 +84,14 @@ def evaluate(
     journals: list[Journal] = []
 
     def answers(name: str, which: tuple[EagleModel, LanguageModel], about: Sequence[Question], doing: str) -> list[str]:
-        depends = [of, settings.max_new_tokens, settings.lengths, [repr(question) for question in about]]
+        depends = [
+            of,
+            settings.max_new_tokens,
+            settings.lengths,
+            settings.generate,
+            settings.seed,
+            [repr(question) for question in about],
+        ]
         journal = Journal(folder / f".answers-{name}.jsonl", depends)
         journals.append(journal)
         known = journal.known()
@@ -127,7 +137,11 @@ def evaluate(
 
 
 def answerer_of(
-    model: EagleModel, language: LanguageModel, read_image: ImageReader, settings: Settings, device: torch.device | str
+    model: EagleModel,
+    language: LanguageModel,
+    read_image: Callable[[Path], Tensor],
+    settings: Settings,
+    device: torch.device | str,
 ) -> Answerer:
     """Answers by a model and its language model, in batches and lengths of the settings."""
     return Answerer(
@@ -139,6 +153,8 @@ def answerer_of(
         batch_size=settings.batch_size,
         max_new_tokens=settings.max_new_tokens,
         lengths=settings.lengths,
+        options=settings.generate,
+        seed=settings.seed,
     )
 
 

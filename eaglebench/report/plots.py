@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter
 
 from eaglebench.report.compare import OVERALL, Setting, families_of
 from eaglebench.report.read import Entry, is_number
@@ -90,11 +91,11 @@ def by_fusion(settings: Sequence[Setting]) -> Iterator[Plot]:
     if len(fusions) < 2:
         return
     figure, axes = empty(HEIGHT)
-    step = 0.7 / max(len(experts), 1)
+    width = 0.7 / len(experts)
     for number, chosen in enumerate(experts):
         own = [setting for setting in settings if setting.runs[0].setting["experts"] == chosen]
         for setting in own:
-            place = fusions.index(fusion(setting)) + step * (number - (len(experts) - 1) / 2)
+            place = fusions.index(fusion(setting)) + width * (number - (len(experts) - 1) / 2)
             point(axes, place, setting, number)
     axes.set_xticks(range(len(fusions)), fusions, rotation=20, ha="right")
     axes.set_xlim(-0.6, len(fusions) - 0.4)
@@ -129,7 +130,7 @@ def against_cost(settings: Sequence[Setting], entries: Mapping[str, Entry]) -> I
         if max(known.values()) > 10 * max(min(known.values()), 1e-9):
             axes.set_xscale("log")
         else:
-            axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlabel(label)
         axes.set_ylabel("overall score")
         key(axes, fusions)
@@ -244,10 +245,10 @@ def empty(height: float) -> tuple[Figure, Axes]:
 def point(axes: Axes, x: float, setting: Setting, number: int) -> None:
     """The overall score of a setting, with its interval, in the colour and shape of a number."""
     mean, bounds = setting.mean(OVERALL), setting.interval(OVERALL)
-    style = {"color": COLOURS[number % len(COLOURS)]}
+    colour = COLOURS[number % len(COLOURS)]
     if bounds is not None:
-        axes.plot([x, x], bounds, lw=1.2, alpha=0.7, **style)
-    axes.plot(x, mean, MARKERS[number % len(MARKERS)], ms=5, **style)
+        axes.plot([x, x], bounds, lw=1.2, alpha=0.7, color=colour)
+    axes.plot(x, mean, MARKERS[number % len(MARKERS)], ms=5, color=colour)
 
 
 def key(axes: Axes, names: Sequence[str], below: bool = False) -> None:

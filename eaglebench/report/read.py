@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 from safetensors import SafetensorError, safe_open
@@ -132,7 +132,7 @@ def checked_scores(scores: dict[str, Any]) -> dict[str, Any]:
     return scores
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """A finite int or float, and not a truth value."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -152,7 +152,8 @@ def training_seconds(manifest: Mapping[str, Any] | None) -> float | None:
     if not isinstance(stages, list):
         return None
     told = [s.get("seconds") for s in stages if isinstance(s, dict) and s.get("label") != BLIND]
-    return round(sum(told), 1) if told and all(map(is_number, told)) else None
+    known = [seconds for seconds in told if is_number(seconds)]
+    return round(sum(known), 1) if known and len(known) == len(told) else None
 
 
 def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:

@@ -22,11 +22,20 @@ LEADERBOARD, TABLE, PAPER, PAGE, PLOTS = "leaderboard.md", "leaderboard.csv", "p
 def report(cfg: DictConfig) -> None:
     """Print the table of the finished runs among the folders `cfg.report.runs`, and write the whole report into `cfg.report.to`."""
     console = new_console()
+    if not isinstance(cfg.report.images, int) or cfg.report.images < 0:
+        raise UserError(f"report.images={cfg.report.images} must be a whole number of at least 0.")
+    if Path(cfg.report.to).is_file():
+        raise UserError(f"report.to={cfg.report.to} is a file: give the folder that the report is written into.")
     found = sorted(Path(name) for name in glob(cfg.report.runs))
     folders = [folder for folder in found if is_run(folder)]
     if not folders:
         raise UserError(
             f"report.runs={cfg.report.runs} matches no folder of a finished run: give those that trainings wrote."
+        )
+    names = [folder.name for folder in folders]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(
+            f"report.runs={cfg.report.runs} matches two folders with the name {twice[0]}: rename one of them."
         )
     entries = [read_entry(folder, named) for folder in folders]
     settings, repeated = settings_of([entry.run for entry in entries if entry.finished and entry.run is not None])

@@ -52,7 +52,7 @@ def read(path: Path) -> dict[str, Any]:
         UserError: it is none, or one that only W&B can run.
     """
     try:
-        found = OmegaConf.to_container(OmegaConf.load(path))
+        found: Any = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
         raise UserError(f"sweep.file={path} cannot be read: {first_line(error)}") from error
     if not isinstance(found, dict) or not isinstance(found.get("parameters"), dict) or not found["parameters"]:
@@ -65,7 +65,7 @@ def read(path: Path) -> dict[str, Any]:
     for name, parameter in found["parameters"].items():
         if not isinstance(parameter, dict) or not {"value", "values", "min", "distribution"} & set(parameter):
             raise UserError(f"{path}: {name} needs value, values, or a distribution.")
-    return found
+    return dict(found)
 
 
 def label(point: Point, varied: Sequence[str]) -> str:

@@ -82,8 +82,8 @@ class WeightsAndBiases(WandbLogger, Tracker):
 
 def table(rows: Rows) -> wandb.Table:
     """W&B's table of rows; what a row lacks is empty."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    return wandb.Table(columns=columns, data=[[cell(name, row.get(name)) for name in columns] for row in rows])
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return wandb.Table(columns=[*columns], data=[[cell(name, row.get(name)) for name in columns] for row in rows])
 
 
 def cell(column: str, value: Any) -> Any:

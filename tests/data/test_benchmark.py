@@ -39,6 +39,12 @@ def test_options_stand_in_the_question_and_the_right_text_is_a_reference(tmp_pat
     assert turn.meta["choices"] == ["a cat", "a dog"]
 
 
+def test_an_option_whose_text_is_a_letter_is_known_by_its_own_letter_alone(tmp_path: Path) -> None:
+    record = {"id": "x", "question": "Which label?", "answers": ["A"], "choices": ["C", "B", "A"]}
+    (sample,) = read_benchmark(written(tmp_path, record), "mine")
+    assert sample.turns[0].references == ("A",)
+
+
 def test_questions_without_options_may_have_a_suffix_of_their_own(tmp_path: Path) -> None:
     path = written(tmp_path, {"id": "x", "question": "Which?", "answers": ["B"]})
     assert read_benchmark(path, "mine", "\nletter", "\nshort")[0].turns[0].question == "Which?\nshort"

@@ -60,6 +60,21 @@ def test_predictions_say_what_they_are_scored_against(run: Path, command: Callab
     assert scores["overall"]["low"] <= scores["overall"]["score"] <= scores["overall"]["high"]
 
 
+def test_answers_can_be_searched_for_or_drawn(run: Path, command: Callable[..., Outcome]) -> None:
+    def answers(generate: str) -> list[str]:
+        outcome = command("task=eval", f"run={run}", "evaluation.shuffled=false", f"evaluation.generate={generate}")
+        assert outcome.code == 0, outcome.err
+        return [json.loads(line)["prediction"] for line in (run / "eval/predictions.jsonl").read_text().splitlines()]
+
+    greedy = answers("null")
+    assert greedy == answers("{num_beams: 1}") != answers("{num_beams: 4, length_penalty: -3.0}")
+    drawn = answers("{do_sample: true, temperature: 2.0}")
+    assert greedy != drawn == answers("{do_sample: true, temperature: 2.0}")
+    refused = command("task=eval", f"run={run}", "evaluation.generate={luck: 3}")
+    assert refused.code == 2
+    assert "evaluation.generate={'luck': 3} cannot be used" in refused.err
+
+
 def test_official_benchmarks_from_their_files(run: Path, tmp_path: Path, command: Callable[..., Outcome]) -> None:
     """Each is asked with its suffix, and scored with its metric."""
     image = json.loads((run / "predictions.jsonl").read_text().splitlines()[0])["image"]

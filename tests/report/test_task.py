@@ -51,7 +51,15 @@ def test_plots_of_an_earlier_report_do_not_stay(command: Callable[..., Outcome],
     assert "No run is finished yet." in outcome.out
 
 
-def test_a_report_about_nothing_is_refused(command: Callable[..., Outcome], tmp_path: Path) -> None:
-    outcome = command("task=report", f"report.runs={tmp_path}/none*")
-    assert outcome.code == 2
-    assert "matches no folder of a finished run" in outcome.err
+def test_what_cannot_be_reported_is_refused(command: Callable[..., Outcome], tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        write_run(tmp_path / place / "same")
+    (tmp_path / "file").touch()
+    for words, told in (
+        ([f"report.runs={tmp_path}/none*"], "matches no folder of a finished run"),
+        ([f"report.runs={tmp_path}/*/same"], "matches two folders with the name same"),
+        ([f"report.to={tmp_path}/file"], "is a file"),
+        (["report.images=-1"], "report.images=-1 must be a whole number"),
+    ):
+        outcome = command("task=report", *words)
+        assert outcome.code == 2 and told in outcome.err, words

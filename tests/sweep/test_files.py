@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sweeps
 import yaml
 
+import sweeps
 from eaglebench.config import validate, validate_overrides
 from eaglebench.sweep.points import points, words
 from tests.conftest import Outcome, composed

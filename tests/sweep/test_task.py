@@ -23,10 +23,16 @@ def test_a_sweep_is_run_once_and_ranked(
 ) -> None:
     """A point of a file that ships, and one that cannot work."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
     shipped = yaml.safe_load(SHIPPED.read_text())
     of_trainer = {"trainer.precision": {"values": ["nosuch", "32-true"]}}
-    sweep = {**shipped, "parameters": of_trainer | shipped["parameters"] | {"experts": {"value": "[clip,sam]"}, "fusion": {"value": "sequence_append"}}}
-    words = ["task=sweep", f"sweep.file={write(tmp_path, sweep)}", "sweep.at_once=2", *fast_store]
+    sweep = {
+        **shipped,
+        "parameters": of_trainer
+        | shipped["parameters"]
+        | {"experts": {"value": "[clip,sam]"}, "fusion": {"value": "sequence_append"}},
+    }
+    words = ["task=sweep", f"sweep.file={write(tmp_path, sweep)}", "sweep.at_once=2", "logger=[csv,wandb]", *fast_store]
     first = command(*words)
     assert first.code == 2
     assert "1/2 trainer.precision=nosuch: trainer.precision=nosuch is unknown: choose from" in first.out
@@ -38,6 +44,7 @@ def test_a_sweep_is_run_once_and_ranked(
     assert rows[0]["score"] == json.loads((folder / "scores.json").read_text())["overall"]["score"]
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert (list(config["stages"]), config["debug"], config["task"]) == (["projector", "sft"], "fast", "train")
+    assert config["logger"]["wandb"]["group"] == "mine"
     assert (rows[1]["run"], "score" in rows[1]) == (None, False)
 
     of_the_run = (folder / "manifest.json").read_bytes()

@@ -19,7 +19,11 @@ SHIPPED = Path(__file__).parents[2] / "sweeps/table4_fusion.yaml"
 def test_an_agent_runs_a_sweep_and_its_scores_arrive(tmp_path: Path) -> None:
     sweep = yaml.safe_load(SHIPPED.read_text())
     fusions = ["channel_concat", "sequence_append"]
-    sweep["parameters"] |= {"stages": {"value": "[sft]"}, "experts": {"value": "[clip,sam]"}, "fusion": {"values": fusions}}
+    sweep["parameters"] |= {
+        "stages": {"value": "[sft]"},
+        "experts": {"value": "[clip,sam]"},
+        "fusion": {"values": fusions},
+    }
     sweep["parameters"]["debug"] = {"value": "fast"}
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(sweep))
     with standin() as (server, own):

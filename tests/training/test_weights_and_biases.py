@@ -59,7 +59,11 @@ def test_an_offline_run_has_everything(
         unit = name.partition("/")[0]
         assert axes[name] == f"{unit}/step"
         assert [row[f"{unit}/step"] for row in history if name in row] == steps
-    curves = [row for row in history if any("/" in name for name in row) and "parts._type" not in row and "scores._type" not in row]
+    curves = [
+        row
+        for row in history
+        if any("/" in name for name in row) and "parts._type" not in row and "scores._type" not in row
+    ]
     assert not any({"epoch", "trainer/global_step"} & set(row) for row in curves)
 
     scores = json.loads((folder / "scores.json").read_text())
@@ -75,8 +79,15 @@ def test_an_offline_run_has_everything(
     kept = {one["name"].rpartition("-")[2]: one["manifest"]["contents"] for one in of_kind["artifact"]}
     tables = {name: table(contents, name) for name, contents in kept.items()}
     parts = {row["part"]: row for row in tables["parts"]}
-    assert parts["experts.clip"] == {"part": "experts.clip", "parameters": 116608, "gives": "64 px -> 4x4x256", "sft": 1e-3}
-    assert [row["score"] for row in tables["scores"]] == [row["score"] for row in scores["families"].values()] + [scores["overall"]["score"]]
+    assert parts["experts.clip"] == {
+        "part": "experts.clip",
+        "parameters": 116608,
+        "gives": "64 px -> 4x4x256",
+        "sft": 1e-3,
+    }
+    assert [row["score"] for row in tables["scores"]] == [row["score"] for row in scores["families"].values()] + [
+        scores["overall"]["score"]
+    ]
     lines = (folder / "predictions.jsonl").read_text().splitlines()
     answers = {row["id"]: row for row in map(json.loads, lines)}
     assert {row["family"] for row in tables["samples"]} == set(scores["families"])

@@ -57,10 +57,10 @@ def test_what_cannot_be_evaluated_is_refused(command: Callable[..., Outcome], wo
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("lmms_eval") is None, reason="needs lmms-eval: uv run --extra lmms ...")
 def test_the_answers_and_the_score_of_our_own_evaluation(
     command: Callable[..., Outcome], finished_run: Path, tmp_path: Path
 ) -> None:
-    pytest.importorskip("lmms_eval", reason="needs lmms-eval: uv run --extra lmms pytest -m slow tests/evaluation/lmms")
     assert (
         command("task=eval", f"run={finished_run}", "evaluation.default_metric=exact", "evaluation.metrics={}").code
         == 0
