@@ -1,5 +1,6 @@
 """The README's commands, run as they are printed; trainings at a reduced length."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -48,6 +49,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder, records, name
         )
     (folder / "images" / "a.png").write_bytes((folder / "a.png").read_bytes())
+    (folder / "gqa/images").mkdir(parents=True)
+    asked = {"1": {"imageId": "a", "question": "What colour?", "answer": "red", "isBalanced": True}}
+    (folder / "gqa/testdev_balanced_questions.json").write_text(json.dumps(asked))
+    (folder / "gqa/images/a.jpg").write_bytes((folder / "a.png").read_bytes())
     (folder / "page.png").write_bytes((folder / "a.png").read_bytes())
     return folder
 
@@ -68,6 +73,8 @@ def run_all(lines: list[str], workplace: Path, fast_store: list[str], command: C
         run = next((word for word in words if word.startswith("run=")), None)
         if run is not None:
             words[words.index(run)] = "run=results/readme"
+        elif "task=compare" in words:
+            words[-1] = "compare.runs=[results/readme,results/readme]"
         elif "task=plan" in words:
             if "experiment=eagle_x5" in words:  # minutes; tests/plan has models of that size
                 words += ["--cfg", "job"]
