@@ -136,6 +136,9 @@ def validate(cfg: DictConfig) -> None:
         raise UserError(f"compat={cfg.compat} is unknown: leave it out, or choose {EAGLE_RELEASE}.")
     if cfg.pretrain.part is not None and cfg.task != "pretrain":
         raise UserError(f"part={cfg.pretrain.part} belongs to task=pretrain: add that, or leave part out.")
+    check_numbers("launcher", cfg.launcher, ["at_once"])
+    if cfg.launcher.at_once < 1:
+        raise UserError(f"launcher.at_once={cfg.launcher.at_once} must be at least 1.")
     validate_evaluation(cfg)
     if cfg.task in ("train", "pretrain", "plan"):
         validate_training(cfg)

@@ -93,17 +93,16 @@ def name_of(word: str) -> str:
 
 
 def run_trials(
-    trials: Sequence[Trial], launcher: Mapping[str, Any], at_once: int, console: Console, common: Sequence[str] = ()
+    trials: Sequence[Trial], launcher: Mapping[str, Any], console: Console, common: Sequence[str] = ()
 ) -> list[Result]:
     """What comes of each trial, in their order. One that fails is told, and does not end the others.
 
     Args:
-        launcher: of the config: whether they run here or as jobs.
-        at_once: how many side by side.
+        launcher: of the config: whether they run here or as jobs, and how many at once.
         console: told of each one that ends.
         common: words that all trials get.
     """
-    started, results = time.monotonic(), {}
+    started, results, at_once = time.monotonic(), {}, launcher["at_once"]
     with ThreadPoolExecutor(at_once) as pool, running() as runs:
         places: SimpleQueue[int] = SimpleQueue()
         for place in range(at_once):

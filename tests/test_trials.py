@@ -20,7 +20,7 @@ from eaglebench.trials import Trial, run_trials, share
 from tests.cluster import until
 from tests.conftest import composed
 
-LOCAL = {"name": "local"}
+ALONE, TWO = ({"name": "local", "at_once": count} for count in (1, 2))
 # In the place of `python -m eaglebench WORDS`: writes the scores of a run, 0.<seed>; seed 13 fails; seeds 20 and 21 take seconds, 60 a minute.
 PROGRAM = """#!{python}
 import json, os, pathlib, re, sys, time
@@ -69,7 +69,7 @@ def started(place: Path) -> list[list[str]]:
 
 
 def test_results_come_in_order_and_a_failed_one_ends_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = run_trials(seeds(3, 13, 14, 15, 5), LOCAL, 2, console())
+    found = run_trials(seeds(3, 13, 14, 15, 5), TWO, console())
     assert [result.scores and result.scores["overall"]["score"] for result in found] == [0.3, None, None, None, 0.5]
     log = Path("results/jobs") / f"{found[1].folder.name}.log"
     assert found[1].error == f"thirteen is not for training. (all it said: {log})"
@@ -82,8 +82,8 @@ def test_results_come_in_order_and_a_failed_one_ends_nothing(place: Path, capsys
 
 
 def test_what_is_finished_is_not_run_again(place: Path) -> None:
-    run_trials(seeds(1, 13), LOCAL, 1, console())
-    again = run_trials(seeds(1, 13, 2), LOCAL, 1, console())
+    run_trials(seeds(1, 13), ALONE, console())
+    again = run_trials(seeds(1, 13, 2), ALONE, console())
     assert [result.reused for result in again] == [True, False, False]
     assert [words[0] for words in started(place)] == ["1", "13", "13", "2"]
 
@@ -91,14 +91,14 @@ def test_what_is_finished_is_not_run_again(place: Path) -> None:
 def test_a_config_that_cannot_work_is_a_failed_trial(place: Path) -> None:
     wrong = Trial("wrong", ("experts=[clip,clip]",))
     unknown = Trial("unknown", ("fusion=glue",))
-    found = run_trials([wrong, unknown, *seeds(1)], LOCAL, 1, console())
+    found = run_trials([wrong, unknown, *seeds(1)], ALONE, console())
     assert found[0].error is not None and "clip" in found[0].error
     assert found[1].error is not None and "glue" in found[1].error
     assert found[2].scores is not None
 
 
 def test_they_share_the_cores_and_run_side_by_side(place: Path) -> None:
-    run_trials(seeds(20, 21), LOCAL, 2, console())
+    run_trials(seeds(20, 21), TWO, console())
     first, second = started(place)
     cores = max(1, len(os.sched_getaffinity(0)) // 2)
     assert first[1] == second[1] == str(cores)
@@ -118,7 +118,7 @@ def test_each_has_devices_of_its_own_where_there_are_enough(monkeypatch: pytest.
 
 def in_a_process(*numbers: int) -> BaseProcess:
     """A command of its own that runs trials of these seeds, one by one."""
-    process = get_context("fork").Process(target=run_trials, args=(seeds(*numbers), LOCAL, 1, console()))
+    process = get_context("fork").Process(target=run_trials, args=(seeds(*numbers), ALONE, console()))
     process.start()
     return process
 

@@ -21,7 +21,7 @@ from eaglebench.selection.search import Figure, Figures, Set, walk
 from eaglebench.trials import Trial, given, run_trials
 
 OWN = ("select", "experts", "seed")  # of this task; the rest of the command line is every trial's
-OF_ALL = ("seeds", "at_once", "score")  # of every way to search
+OF_ALL = ("seeds", "score")  # of every way to search
 
 
 def select(cfg: DictConfig) -> None:
@@ -38,10 +38,7 @@ def select(cfg: DictConfig) -> None:
         console.print(f"round {number}: {', '.join('+'.join(one) for one in sets)}", soft_wrap=True)
         new = {one: trials_of(one, settings["seeds"]) for one in sets if one not in tried}
         trials = [trial for own in new.values() for trial in own]
-        results = {
-            result.trial: result
-            for result in run_trials(trials, plain(cfg.launcher), settings["at_once"], console, common)
-        }
+        results = {result.trial: result for result in run_trials(trials, plain(cfg.launcher), console, common)}
         for one, own in new.items():
             of_set = tuple(results[trial] for trial in own)
             there = all(result.error is None for result in of_set)
@@ -74,9 +71,8 @@ def check(settings: Mapping[str, Any]) -> None:
             raise UserError(f"select names the expert {name} twice: leave it in select.start or in select.pool.")
     if not names:
         raise UserError("select.pool is empty: name experts.")
-    for field in ("seeds", "at_once"):
-        if settings[field] < 1:
-            raise UserError(f"select.{field}={settings[field]} is not a number of trials: give 1 or more.")
+    if settings["seeds"] < 1:
+        raise UserError(f"select.seeds={settings['seeds']} is not a number of trials: give 1 or more.")
     if settings.get("beyond_spread") and settings["seeds"] < 2:
         raise UserError("select.beyond_spread=true needs a spread: give select.seeds=3, or another number above 1.")
 

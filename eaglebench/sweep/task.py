@@ -19,28 +19,26 @@ METHODS = ("grid", "random")
 
 
 def sweep(cfg: DictConfig) -> None:
-    """Run each point of `cfg.sweep.file` that is not finished, and tell the scores, the best first.
+    """Run each point of `cfg.sweep` that is not finished, and tell the scores, the best first.
 
     Raises:
         UserError: the file cannot be run here, or runs failed; those are run by the same command again.
     """
-    settings, console, common = cfg.sweep, new_console(), given(["sweep"])
-    if settings.file is None:
-        raise UserError("task=sweep needs sweep.file=FILE, as in sweep.file=sweeps/table4_fusion.yaml.")
-    if not isinstance(settings.at_once, int) or settings.at_once < 1:
-        raise UserError(f"sweep.at_once={settings.at_once} must be a whole number of at least 1.")
-    name, found = Path(settings.file).stem, points(read(Path(settings.file)))
+    file, console, common = cfg.sweep, new_console(), given(["sweep"])
+    if file is None:
+        raise UserError("task=sweep needs a file: sweep=sweeps/table4_fusion.yaml.")
+    name, found = Path(file).stem, points(read(Path(file)))
     varied = [key for key in found[0] if any(point[key] != found[0][key] for point in found)]
     if twice := {word.partition("=")[0].lstrip("+") for word in common} & set(found[0]):
-        raise UserError(f"{', '.join(sorted(twice))} is set by {settings.file}: leave it out, or change it there.")
+        raise UserError(f"{', '.join(sorted(twice))} is set by {file}: leave it out, or change it there.")
     if "wandb" in cfg.logger and cfg.logger.wandb.group is None:
         common.append(f"logger.wandb.group='{name}'")
     trials = [Trial(label(point, varied), words(point)) for point in found]
-    results = run_trials(trials, plain(cfg.launcher), settings.at_once, console, common)
+    results = run_trials(trials, plain(cfg.launcher), console, common)
     ranked = sorted(zip(found, results, strict=True), key=lambda pair: -score_of(pair[1]))
-    file = Path("results") / f"sweep-{name}.json"
-    write_json(file, [row(point, result) for point, result in ranked])
-    console.print(table(name, ranked, varied), f"wrote {file}")
+    written = Path("results") / f"sweep-{name}.json"
+    write_json(written, [row(point, result) for point, result in ranked])
+    console.print(table(name, ranked, varied), f"wrote {written}")
     if failed := sum(result.error is not None for result in results):
         raise UserError(f"{failed} of {len(results)} runs failed; the same command runs them again, and no others.")
 
@@ -54,9 +52,9 @@ def read(path: Path) -> dict[str, Any]:
     try:
         found: Any = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
-        raise UserError(f"sweep.file={path} cannot be read: {first_line(error)}") from error
+        raise UserError(f"sweep={path} cannot be read: {first_line(error)}") from error
     if not isinstance(found, dict) or not isinstance(found.get("parameters"), dict) or not found["parameters"]:
-        raise UserError(f"sweep.file={path} has no parameters: it must be a sweep file of W&B.")
+        raise UserError(f"sweep={path} has no parameters: it must be a sweep file of W&B.")
     if found.get("method") not in METHODS:
         raise UserError(
             f"{path} has method: {found.get('method')}, which asks W&B for the next point: use wandb sweep {path}, or "
@@ -97,6 +95,9 @@ def table(name: str, ranked: Sequence[tuple[Point, Result]], varied: Sequence[st
             found.add_row("failed", "", *cells, str(result.error))
         else:
             overall = result.scores["overall"]
-            told = f"{overall['score']:.3f} ± {overall['stderr']:.3f}", f"{overall['blind']:.3f}"
+            told = (
+                f"{overall['score']:.3f} ± {overall['stderr']:.3f}",
+                f"{overall['blind']:.3f}" if "blind" in overall else "-",
+            )
             found.add_row(*told, *cells, result.folder.name)
     return found

@@ -25,9 +25,7 @@ def trials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, .
     """The words of the trials that are run, in a world where each set has a score of its own, and eva02 fails."""
     ran: list[tuple[str, ...]] = []
 
-    def run(
-        given: Sequence[Trial], launcher: Any, at_once: int, console: Any, common: Sequence[str] = ()
-    ) -> list[Result]:
+    def run(given: Sequence[Trial], launcher: Any, console: Any, common: Sequence[str] = ()) -> list[Result]:
         results = []
         for trial in given:
             ran.append((*common, *trial.overrides))

@@ -32,7 +32,7 @@ def test_a_sweep_is_run_once_and_ranked(
         | shipped["parameters"]
         | {"experts": {"value": "[clip,sam]"}, "fusion": {"value": "sequence_append"}},
     }
-    words = ["task=sweep", f"sweep.file={write(tmp_path, sweep)}", "sweep.at_once=2", "logger=[csv,wandb]", *fast_store]
+    words = ["task=sweep", f"sweep={write(tmp_path, sweep)}", "launcher.at_once=2", "logger=[csv,wandb]", *fast_store]
     first = command(*words)
     assert first.code == 2
     assert "1/2 trainer.precision=nosuch: trainer.precision=nosuch is unknown: choose from" in first.out
@@ -61,17 +61,17 @@ def test_a_sweep_is_run_once_and_ranked(
         ({"method": "grid"}, [], "has no parameters: it must be a sweep file of W&B"),
         ({"method": "grid", "parameters": {"seed": 3}}, [], "seed needs value, values, or a distribution"),
         ({"method": "grid", "parameters": {"seed": {"values": [0, 1]}}}, ["seed=3"], "seed is set by"),
-        ({"method": "grid", "parameters": {"seed": {"values": [0, 1]}}}, ["sweep.at_once=0"], "sweep.at_once=0 must be a whole number"),
+        ({"method": "grid", "parameters": {"seed": {"values": [0, 1]}}}, ["launcher.at_once=0"], "launcher.at_once=0 must be at least 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_run_here_is_refused(
     sweep: object, words: list[str], told: str, command: Callable[..., Outcome], tmp_path: Path
 ) -> None:
-    outcome = command("task=sweep", f"sweep.file={write(tmp_path, sweep)}", *words)
+    outcome = command("task=sweep", f"sweep={write(tmp_path, sweep)}", *words)
     assert outcome.code == 2
     assert told in outcome.err
 
 
 def test_a_missing_file_is_one_sentence(command: Callable[..., Outcome]) -> None:
-    assert "sweep.file=nosuch.yaml cannot be read" in command("task=sweep", "sweep.file=nosuch.yaml").err
-    assert "task=sweep needs sweep.file=FILE" in command("task=sweep").err
+    assert "sweep=nosuch.yaml cannot be read" in command("task=sweep", "sweep=nosuch.yaml").err
+    assert "task=sweep needs a file: sweep=sweeps/table4_fusion.yaml" in command("task=sweep").err
