@@ -54,6 +54,7 @@ UNNAMED = (
     "held_out",
     "prune",
 )
+NAMED_TRAINER = ("precision", "deterministic", "compile")  # what changes a result in more than its last digits
 UNNAMED_FIELDS = {"world": ("root",), "data": ("cache_mb", "workers")}
 DIGEST_LENGTH = 6
 EAGLE_RELEASE = "eagle_release"
@@ -74,6 +75,7 @@ def named(config: Mapping[str, Any]) -> dict[str, Any]:
     kept = {str(key): value for key, value in config.items() if key not in UNNAMED}
     for group, keys in UNNAMED_FIELDS.items():
         kept[group] = {key: value for key, value in kept[group].items() if key not in keys}
+    kept["trainer"] = {key: config["trainer"].get(key) for key in NAMED_TRAINER}
     kept["fast"] = config.get("debug") == "fast"
     return kept
 

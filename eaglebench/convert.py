@@ -32,9 +32,9 @@ def convert(cfg: DictConfig) -> None:
     samples = read_benchmark(to, name)
     images = {sample.image for sample in samples if sample.image is not None}
     console = new_console()
-    console.print(f"wrote {to}: {len(samples):,} questions about {len(images):,} images.")
+    console.print(f"wrote {to}: {len(samples):,} questions about {len(images):,} images.", soft_wrap=True)
     if differs := BENCHMARKS[name].differs:
-        console.print(f"Its figures are not quite those of Eagle's paper: {differs}.")
+        console.print(f"Its figures are not quite those of Eagle's paper: {differs}.", soft_wrap=True)
     console.print(
         f"To evaluate a run: python -m eaglebench task=eval run=FOLDER evaluation=eagle11 evaluation.benchmarks.{name}={to}",
         soft_wrap=True,

@@ -25,6 +25,7 @@ from eaglebench.build import (
     processes_of,
 )
 from eaglebench.data.source import DataSource
+from eaglebench.digests import file_digest
 from eaglebench.evaluation.evaluate import PICTURE, PREDICTIONS, SCORES, evaluate
 from eaglebench.files import write_json
 from eaglebench.language.base import LanguageModel
@@ -115,8 +116,11 @@ def finish(cfg: DictConfig, run: Trained) -> None:
     scores = None
     if run.data.val:
         blind = None if run.blind is None else (run.blind, language)
-        of = [(unit.label, unit.key) for unit in run.finished]
+        of = [file_digest(folder / MODEL), run.finished[-1].key]
         scores = evaluate(model, language, run.data.val, build_evaluation(cfg), folder, console, of, blind)
+    # Before anything is told to others, which may take long and fail: the run is finished.
+    seconds = round(time.monotonic() - run.started, 1)
+    write_json(folder / MANIFEST, manifest(cfg, folder, run.finished, seconds))
     for logger in run.loggers:
         if scores is not None:
             families = {f"eval/{name}": row["score"] for name, row in scores["families"].items()}
@@ -128,8 +132,6 @@ def finish(cfg: DictConfig, run: Trained) -> None:
                 rows = [json.loads(line) for line in lines]
             tracker.show(scores, [{name: row[name] for name in TOLD} for row in first_of_each(rows)])
         tracker.close()
-    seconds = round(time.monotonic() - run.started, 1)
-    write_json(folder / MANIFEST, manifest(cfg, folder, run.finished, seconds))
     console.print(scores_table(scores) if scores is not None else "data.val is not set: nothing is evaluated")
     written = sorted(path.name for path in folder.iterdir() if path.is_file())
     console.print(f"{seconds:.0f} s; wrote {folder}/: {', '.join(written)}")

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedWriter
+from getpass import getuser
+from io import TextIOWrapper
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -36,7 +38,9 @@ from eaglebench.training.slurm import slurm
 from eaglebench.training.strategies import CPU
 
 LOGS = Path("results/jobs")  # what trials print here
-POLL = 2.0  # seconds between two questions to SLURM
+POLL = 2.0  # seconds between two questions to SLURM, or to a lock
+PATIENCE = 150  # questions to SLURM without an answer
+LATE = 5  # looks for the files of a job that ended
 MISTAKE = "error: "  # begins the line that says what was wrong
 
 
@@ -82,14 +86,21 @@ class Planned:
 
 
 def given(own: Sequence[str]) -> list[str]:
-    """The words of this command line that every trial gets too: all but those of the task and of the `own` nodes of it."""
+    """The words of this command line that every trial gets too: all but those of the task and of the `own` nodes of it.
+
+    Raises:
+        UserError: one would give all runs the same folder.
+    """
+    words = HydraConfig.get().overrides.task
+    if any(field_of(word) == "run_name" for word in words):
+        raise UserError("run_name is each run's own: leave it out.")
     dropped = {"task", "launcher", "hydra", *own}
-    return [word for word in HydraConfig.get().overrides.task if name_of(word) not in dropped]
+    return [word for word in words if field_of(word).partition(".")[0] not in dropped]
 
 
-def name_of(word: str) -> str:
-    """What an override is of: the first part of its name."""
-    return word.lstrip("+~").partition("=")[0].partition("@")[0].partition("/")[0].partition(".")[0]
+def field_of(word: str) -> str:
+    """The dotted name of what an override sets."""
+    return word.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
 
 
 def run_trials(
@@ -102,8 +113,10 @@ def run_trials(
         console: told of each one that ends.
         common: words that all trials get.
     """
+    if launcher["name"] == SLURM and shutil.which("sbatch") is None:
+        raise UserError("launcher=slurm needs SLURM's sbatch, which is not on this machine: leave launcher=local.")
     started, results, at_once = time.monotonic(), {}, launcher["at_once"]
-    with ThreadPoolExecutor(at_once) as pool, running() as runs:
+    with ThreadPoolExecutor(at_once) as pool, running(console) as runs:
         places: SimpleQueue[int] = SimpleQueue()
         for place in range(at_once):
             places.put(place)
@@ -111,15 +124,18 @@ def run_trials(
         def run(planned: Planned) -> Result:
             place = places.get()
             try:
-                if launcher["name"] == SLURM:
-                    return in_a_job(planned, launcher, runs)
-                return here(planned, place, at_once, runs)
+                with alone(planned, runs) as lock:
+                    if launcher["name"] == SLURM:
+                        return in_a_job(planned, launcher, runs)
+                    return here(planned, place, at_once, runs, lock)
+            except (OSError, ValueError, UserError) as error:
+                return Result(planned.trial, planned.folder, None, error=first_line(error))
             finally:
                 places.put(place)
 
         pending = {}
         for trial in trials:
-            planned = plan(trial, common)
+            planned = plan(trial, common, launcher)
             if isinstance(planned, Result):
                 results[trial] = planned
                 tell(planned, len(results), len(trials), started, console)
@@ -132,13 +148,14 @@ def run_trials(
     return [results[trial] for trial in trials]
 
 
-def plan(trial: Trial, common: Sequence[str]) -> Planned | Result:
+def plan(trial: Trial, common: Sequence[str], launcher: Mapping[str, Any]) -> Planned | Result:
     """The trial with its config; a failed result where there is none."""
     words = (*common, *trial.overrides)
     try:
         cfg = compose("config", [*words])
+        OmegaConf.update(cfg, "launcher", dict(launcher), force_add=True)
         validate(cfg)
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except (UserError, HydraException, OmegaConfBaseException, TypeError, ValueError, AttributeError) as error:
         return Result(trial, Path(), None, error=first_line(error))
     return Planned(trial, words, cfg)
 
@@ -174,9 +191,14 @@ def finished(planned: Planned, reused: bool) -> Result | None:
 
 
 class Running:
-    """The processes of trials that run here; they are asked to end when this one is."""
+    """The processes of trials that run here; they are asked to end when this one is.
 
-    def __init__(self) -> None:
+    Args:
+        console: told what is waited for.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
         self.ending = Event()
         self.processes: set[subprocess.Popen[bytes]] = set()
 
@@ -187,10 +209,34 @@ class Running:
             process.terminate()
 
 
+class Ending(UserError):
+    """A trial was not to begin, because this process is to end."""
+
+
 @contextmanager
-def running() -> Iterator[Running]:
-    """Within it, trials run; what ends this process ends them after their next checkpoint."""
-    runs = Running()
+def alone(planned: Planned, runs: Running) -> Iterator[int]:
+    """Within it, no other command runs this trial: a lock that a trial's process has too, so that one that outlived its command is
+    waited for. Gives the lock's descriptor.
+
+    Raises:
+        Ending: this process is to end.
+    """
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with (LOGS / f"{planned.folder.name}.lock").open("w") as lock:
+        if not locked(lock):
+            runs.console.print(f"{planned.trial.label}: another command runs it; waiting for that", markup=False)
+            while not locked(lock):
+                if runs.ending.wait(POLL):
+                    break
+        if runs.ending.is_set():
+            raise Ending("not started")
+        yield lock.fileno()
+
+
+@contextmanager
+def running(console: Console) -> Iterator[Running]:
+    """Within it, trials run; what ends this process ends them after a checkpoint of their last step. Jobs go on."""
+    runs = Running(console)
 
     def asked(number: int, frame: FrameType | None) -> None:
         sys.exit(TERMINATED)
@@ -205,26 +251,26 @@ def running() -> Iterator[Running]:
         signal.signal(signal.SIGTERM, before)
 
 
-def here(planned: Planned, place: int, at_once: int, runs: Running) -> Result:
-    """Run a trial in a process, which prints into a file.
-
-    The file is locked by whoever writes into it, so that a trial that outlived the command that started it is waited for.
-    """
-    LOGS.mkdir(parents=True, exist_ok=True)
+def here(planned: Planned, place: int, at_once: int, runs: Running, lock: int) -> Result:
+    """Run a trial in a process, which prints into a file and holds the lock."""
+    if found := finished(planned, reused=True):
+        return found
     log = LOGS / f"{planned.folder.name}.log"
     with log.open("ab") as out:
-        while not locked(out):
-            if runs.ending.wait(POLL):
-                return Result(planned.trial, planned.folder, None, error="another command runs it")
-        if found := finished(planned, reused=True):
-            return found
-        if runs.ending.is_set():
-            return Result(planned.trial, planned.folder, None, error="not started")
-        begin = out.tell()
+        begin = out.seek(0, os.SEEK_END)
         command = [sys.executable, "-m", "eaglebench", *planned.words, f"hydra.run.dir='{planned.folder}'"]
-        environment = {**os.environ, **share(planned.cfg, place, at_once)}
-        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **share(planned.cfg, place, at_once)},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            pass_fds=[lock],
+            start_new_session=True,  # Ctrl-C is for this process; a trial gets SIGTERM, and writes a checkpoint
+        )
         runs.processes.add(process)
+        if runs.ending.is_set():  # it may have been set since it was looked at
+            process.terminate()
         code = process.wait()
         runs.processes.discard(process)
     if code == 0 and (found := finished(planned, reused=False)):
@@ -232,7 +278,7 @@ def here(planned: Planned, place: int, at_once: int, runs: Running) -> Result:
     return Result(planned.trial, planned.folder, None, error=f"{reason(log, begin, code)} (all it said: {log})")
 
 
-def locked(file: BufferedWriter) -> bool:
+def locked(file: TextIOWrapper) -> bool:
     """Take the lock of a file; False if another process has it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -244,13 +290,15 @@ def locked(file: BufferedWriter) -> bool:
 def share(cfg: DictConfig, place: int, at_once: int) -> dict[str, str]:
     """The environment in which a trial leaves room for the others: its share of the cores, and devices of its own."""
     if cfg.trainer.accelerator == CPU:
-        cores = len(os.sched_getaffinity(0))
-        return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // at_once)))}
-    count, there = devices_of(cfg), torch.cuda.device_count()
-    if cfg.trainer.devices == "auto" or count * at_once > there:
-        return {}  # what they share is the user's business
+        cores, processes = len(os.sched_getaffinity(0)), at_once * devices_of(cfg)
+        return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // processes)))}
+    there = torch.cuda.device_count()
+    if not isinstance(cfg.trainer.devices, int) or cfg.trainer.devices > there:
+        return {}  # all of them, or those that are named
+    count = cfg.trainer.devices
     known = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(there)))).split(",")
-    return {"CUDA_VISIBLE_DEVICES": ",".join(known[place * count : (place + 1) * count])}
+    first = place % (there // count) * count
+    return {"CUDA_VISIBLE_DEVICES": ",".join(known[first : first + count])}
 
 
 def reason(log: Path, begin: int, code: int) -> str:
@@ -264,31 +312,35 @@ def reason(log: Path, begin: int, code: int) -> str:
 
 def in_a_job(planned: Planned, launcher: Mapping[str, Any], runs: Running) -> Result:
     """Run a trial as a job, and wait for it; one that is in the queue already is waited for too."""
+    name = str(planned.cfg.run_name)
+    there = queued(name, runs)
     if found := finished(planned, reused=True):
         return found
-    name = str(planned.cfg.run_name)
-    if not queued(f"--name={name}"):
-        cfg = planned.cfg.copy()
-        OmegaConf.update(cfg, "launcher", dict(launcher), force_add=True)
-        try:
-            submit(cfg, [*planned.words, "launcher=local", f"hydra.run.dir='{planned.folder}'"])
-        except UserError as error:
-            return Result(planned.trial, planned.folder, None, error=first_line(error))
-    while queued(f"--name={name}"):
+    if not there:
+        submit(planned.cfg, [*planned.words, "launcher=local", f"hydra.run.dir='{planned.folder}'"])
+    while queued(name, runs):
         if runs.ending.wait(POLL):
-            return Result(planned.trial, planned.folder, None, error="its job goes on")
-    return finished(planned, reused=False) or Result(
-        planned.trial,
-        planned.folder,
-        None,
-        error=f"its job ended without scores; what it printed is in {launcher['folder']}",
-    )
+            runs.console.print(f"{planned.trial.label}: its job goes on", markup=False)
+            raise Ending("its job goes on")
+    for _ in range(LATE):  # another node's files can be seen after its job is gone
+        if found := finished(planned, reused=False):
+            return found
+        runs.ending.wait(POLL)
+    said = f"its job ended without scores; what it printed is in {launcher['folder']}"
+    return Result(planned.trial, planned.folder, None, error=said)
 
 
-def queued(which: str) -> bool:
-    """Whether SLURM has a job of ours that waits or runs. A controller that says nothing is asked again."""
-    while True:
-        asked = slurm("squeue", "--me", "--noheader", "--format=%i", which)
+def queued(name: str, runs: Running) -> bool:
+    """Whether SLURM has a job of this name from this folder that waits or runs.
+
+    Raises:
+        UserError: SLURM does not answer.
+        Ending: this process is to end.
+    """
+    for _ in range(PATIENCE):
+        asked = slurm("squeue", f"--user={getuser()}", "--noheader", "--format=%Z", f"--name={name}")
         if asked.returncode == 0:
-            return bool(asked.stdout.strip())
-        time.sleep(POLL)
+            return str(Path.cwd()) in asked.stdout.splitlines()
+        if runs.ending.wait(POLL):
+            raise Ending("SLURM did not answer")
+    raise UserError(f"SLURM does not answer ({first_line(RuntimeError(asked.stderr.strip()))})")

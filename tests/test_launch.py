@@ -111,6 +111,7 @@ def test_processes_whose_parent_is_asked_to_end_go_on_later(number: signal.Signa
     assert re.search(r"sft: goes on from step \d+ of 60", again.stdout)
 
 
+@pytest.mark.slow
 def test_processes_of_one_command_give_what_one_process_gives(tmp_path: Path) -> None:
     """The same scores and weights, one voice, and what they store serves a single process."""
     common = [*ARGUMENTS[:2], "stages.sft.steps=4", "evaluation.blind.steps=2", f"store={tmp_path}/store"]

@@ -79,7 +79,7 @@ def run_all(lines: list[str], workplace: Path, fast_store: list[str], command: C
             if "experiment=eagle_x5" in words:  # minutes; tests/plan has models of that size
                 words += ["--cfg", "job"]
         elif not {"--help", "--cfg"} & set(words):
-            words += [*fast_store, "hydra.run.dir=results/readme"]
+            words += [*fast_store, "hydra.run.dir=results/readme", "held_out.every=0"]
         if number == 0 or "trainer.devices=2" in words:
             done = subprocess.run(
                 [sys.executable, "-m", "eaglebench", *words], capture_output=True, text=True, timeout=300

@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from rich.console import Console
 
 from eaglebench import trials
 from eaglebench.config import CONF, register_resolvers
+from eaglebench.errors import UserError
 from eaglebench.trials import Trial, run_trials, share
 from tests.cluster import until
 from tests.conftest import composed
@@ -64,6 +67,12 @@ def console() -> Console:
     return Console(record=True, width=200, force_terminal=False)
 
 
+def launcher_of_jobs() -> dict[str, Any]:
+    found = OmegaConf.to_container(compose("config", ["launcher=slurm"]).launcher)
+    assert isinstance(found, dict)
+    return found
+
+
 def started(place: Path) -> list[list[str]]:
     return [line.split() for line in (place / "started").read_text().splitlines()]
 
@@ -97,6 +106,51 @@ def test_a_config_that_cannot_work_is_a_failed_trial(place: Path) -> None:
     assert found[2].scores is not None
 
 
+def test_what_cannot_be_composed_is_a_failed_trial_too(place: Path) -> None:
+    found = run_trials([Trial("odd", ("stages.sft.lr=3",)), Trial("none", ("llm=3",)), *seeds(1)], ALONE, console())
+    assert [result.error is None for result in found] == [False, False, True]
+
+
+def test_what_cannot_be_written_or_read_fails_one_trial(place: Path) -> None:
+    (blocked, broken, _) = (Path("results") / compose("config", [f"seed={seed}"]).run_name for seed in (1, 2, 3))
+    (place / "results/jobs" / f"{blocked.name}.log").mkdir(parents=True)
+    broken.mkdir(parents=True)
+    (broken / "manifest.json").write_text("{}")
+    (broken / "scores.json").write_text("")
+    found = run_trials(seeds(1, 2, 3), ALONE, console())
+    assert [result.error is None for result in found] == [False, False, True]
+
+
+def test_slurm_that_is_not_there_or_does_not_answer_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = launcher_of_jobs()
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UserError, match="launcher=slurm needs SLURM's sbatch, which is not on this machine"):
+        run_trials(seeds(1), jobs, console())
+    monkeypatch.setattr(trials, "PATIENCE", 2)
+    for name in ("sbatch", "squeue"):
+        (place / name).write_text("#!/bin/sh\necho no controller >&2; exit 1\n")
+        (place / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
+    (failed,) = run_trials(seeds(1), jobs, console())
+    assert failed.error == "SLURM does not answer (no controller)"
+
+
+def test_a_job_of_this_folder_is_waited_for_and_no_other(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue has a job of the same name from elsewhere, and for two questions one of this folder."""
+    (place / "sbatch").touch(0o755)
+    folder = Path("results") / compose("config", ["seed=1"]).run_name
+    (place / "squeue").write_text(
+        f"#!/bin/sh\necho /elsewhere\necho . >> {place}/asked\n"
+        f"[ $(wc -l < {place}/asked) -gt 2 ] || echo {place}\n"
+        f"[ $(wc -l < {place}/asked) -lt 3 ] || (mkdir -p {folder}; echo '{{}}' > {folder}/manifest.json;"
+        f' echo \'{{"overall": {{"score": 0.5}}}}\' > {folder}/scores.json)\n'
+    )
+    (place / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
+    (found,) = run_trials(seeds(1), launcher_of_jobs(), console())
+    assert found.scores == {"overall": {"score": 0.5}}
+
+
 def test_they_share_the_cores_and_run_side_by_side(place: Path) -> None:
     run_trials(seeds(20, 21), TWO, console())
     first, second = started(place)
@@ -111,7 +165,8 @@ def test_each_has_devices_of_its_own_where_there_are_enough(monkeypatch: pytest.
     cfg = composed("trainer=ddp", "trainer.devices=2")
     assert share(cfg, 0, 2) == {"CUDA_VISIBLE_DEVICES": "0,1"}
     assert share(cfg, 1, 2) == {"CUDA_VISIBLE_DEVICES": "2,3"}
-    assert share(cfg, 0, 3) == {}
+    assert share(cfg, 2, 3) == {"CUDA_VISIBLE_DEVICES": "0,1"}  # shared: there are no more
+    assert share(composed("trainer=gpu", "trainer.devices=[2]"), 0, 2) == {}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,5,3,1")
     assert share(cfg, 1, 2) == {"CUDA_VISIBLE_DEVICES": "3,1"}
 

@@ -37,28 +37,27 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Paired:
+class Paired(Interval):
     """Two runs on the same questions.
 
     Attributes:
-        difference: of the means, the second less the first, with its 95 % interval from `low` to `high`.
+        difference: of the means, the second less the first; the interval is its.
         p_value: how often chance alone would give one as large, either way, by flipping signs at random.
         n: questions.
     """
 
     difference: float
-    low: float
-    high: float
     p_value: float
     n: int
 
 
-def of_mean(values: Sequence[float], units: Sequence[Hashable]) -> Interval:
+def of_mean(values: Sequence[float], units: Sequence[Hashable], seed: int = 0) -> Interval:
     """The interval of a mean.
 
     Args:
         values: of the questions.
         units: what each question is about; those of one are drawn together.
+        seed: of the drawing; figures that are averaged want one each.
     """
     sums, counts = per_unit(values, units)
     if len(sums) == 1:  # nothing can be drawn
@@ -71,26 +70,26 @@ def of_mean(values: Sequence[float], units: Sequence[Hashable]) -> Interval:
         n_resamples=DRAWS,
         batch=batch_of(sums),
         method="percentile",
-        rng=np.random.default_rng(0),
+        rng=np.random.default_rng(seed),
     )
     return Interval(drawn.bootstrap_distribution)
 
 
-def of_figure(rows: Sequence[Mapping[str, Any]], figure: Callable[[Any], float], unit: str) -> Interval:
+def of_figure(rows: Sequence[Mapping[str, Any]], figure: Callable[[Any], float], unit: str, seed: int = 0) -> Interval:
     """The interval of any figure of rows.
 
     Args:
         unit: the field of `meta` whose rows are drawn together; the same one drawn twice is two.
     """
-    return Interval(np.array([figure(drawn) for drawn in drawings(rows, unit)]))
+    return Interval(np.array([figure(drawn) for drawn in drawings(rows, unit, seed)]))
 
 
-def drawings(rows: Sequence[Mapping[str, Any]], unit: str) -> Iterator[list[Mapping[str, Any]]]:
+def drawings(rows: Sequence[Mapping[str, Any]], unit: str, seed: int) -> Iterator[list[Mapping[str, Any]]]:
     """The rows of units drawn at random, as many as there are."""
     units: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         units.setdefault(row["meta"][unit], []).append(row)
-    generator, of_units = np.random.default_rng(0), list(units.items())
+    generator, of_units = np.random.default_rng(seed), list(units.items())
     for _ in range(DRAWS_ONE_BY_ONE):
         taken = Counter(generator.integers(len(of_units), size=len(of_units)).tolist())
         yield [
@@ -101,10 +100,10 @@ def drawings(rows: Sequence[Mapping[str, Any]], unit: str) -> Iterator[list[Mapp
         ]
 
 
-def paired(first: Sequence[float], second: Sequence[float], units: Sequence[Hashable]) -> Paired:
+def paired(first: Sequence[float], second: Sequence[float], units: Sequence[Hashable], seed: int = 0) -> Paired:
     """What two runs differ by on the same questions."""
     differences = np.asarray(second, dtype=float) - np.asarray(first, dtype=float)
-    interval = of_mean(differences.tolist(), units)
+    interval = of_mean(differences.tolist(), units, seed)
     sums, counts = per_unit(differences.tolist(), units)
     moved = sums[sums != 0]  # the others are the same with either sign
     p_value = 1.0
@@ -116,9 +115,9 @@ def paired(first: Sequence[float], second: Sequence[float], units: Sequence[Hash
             vectorized=True,
             n_resamples=FLIPS,
             batch=batch_of(moved),
-            rng=np.random.default_rng(0),
+            rng=np.random.default_rng(seed),
         ).pvalue
-    return Paired(float(differences.mean()), interval.low, interval.high, float(min(1.0, p_value)), int(counts.sum()))
+    return Paired(interval.drawn, float(differences.mean()), float(min(1.0, p_value)), int(counts.sum()))
 
 
 def per_unit(values: Sequence[float], units: Sequence[Hashable]) -> tuple[Floats, Floats]:

@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import DictConfig
 from rich.table import Table
 
 from eaglebench.build import new_console
+from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
+from eaglebench.evaluation.benchmarks import BENCHMARKS
 from eaglebench.evaluation.chance import Paired, paired
 from eaglebench.evaluation.evaluate import PREDICTIONS
 
@@ -22,10 +26,10 @@ def compare(cfg: DictConfig) -> None:
     if len(cfg.compare.runs) != 2:
         raise UserError("compare.runs wants the folders of two finished runs: 'compare.runs=[results/A,results/B]'.")
     first, second = (answers_of(Path(folder)) for folder in cfg.compare.runs)
-    if first.keys() != second.keys():
+    if first.keys() != second.keys() or any(first[key]["reference"] != second[key]["reference"] for key in first):
         raise UserError(
             f"the two runs answered different questions ({len(first.keys() - second.keys())} of the first alone, "
-            f"{len(second.keys() - first.keys())} of the second alone): evaluate both on the same data with task=eval."
+            f"{len(second.keys() - first.keys())} of the second alone; or references differ): evaluate both on the same data with task=eval."
         )
     new_console().print(table_of(differences(first, second), *(Path(folder).name for folder in cfg.compare.runs)))
 
@@ -63,10 +67,14 @@ def differences(first: Answers, second: Answers) -> dict[str, tuple[float, float
     def compared(chosen: list[Key], weigh: Mapping[str, float]) -> tuple[float, float, Paired]:
         own, other = ([answers[key]["score"] * weigh.get(key[0], 1.0) for key in chosen] for answers in (first, second))
         units = [first[key]["image"] or key[1] for key in chosen]
-        return sum(own) / len(own), sum(other) / len(other), paired(own, other, units)
+        seed = named_seed(0, chosen[0][0])
+        return sum(own) / len(own), sum(other) / len(other), paired(own, other, units, seed)
 
     families = {family: compared([key for key in keys if key[0] == family], {}) for family in sorted(counts)}
-    return {"overall": compared(keys, weights), **families}
+    own, other, overall = compared(keys, weights)
+    # The weights are right for the means and the signs, and not for drawing: a family would be drawn more often or less.
+    drawn = np.mean([what.drawn for _, _, what in families.values()], axis=0)
+    return {"overall": (own, other, replace(overall, drawn=drawn)), **families}
 
 
 def table_of(found: Mapping[str, tuple[float, float, Paired]], first: str, second: str) -> Table:
@@ -75,6 +83,10 @@ def table_of(found: Mapping[str, tuple[float, float, Paired]], first: str, secon
     table.add_column("")
     for column in ("A", "B", "B - A", "95 % interval", "p", "questions"):
         table.add_column(column, justify="right")
+    if official := sorted(found.keys() & BENCHMARKS.keys()):
+        table.caption = (
+            f"Means over answers; the figures that papers print of {', '.join(official)} are in scores.json."
+        )
     for name, (own, other, what) in found.items():
         interval = f"{what.low:+.3f} to {what.high:+.3f}"
         table.add_row(

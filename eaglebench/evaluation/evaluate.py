@@ -86,6 +86,8 @@ def evaluate(
     def answers(name: str, which: tuple[EagleModel, LanguageModel], about: Sequence[Question], doing: str) -> list[str]:
         depends = [
             of,
+            language.template,
+            language.max_length,
             settings.max_new_tokens,
             settings.lengths,
             settings.generate,

@@ -25,7 +25,7 @@ class Journal:
 
     def known(self) -> list[str]:
         """The answers that are there."""
-        with suppress(FileNotFoundError), self.path.open(encoding="utf-8") as lines:
+        with suppress(FileNotFoundError), self.path.open(encoding="utf-8", errors="replace") as lines:
             read = list(parsed(lines))
             if read and read[0] == {OF: self.of}:
                 return [answer for answer in read[1:] if isinstance(answer, str)]

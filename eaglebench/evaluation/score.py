@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from eaglebench.digests import named_seed
 from eaglebench.evaluation.answer import Question
 from eaglebench.evaluation.benchmarks import BENCHMARKS, EAGLE11, eagle_average
 from eaglebench.evaluation.chance import DRAWS, Interval, of_figure, of_mean
@@ -66,10 +67,11 @@ class Scoring:
 
     def interval(self, family: str, rows: Rows) -> Interval:
         """How far it may be chance."""
+        seed = named_seed(0, family)
         benchmark = BENCHMARKS[family] if family in self.benchmarks else None
         if benchmark is None or benchmark.aggregate == "mean":
-            return of_mean([row["score"] for row in rows], [row["meta"]["image"] for row in rows])
-        return of_figure(rows, benchmark.share, "category" if benchmark.aggregate == "groups" else "image")
+            return of_mean([row["score"] for row in rows], [row["meta"]["image"] for row in rows], seed)
+        return of_figure(rows, benchmark.share, "category" if benchmark.aggregate == "groups" else "image", seed)
 
 
 def rows_of(asked: Sequence[Question], answers: Sequence[str], scores: Sequence[float]) -> list[dict[str, Any]]:

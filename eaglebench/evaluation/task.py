@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from eaglebench.build import build_data, build_evaluation, build_workshop, new_console
+from eaglebench.digests import file_digest
 from eaglebench.errors import UserError
 from eaglebench.evaluation.evaluate import evaluate
 from eaglebench.report.tables import scores_table
@@ -37,7 +38,7 @@ def evaluate_run(cfg: DictConfig) -> None:
         data.val = data.val[:: max(1, len(data.val) // FEW)]
     model, language = load_model(cfg.run, build_workshop(run, trained=True))
     folder = Path(cfg.run) / FOLDER
-    of = (Path(cfg.run) / MODEL).stat().st_mtime_ns
+    of = file_digest(Path(cfg.run) / MODEL)
     result = evaluate(model, language, data.val, build_evaluation(run), folder, console, of)
     console.print(scores_table(result), f"wrote {folder}")
 

@@ -23,12 +23,12 @@ class Cost:
     Attributes:
         parameters: their number.
         macs: multiplications with additions for an image, all operations counted.
-        images_per_second: through them, on the device where it was measured.
+        images_per_second: through them; None where the device that it is wanted of is not there.
     """
 
     parameters: int
     macs: float
-    images_per_second: float
+    images_per_second: float | None
 
 
 def cost_of(workshop: Workshop, experts: Sequence[str], device: str) -> Cost:
@@ -39,7 +39,10 @@ def cost_of(workshop: Workshop, experts: Sequence[str], device: str) -> Cost:
         sketch.to_empty(device="cpu").eval().visual_tokens(images(sketch, 1))
     parts = [part for name, part in sketch.parts().items() if name != "llm"]
     parameters = sum(parameters_of(part)[0] for part in parts)
-    return Cost(parameters, counter.get_total_flops() / 2, speed(workshop.eagle(experts)[0].to(device).eval(), device))
+    there = device != "cuda" or torch.cuda.is_available()
+    return Cost(
+        parameters, counter.get_total_flops() / 2, round(speed(workshop, experts, device), 2) if there else None
+    )
 
 
 def images(model: EagleModel, count: int) -> torch.Tensor:
@@ -48,12 +51,20 @@ def images(model: EagleModel, count: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def speed(model: EagleModel, device: str) -> float:
+def speed(workshop: Workshop, experts: Sequence[str], device: str) -> float:
     """Images a second, after a first pass."""
+    with sketching():
+        language = workshop.language()  # it plays no part
+    model, _ = workshop.eagle(experts, language=language)
+    for name, part in model.parts().items():
+        if name != "llm":
+            part.to(device).eval()
     batch = images(model, IMAGES).to(device)
     float(model.visual_tokens(batch).sum())
     passes, start = 0, time.perf_counter()
     while (seconds := time.perf_counter() - start) < LEAST_SECONDS:
         float(model.visual_tokens(batch).sum())  # the number is there when the device is done
         passes += 1
+    del model
+    torch.cuda.empty_cache()  # trials may want it
     return passes * IMAGES / seconds

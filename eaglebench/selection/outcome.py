@@ -50,7 +50,7 @@ def candidate(one: Set, figure: Figure | None, what: Tried) -> dict[str, Any]:
         "scores": None if figure is None else list(figure.scores),
         "parameters": None if cost is None else cost.parameters,
         "macs": None if cost is None else cost.macs,
-        "images_per_second": None if cost is None else round(cost.images_per_second, 2),
+        "images_per_second": None if cost is None else cost.images_per_second,
         "runs": [result.folder.name for result in what.results],
         "run": what.results[0].folder.name,
         "error": what.error,
@@ -78,12 +78,13 @@ def costs(row: Mapping[str, Any]) -> list[str]:
     """What a set costs, as cells."""
     if row["parameters"] is None:
         return ["-"] * 3
-    return [f"{row['parameters'] / 1e6:,.2f}", f"{row['macs'] / 1e9:,.3g}", f"{row['images_per_second']:,.1f}"]
+    speed = row["images_per_second"]
+    return [f"{row['parameters'] / 1e6:,.2f}", f"{row['macs'] / 1e9:,.3g}", "-" if speed is None else f"{speed:,.1f}"]
 
 
 def scores(row: Mapping[str, Any], before: float | None) -> list[str]:
     """A set's score with its standard error, and what it gains on the set that was kept before, as cells."""
     if row["score"] is None:
-        return ["failed", row["error"]]
+        return ["failed", row["error"].replace("|", "/")]
     spread = f" ± {row['score'] - row['low']:.4f}" if len(row["scores"]) > 1 else ""
     return [f"{row['score']:.4f}{spread}", "" if before is None else f"{row['score'] - before:+.4f}"]

@@ -12,6 +12,7 @@ from statistics import fmean, stdev
 
 from eaglebench.errors import UserError
 
+FAILED = "every trial of the last round failed"
 Set = tuple[str, ...]  # names of experts, the base first
 
 
@@ -59,6 +60,8 @@ def round_robin(start: Sequence[str], pool: Sequence[str], min_gain: float, beyo
     while left:
         tried = [(*kept, name) for name in left]
         figures = yield (kept, tried)
+        if not any(figures.values()):
+            return Found(kept, FAILED)
         better, figure = leader(figures, tried)
         gain = figure.mean - best.mean
         if gain <= min_gain:
@@ -85,6 +88,8 @@ def backward(pool: Sequence[str], max_loss: float) -> Search:
     while len(kept) > 1:
         tried = [tuple(name for name in kept if name != out) for out in kept]
         figures = yield (kept, tried)
+        if not any(figures.values()):
+            return Found(kept, FAILED)
         better, figure = leader(figures, tried)
         loss = best.mean - figure.mean
         (out,) = set(kept) - set(better)
@@ -121,7 +126,7 @@ def leader(figures: Figures, tried: Sequence[Set]) -> tuple[Set, Figure]:
     """
     known = [(one, figure) for one in tried if (figure := figures[one]) is not None]
     if not known:
-        raise UserError("every trial of this round failed: see what each said above, and run the same command again.")
+        raise UserError("every trial failed: see what each said above, and run the same command again.")
     return max(known, key=lambda pair: pair[1].mean)
 
 

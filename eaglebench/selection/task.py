@@ -14,13 +14,12 @@ from eaglebench.digests import digest
 from eaglebench.errors import UserError
 from eaglebench.files import write_json, write_text
 from eaglebench.report.compare import OVERALL
+from eaglebench.report.plots import selection
 from eaglebench.selection.cost import Cost, cost_of
 from eaglebench.selection.outcome import Tried, markdown, outcome
-from eaglebench.selection.picture import draw
 from eaglebench.selection.search import Figure, Figures, Set, walk
-from eaglebench.trials import Trial, given, run_trials
+from eaglebench.trials import Trial, field_of, given, run_trials
 
-OWN = ("select", "experts", "seed")  # of this task; the rest of the command line is every trial's
 OF_ALL = ("seeds", "score")  # of every way to search
 
 
@@ -28,32 +27,40 @@ def select(cfg: DictConfig) -> None:
     """Carry out the search of `cfg.select`, and write what it found into results/selection-NAME/."""
     settings = plain(cfg.select)
     check(settings)
-    common, console = given(OWN), new_console()
-    name = f"selection-{settings['name']}-{digest([settings, sorted(common)], 6)}"
-    if "wandb" in cfg.logger:
+    words, console = given(("select",)), new_console()
+    name = f"selection-{settings['name']}-{digest([settings, sorted(words)], 6)}"
+    own = of_experts(words)
+    common = [word for word in words if word not in {word for of_one in own.values() for word in of_one}]
+    if "wandb" in cfg.logger and cfg.logger.wandb.group is None:
         common = [*common, f"logger.wandb.group={name}"]
     tried: dict[Set, Tried] = {}
 
     def score(number: int, sets: Sequence[Set]) -> Figures:
         console.print(f"round {number}: {', '.join('+'.join(one) for one in sets)}", soft_wrap=True)
-        new = {one: trials_of(one, settings["seeds"]) for one in sets if one not in tried}
-        trials = [trial for own in new.values() for trial in own]
+        new = {one: trials_of(one, settings["seeds"], own) for one in sets if one not in tried}
+        trials = [trial for of_set in new.values() for trial in of_set]
         results = {result.trial: result for result in run_trials(trials, plain(cfg.launcher), console, common)}
-        for one, own in new.items():
-            of_set = tuple(results[trial] for trial in own)
-            there = all(result.error is None for result in of_set)
-            tried[one] = Tried(of_set, cost_of_set(one, common) if there else None)
+        for one, of_set in new.items():
+            came = tuple(results[trial] for trial in of_set)
+            there = all(result.error is None for result in came)
+            tried[one] = Tried(came, cost_of_set(one, common, own) if there else None)
         return {one: figure_of(tried[one], settings["score"]) for one in sets}
 
     arguments = {key: value for key, value in settings.items() if key not in (*OF_ALL, "name")}
     rounds, found = walk(instantiate(arguments), score)
     folder, result = Path("results") / name, outcome(settings["score"], rounds, found, tried)
-    folder.mkdir(parents=True, exist_ok=True)
-    draw(result, folder / "selection.png")
     write_text(folder / "selection.md", markdown(result))
     write_json(folder / "selection.json", result)
+    curve = [
+        {**one, "candidates": [row for row in one["candidates"] if row["score"] is not None]}
+        for one in result["rounds"]
+    ]
+    for plot in selection(name, curve):
+        write_text(folder / "selection.svg", plot.svg)
     console.print(markdown(result), soft_wrap=True, markup=False)
-    console.print(f"wrote {folder}/: selection.json, selection.md, selection.png")
+    console.print(f"wrote {folder}/: selection.json, selection.md, selection.svg")
+    if failed := sum(what.error is not None for what in tried.values()):
+        raise UserError(f"{failed} of {len(tried)} sets failed; the same command runs these again, and no others.")
 
 
 def check(settings: Mapping[str, Any]) -> None:
@@ -62,8 +69,16 @@ def check(settings: Mapping[str, Any]) -> None:
     Raises:
         UserError: one sentence with the way out.
     """
-    names = [*settings.get("start", ()), *settings["pool"]]
     known = options("experts")
+    for field in ("start", "pool"):
+        if not isinstance(settings.get(field, []), list):
+            raise UserError(f"select.{field}={settings[field]} is no list: give 'select.{field}=[clip,sam]'.")
+    for field, kind in (("seeds", int), ("min_gain", (int, float)), ("max_loss", (int, float)), ("max_sets", int)):
+        if field in settings and not isinstance(settings[field], kind):
+            raise UserError(f"select.{field}={settings[field]} is not a number that it can be.")
+    if settings["name"] == "round_robin" and not settings["start"]:
+        raise UserError("select.start is empty: name the expert to begin with, the base.")
+    names = [*settings.get("start", ()), *settings["pool"]]
     for name in names:
         if name not in known:
             raise UserError(f"select names the expert {name}, which is unknown: choose from {', '.join(known)}.")
@@ -77,11 +92,33 @@ def check(settings: Mapping[str, Any]) -> None:
         raise UserError("select.beyond_spread=true needs a spread: give select.seeds=3, or another number above 1.")
 
 
-def trials_of(one: Set, seeds: int) -> list[Trial]:
+def of_experts(words: Sequence[str]) -> dict[str, list[str]]:
+    """The words that are of one expert each, by its name: they go to the trials that have it.
+
+    Raises:
+        UserError: one sets what is each trial's own.
+    """
+    found: dict[str, list[str]] = {}
+    for word in words:
+        group, _, rest = field_of(word).partition(".")
+        if group == "seed" or (group == "experts" and not rest):
+            instead = "select.seeds=N" if group == "seed" else "select.start and select.pool"
+            raise UserError(f"{word} is each trial's own here: give {instead}.")
+        if group == "experts":
+            found.setdefault(rest.partition(".")[0], []).append(word)
+    return found
+
+
+def words_of(one: Set, own: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The words of a set of experts."""
+    return (f"experts=[{','.join(one)}]", *(word for name in one for word in own.get(name, ())))
+
+
+def trials_of(one: Set, seeds: int, own: Mapping[str, Sequence[str]]) -> list[Trial]:
     """A trial of a set for each seed."""
     label = "+".join(one)
     return [
-        Trial(f"{label} seed {seed}" if seeds > 1 else label, (f"experts=[{','.join(one)}]", f"seed={seed}"))
+        Trial(f"{label} seed {seed}" if seeds > 1 else label, (*words_of(one, own), f"seed={seed}"))
         for seed in range(seeds)
     ]
 
@@ -103,7 +140,7 @@ def figure_of(what: Tried, name: str) -> Figure | None:
     return Figure(tuple(found))
 
 
-def cost_of_set(one: Set, common: Sequence[str]) -> Cost:
+def cost_of_set(one: Set, common: Sequence[str], own: Mapping[str, Sequence[str]]) -> Cost:
     """What a set costs, joined as in its trials."""
-    cfg = compose("config", [*common, f"experts=[{','.join(one)}]"])
+    cfg = compose("config", [*common, *words_of(one, own)])
     return cost_of(build_workshop(cfg, outlines=True), one, device_of(cfg))

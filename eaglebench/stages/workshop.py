@@ -112,11 +112,14 @@ class Workshop:
         return self.seeded("llm", self._language)
 
     def eagle(
-        self, names: Iterable[str], fusion: Callable[..., Fusion] | None = None
+        self,
+        names: Iterable[str],
+        fusion: Callable[..., Fusion] | None = None,
+        language: LanguageModel | None = None,
     ) -> tuple[EagleModel, LanguageModel]:
-        """The whole model of these experts, joined by the run's fusion or another one."""
+        """The whole model of these experts, joined by the run's fusion or another one, with its language model or one that is there."""
         experts = {name: self.expert(name) for name in names}
-        language = self.language()
+        language = language or self.language()
         outlines = {name: outline(expert) for name, expert in experts.items()}
         joined = self.seeded("fusion", lambda: (fusion or self._fusion)(experts=outlines, width=language.width))
         if joined.visual_tokens >= language.max_length:

@@ -13,7 +13,14 @@ from tests.conftest import Outcome
 def run(folder: Path, scores: dict[str, list[float]]) -> Path:
     folder.mkdir()
     rows = [
-        {"family": family, "id": f"{family}{index}", "question": "q", "image": f"{index}.png", "score": score}
+        {
+            "family": family,
+            "id": f"{family}{index}",
+            "question": "q",
+            "image": f"{index}.png",
+            "reference": "r",
+            "score": score,
+        }
         for family, own in scores.items()
         for index, score in enumerate(own)
     ]
@@ -34,6 +41,14 @@ def test_families_count_once_each(tmp_path: Path) -> None:
     assert overall[2].difference == pytest.approx(0.375)
 
 
+def test_the_size_of_a_family_says_nothing_of_the_overall_interval(tmp_path: Path) -> None:
+    """Where every question of a family changes by as much, nothing is left to chance."""
+    first = run(tmp_path / "a", {"x": [0.5] * 80, "y": [0.0] * 2})
+    second = run(tmp_path / "b", {"x": [0.5] * 80, "y": [1.0] * 2})
+    overall = differences(answers_of(first), answers_of(second))["overall"][2]
+    assert (overall.low, overall.difference, overall.high) == pytest.approx((0.5, 0.5, 0.5))
+
+
 def test_the_command_shows_it_and_refuses_other_questions(tmp_path: Path, command: Callable[..., Outcome]) -> None:
     first, second = run(tmp_path / "a", {"x": [0.0] * 8}), run(tmp_path / "b", {"x": [1.0] * 8})
     outcome = command("task=compare", f"compare.runs=[{first},{second}]")
@@ -41,7 +56,7 @@ def test_the_command_shows_it_and_refuses_other_questions(tmp_path: Path, comman
     assert "│ x       │ 0.000 │ 1.000 │ +1.000 │ +1.000 to +1.000 │ 0.0078 │         8 │" in outcome.out
     other = run(tmp_path / "c", {"x": [1.0] * 7})
     assert (
-        "different questions (1 of the first alone, 0 of the second alone)"
+        "different questions (1 of the first alone, 0 of the second alone; "
         in command("task=compare", f"compare.runs=[{first},{other}]").err
     )
     assert "wants the folders of two" in command("task=compare", f"compare.runs=[{first}]").err

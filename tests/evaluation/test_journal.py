@@ -29,12 +29,12 @@ def test_answers_that_were_given_are_known(tmp_path: Path) -> None:
 
 def test_half_a_line_is_none(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
-    list(Journal(path, 1).kept([], iter(["one", "two", "three"])))
+    list(Journal(path, 1).kept([], iter(["one", "two", "dreißig"])))
     whole = path.read_bytes()
-    for cut in range(1, 9):
+    for cut in range(1, 11):
         path.write_bytes(whole[:-cut])
         known = Journal(path, 1).known()
-        assert known == ["one", "two", "three"] if cut == 1 else ["one", "two"]
+        assert known == ["one", "two", "dreißig"] if cut == 1 else ["one", "two"]
     path.write_bytes(whole[:5])
     assert Journal(path, 1).known() == []
 

@@ -103,3 +103,13 @@ def test_benchmarks_have_their_own_figures_and_the_average_is_their_mean() -> No
     for row in result["families"].values():
         assert row["low"] <= row["score"] <= row["high"]
     assert "eagle_average" not in summary(asked[4:], rows[4:], {}, scoring)
+
+
+def test_families_are_drawn_apart() -> None:
+    """Four families whose first half is right: their mean has half the error of one."""
+    asked = [ask(f"{family}{index}", family) for family in "wxyz" for index in range(100)]
+    answers = ["1" if index < 50 else "0" for _ in "wxyz" for index in range(100)]
+    scoring = Scoring({}, "exact")
+    result = summary(asked, rows_of(asked, answers, scoring.scores(asked, answers)), {}, scoring)
+    assert result["families"]["w"]["stderr"] == pytest.approx(0.05, rel=0.1)
+    assert result["overall"]["stderr"] == pytest.approx(0.025, rel=0.1)

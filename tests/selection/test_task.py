@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+import torch
 
 from eaglebench.selection import task
 from eaglebench.trials import Result, Trial
@@ -48,7 +48,8 @@ def test_a_selection_leaves_a_table_a_curve_and_a_json(
         "task=select", "select.start=[clip]", "select.pool=[sam,convnext,eva02]", "select.seeds=2", "fusion.grid=4",
         "logger=[csv,wandb]",
     )  # fmt: skip
-    assert outcome.code == 0, outcome.err
+    assert outcome.code == 2
+    assert outcome.err == "error: 2 of 6 sets failed; the same command runs these again, and no others.\n"
     (folder,) = Path("results").glob("selection-round_robin-*")
     assert trials[0] == (
         "fusion.grid=4", "logger=[csv,wandb]", f"logger.wandb.group={folder.name}", "experts=[clip]", "seed=0",
@@ -70,7 +71,30 @@ def test_a_selection_leaves_a_table_a_curve_and_a_json(
     )
     assert re.search(r"\| 1 \| clip\+eva02 \| .* \| failed \| it ended with 1 \|", table)
     assert table.endswith("Kept: **clip+convnext**; nothing gains more than 0: the best, sam, -0.0500.\n")
-    assert Image.open(folder / "selection.png").size == (1200, 675)
+    assert (folder / "selection.svg").read_text().count("+ convnext") == 1
+
+
+def test_words_of_an_expert_go_to_the_sets_that_have_it(
+    trials: list[tuple[str, ...]], command: Callable[..., Outcome]
+) -> None:
+    words = ["experts.sam.frozen=true", "experts.clip.lr=1e-3"]
+    assert command("task=select", "select=exhaustive", "select.start=[clip]", "select.pool=[sam]", *words).code == 0
+    assert trials == [
+        ("experts=[clip]", "experts.clip.lr=1e-3", "seed=0"),
+        ("experts=[clip,sam]", "experts.clip.lr=1e-3", "experts.sam.frozen=true", "seed=0"),
+    ]
+
+
+def test_speed_is_left_out_where_its_device_is_not(
+    trials: list[tuple[str, ...]], command: Callable[..., Outcome]
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    words = ["select=exhaustive", "select.start=[clip]", "select.pool=[]", "trainer=gpu"]
+    assert command("task=select", *words).code == 0
+    (folder,) = Path("results").glob("selection-exhaustive-*")
+    (row,) = json.loads((folder / "selection.json").read_text())["rounds"][0]["candidates"]
+    assert (row["images_per_second"], row["macs"] > 0) == (None, True)
 
 
 def test_parameters_are_those_of_the_vision_side(
@@ -89,6 +113,13 @@ def test_parameters_are_those_of_the_vision_side(
         (["select.start=[clip,sam]"], "select names the expert sam twice"),
         (["select=backward", "select.pool=[]"], "select.pool is empty: name experts"),
         (["select.seeds=0"], "select.seeds=0 is not a number of trials: give 1 or more"),
+        (["select.seeds=abc"], "select.seeds=abc is not a number that it can be"),
+        (["select.min_gain=abc"], "select.min_gain=abc is not a number that it can be"),
+        (["select.start=clip"], "select.start=clip is no list"),
+        (["select.start=[]"], "select.start is empty"),
+        (["seed=7"], "seed=7 is each trial's own here: give select.seeds=N"),
+        (["experts=[clip]"], "experts=[clip] is each trial's own here: give select.start and select.pool"),
+        (["run_name=mine"], "run_name is each run's own: leave it out"),
         (["select.beyond_spread=true"], "select.beyond_spread=true needs a spread: give select.seeds=3"),
         (
             ["select.start=[clip]", "select.score=taste"],

@@ -18,6 +18,7 @@ def write(folder: Path, sweep: object, name: str = "mine") -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_sweep_is_run_once_and_ranked(
     command: Callable[..., Outcome], fast_store: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
