@@ -59,7 +59,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def apart(line: str) -> bool:
     """Whether a command needs none that comes before it, and takes long."""
-    return any(word in line for word in ("task=plan", "trainer.devices=2", "task=select", "task=sweep"))
+    return any(word in line for word in ("task=plan", "trainer.devices=2", "task=select", "task=sweep", "task=bench"))
 
 
 def run_all(lines: list[str], workplace: Path, fast_store: list[str], command: Callable[..., Outcome]) -> None:

@@ -56,8 +56,10 @@ def measured(words: tuple[str, ...], batch_size: int, tokens: int) -> float:
     ("words", "batch_size", "tokens"),
     [
         ((), 48, 256),
-        (("experts=[clip]",), 48, 512),
-        (("experts=[convnext,sam]", "experts.sam.activation_checkpointing=true"), 96, 128),
+        pytest.param(("experts=[clip]",), 48, 512, marks=pytest.mark.slow),
+        pytest.param(
+            ("experts=[convnext,sam]", "experts.sam.activation_checkpointing=true"), 96, 128, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_memory_is_what_a_step_takes(words: tuple[str, ...], batch_size: int, tokens: int) -> None:
@@ -125,7 +127,9 @@ def test_the_rest_is_what_no_block_has() -> None:
     assert found.rest_gradients == found.rest - 4 * parameters_of(model.parts()["fusion"])[0]
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize(
+    "fusion", [pytest.param(name, marks=[] if name == "mova" else pytest.mark.slow) for name in FUSIONS]
+)
 def test_every_fusion_can_be_planned(fusion: str) -> None:
     model = sketched("experts=[clip,convnext]", f"fusion={fusion}")
     assert outlay(model, rates_of(model), 1, 64, bfloat16=False).activations > 0
