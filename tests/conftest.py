@@ -27,6 +27,11 @@ def composed(*overrides: str) -> DictConfig:
         return compose("config", list(overrides))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that wait for a cluster begin first: the others fill that time."""
+    items.sort(key=lambda item: "slurm" not in getattr(item, "fixturenames", ()))
+
+
 @dataclass
 class Outcome:
     """What a command printed, and its exit code."""
