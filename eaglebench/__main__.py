@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 
 import hydra
@@ -15,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from eaglebench.config import CONF, register_resolvers, validate, validate_overrides
+from eaglebench.config import CONF, TASKS, register_resolvers, validate, validate_overrides
 from eaglebench.errors import UserError
 
 USER_ERROR = 2  # exit code
@@ -30,56 +31,8 @@ def run(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir) if cfg.task == "train" else None
     with mistakes_told(folder):
         validate(cfg)
-        if cfg.task == "train":
-            from eaglebench.launch import elsewhere
-            from eaglebench.train import train
-
-            if not elsewhere(cfg):
-                train(cfg)
-        elif cfg.task == "eval":
-            from eaglebench.evaluation.task import evaluate_run
-
-            evaluate_run(cfg)
-        elif cfg.task == "predict":
-            from eaglebench.predict import predict
-
-            predict(cfg)
-        elif cfg.task == "compare":
-            from eaglebench.evaluation.compare import compare
-
-            compare(cfg)
-        elif cfg.task == "select":
-            from eaglebench.selection.task import select
-
-            select(cfg)
-        elif cfg.task == "sweep":
-            from eaglebench.sweep.task import sweep
-
-            sweep(cfg)
-        elif cfg.task == "report":
-            from eaglebench.report.task import report
-
-            report(cfg)
-        elif cfg.task == "pretrain":
-            from eaglebench.pretrain import pretrain
-
-            pretrain(cfg)
-        elif cfg.task == "store":
-            from eaglebench.store import store
-
-            store(cfg)
-        elif cfg.task == "plan":
-            from eaglebench.plan.task import plan
-
-            plan(cfg)
-        elif cfg.task == "convert":
-            from eaglebench.convert import convert
-
-            convert(cfg)
-        elif cfg.task == "bench":
-            from hydra.utils import get_method
-
-            get_method(cfg.bench._target_)(cfg)
+        module, _, function = TASKS[cfg.task].rpartition(".")
+        getattr(import_module(module), function)(cfg)
 
 
 def main() -> None:

@@ -15,20 +15,21 @@ PACKAGE = Path(__file__).resolve().parent
 # Beside the package in a checkout, inside it in a wheel.
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if (folder / "config.yaml").is_file())
 
-TASKS = (
-    "train",
-    "eval",
-    "predict",
-    "compare",
-    "select",
-    "sweep",
-    "report",
-    "pretrain",
-    "bench",
-    "store",
-    "plan",
-    "convert",
-)
+# What each task calls with the config, by the name that `task` has.
+TASKS = {
+    "train": "eaglebench.launch.launch",
+    "eval": "eaglebench.evaluation.task.evaluate_run",
+    "predict": "eaglebench.predict.predict",
+    "compare": "eaglebench.evaluation.compare.compare",
+    "select": "eaglebench.selection.task.select",
+    "sweep": "eaglebench.sweep.task.sweep",
+    "report": "eaglebench.report.task.report",
+    "pretrain": "eaglebench.pretrain.pretrain",
+    "bench": "eaglebench.bench.task.bench",
+    "store": "eaglebench.store.store",
+    "plan": "eaglebench.plan.task.plan",
+    "convert": "eaglebench.convert.convert",
+}
 # What does not change the result of a run, and so not its name.
 UNNAMED = (
     "hydra",
@@ -138,9 +139,7 @@ def validate(cfg: DictConfig) -> None:
         raise UserError(f"compat={cfg.compat} is unknown: leave it out, or choose {EAGLE_RELEASE}.")
     if cfg.pretrain.part is not None and cfg.task != "pretrain":
         raise UserError(f"part={cfg.pretrain.part} belongs to task=pretrain: add that, or leave part out.")
-    check_numbers("launcher", cfg.launcher, ["at_once"])
-    if cfg.launcher.at_once < 1:
-        raise UserError(f"launcher.at_once={cfg.launcher.at_once} must be at least 1.")
+    check_counts("launcher", cfg.launcher, ["at_once"])
     validate_evaluation(cfg)
     if cfg.task in ("train", "pretrain", "plan"):
         validate_training(cfg)
@@ -298,10 +297,7 @@ def validate_pretraining(cfg: DictConfig) -> None:
 def validate_evaluation(cfg: DictConfig) -> None:
     """Refuse sizes that answer nothing, and unknown metrics."""
     settings = cfg.evaluation
-    for key in ("batch_size", "max_new_tokens"):
-        check_numbers("evaluation", settings, [key])
-        if settings[key] < 1:
-            raise UserError(f"evaluation.{key}={settings[key]} must be at least 1.")
+    check_counts("evaluation", settings, ["batch_size", "max_new_tokens"])
     if "tasks" in settings:
         validate_lmms(cfg)
         return
@@ -345,6 +341,14 @@ def check_numbers(path: str, node: DictConfig, keys: Iterable[Any]) -> None:
     for key in keys:
         if not is_number(node[key]):
             raise UserError(f"{path}.{key}={node[key]} is not a number.")
+
+
+def check_counts(path: str, node: DictConfig, keys: Iterable[Any]) -> None:
+    """Refuse fields of `node` that must be numbers of at least 1 and are not."""
+    for key in keys:
+        check_numbers(path, node, [key])
+        if node[key] < 1:
+            raise UserError(f"{path}.{key}={node[key]} must be at least 1.")
 
 
 def validate_stages(cfg: DictConfig) -> None:

@@ -29,6 +29,14 @@ SLURM = "slurm"
 SHUTDOWN = "120"  # seconds that processes have to write a checkpoint once they are asked to end
 
 
+def launch(cfg: DictConfig) -> None:
+    """Train what `cfg` says: in this process, or where it wants to be."""
+    if not elsewhere(cfg):
+        from eaglebench.train import train  # not needed by who only starts others
+
+        train(cfg)
+
+
 def elsewhere(cfg: DictConfig) -> bool:
     """Run what `cfg` says in processes of its own if it wants them; False if it is to be run in this one.
 
@@ -66,8 +74,7 @@ def submit(cfg: DictConfig, arguments: Sequence[str]) -> None:
     """
     settings = cfg.launcher
     folder = Path(settings.folder)
-    if shutil.which("sbatch") is None:
-        raise UserError("launcher=slurm needs SLURM's sbatch, which is not on this machine: leave launcher=local.")
+    check_slurm()
     executor = AutoExecutor(folder, cluster=SLURM)
     named = {key: settings[key] for key in ("partition", "account", "qos", "constraint") if settings[key] is not None}
     devices = devices_of(cfg)
@@ -95,6 +102,12 @@ def submit(cfg: DictConfig, arguments: Sequence[str]) -> None:
     except (FailedJobError, subprocess.CalledProcessError) as error:
         raise UserError(f"SLURM does not take the job: {first_line(error)}") from error
     print(f"{cfg.run_name}: job {job.job_id}; it prints to {job.paths.stdout}")
+
+
+def check_slurm() -> None:
+    """Refuse jobs where there is no SLURM."""
+    if shutil.which("sbatch") is None:
+        raise UserError("launcher=slurm needs SLURM's sbatch, which is not on this machine: leave launcher=local.")
 
 
 def run_job(arguments: list[str]) -> None:

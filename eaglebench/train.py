@@ -80,10 +80,10 @@ def train_stages(cfg: DictConfig) -> Trained | None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     workshop, stages = build_workshop(cfg), build_stages(cfg)
     model, language = workshop.eagle(workshop.experts)  # first: what does not fit together is refused before any work
-    console.print(parts_table(model, workshop, stages))
+    parts = parts_rows(model, workshop, stages)
+    console.print(parts_table(parts))
     for note in model.fusion.notes if model.fusion is not None else ():
         console.print(note, soft_wrap=True)
-    parts = parts_rows(model, workshop, stages)
     del model, language  # each stage has one of its own
     data = one_after_another(lambda: build_data(cfg, console.print))
     loggers = one_after_another(lambda: open_loggers(cfg, folder, parts, console))
@@ -116,7 +116,7 @@ def finish(cfg: DictConfig, run: Trained) -> None:
     scores = None
     if run.data.val:
         blind = None if run.blind is None else (run.blind, language)
-        of = [file_digest(folder / MODEL), run.finished[-1].key]
+        of = [file_digest(folder / MODEL), [unit.key for unit in run.finished]]
         scores = evaluate(model, language, run.data.val, build_evaluation(cfg), folder, console, of, blind)
     # Before anything is told to others, which may take long and fail: the run is finished.
     seconds = round(time.monotonic() - run.started, 1)

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from getpass import getuser
 from io import TextIOWrapper
 from pathlib import Path
@@ -32,7 +32,7 @@ from eaglebench.build import devices_of
 from eaglebench.config import validate
 from eaglebench.errors import TERMINATED, UserError, first_line
 from eaglebench.evaluation.evaluate import SCORES
-from eaglebench.launch import SLURM, submit
+from eaglebench.launch import SLURM, check_slurm, submit
 from eaglebench.runs import MANIFEST
 from eaglebench.training.slurm import slurm
 from eaglebench.training.strategies import CPU
@@ -103,6 +103,11 @@ def field_of(word: str) -> str:
     return word.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
 
 
+def grouped(cfg: DictConfig, name: str) -> list[str]:
+    """The word that gives runs their group in W&B; none where they do not log there, or the user has named one."""
+    return [f"logger.wandb.group={name}"] if "wandb" in cfg.logger and cfg.logger.wandb.group is None else []
+
+
 def run_trials(
     trials: Sequence[Trial], launcher: Mapping[str, Any], console: Console, common: Sequence[str] = ()
 ) -> list[Result]:
@@ -113,8 +118,8 @@ def run_trials(
         console: told of each one that ends.
         common: words that all trials get.
     """
-    if launcher["name"] == SLURM and shutil.which("sbatch") is None:
-        raise UserError("launcher=slurm needs SLURM's sbatch, which is not on this machine: leave launcher=local.")
+    if launcher["name"] == SLURM:
+        check_slurm()
     started, results, at_once = time.monotonic(), {}, launcher["at_once"]
     with ThreadPoolExecutor(at_once) as pool, running(console) as runs:
         places: SimpleQueue[int] = SimpleQueue()
@@ -163,25 +168,16 @@ def plan(trial: Trial, common: Sequence[str], launcher: Mapping[str, Any]) -> Pl
 def tell(result: Result, done: int, count: int, started: float, console: Console) -> None:
     """Say what came of a trial, and when the others may be done."""
     seconds = time.monotonic() - started
-    left = f", {clock(seconds / done * (count - done))} left" if done < count else ""
+    left = f", {timedelta(seconds=round(seconds / done * (count - done)))} left" if done < count else ""
     what = result.error if result.scores is None else f"{result.scores['overall']['score']:.4f}"
     again = " (finished before)" if result.reused else ""
-    console.print(f"{done}/{count} {result.trial.label}: {what}{again}  [{clock(seconds)}{left}]", markup=False)
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
+    console.print(
+        f"{done}/{count} {result.trial.label}: {what}{again}  [{timedelta(seconds=round(seconds))}{left}]", markup=False
+    )
 
 
 def finished(planned: Planned, reused: bool) -> Result | None:
-    """What a finished run gave; None if it is not finished.
-
-    Raises:
-        UserError: it was not evaluated.
-    """
+    """What a finished run gave, a failed result if it was not evaluated; None if it is not finished."""
     folder = planned.folder
     if not (folder / MANIFEST).is_file():
         return None
@@ -225,9 +221,8 @@ def alone(planned: Planned, runs: Running) -> Iterator[int]:
     with (LOGS / f"{planned.folder.name}.lock").open("w") as lock:
         if not locked(lock):
             runs.console.print(f"{planned.trial.label}: another command runs it; waiting for that", markup=False)
-            while not locked(lock):
-                if runs.ending.wait(POLL):
-                    break
+            while not locked(lock) and not runs.ending.wait(POLL):
+                pass
         if runs.ending.is_set():
             raise Ending("not started")
         yield lock.fileno()
@@ -343,4 +338,4 @@ def queued(name: str, runs: Running) -> bool:
             return str(Path.cwd()) in asked.stdout.splitlines()
         if runs.ending.wait(POLL):
             raise Ending("SLURM did not answer")
-    raise UserError(f"SLURM does not answer ({first_line(RuntimeError(asked.stderr.strip()))})")
+    raise UserError(f"SLURM does not answer ({asked.stderr.strip()})")

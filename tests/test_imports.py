@@ -14,7 +14,7 @@ APART = {"experts", "fusion", "language"}  # these know nothing of each other
 # Where configs become plain objects: these may import anything below them.
 TASKS = {"eaglebench.__main__", "eaglebench.config", "eaglebench.build", "eaglebench.runs", "eaglebench.train", "eaglebench.launch", "eaglebench.store",
     "eaglebench.predict", "eaglebench.pretrain", "eaglebench.convert", "eaglebench.evaluation.task", "eaglebench.evaluation.compare", "eaglebench.evaluation.lmms.task", "eaglebench.report.task",
-    "eaglebench.plan.task", "eaglebench.trials", "eaglebench.selection.task", "eaglebench.sweep.task", "eaglebench.bench.experts", "eaglebench.bench.fusion", "eaglebench.bench.table"}  # fmt: skip
+    "eaglebench.plan.task", "eaglebench.trials", "eaglebench.selection.task", "eaglebench.sweep.task", "eaglebench.bench.task", "eaglebench.bench.experts", "eaglebench.bench.fusion", "eaglebench.bench.table"}  # fmt: skip
 
 
 def imported(path: Path) -> set[str]:
@@ -71,7 +71,7 @@ MAY_IMPORT = {
     "training": {"data", "model"},
     "stages": APART | {"data", "model", "training"},
     "plan": {"data", "model", "training"},
-    "selection": {"model", "plan", "stages", "trials"},
+    "selection": {"model", "plan", "report", "stages", "trials"},
     "sweep": {"trials"},
     "report": APART | {"data", "model", "stages", "evaluation", "runs"},
 }

@@ -1,8 +1,8 @@
 """The file format of benchmarks: JSONL, one question a line.
 
 A line is `{"id", "image", "question", "answers", "choices", "category"}`. `image` is relative to the file, and null or missing
-for a question about none. `answers` are all that count, some of which may be empty. With `choices`, the texts of the options, they are the letters A, B, ...
-`choices` and `category` may be missing.
+for a question about none. `answers` are all that count, some of which may be empty. With `choices`, the texts of the options, they are
+the letters A, B, ... `choices` and `category` may be missing.
 """
 
 import json

@@ -43,6 +43,11 @@ class Benchmark:
     metrics: Mapping[str, str] = field(default_factory=dict)
     differs: str = ""
 
+    @property
+    def unit(self) -> str:
+        """The field of `meta` whose questions stand or fall together."""
+        return "category" if self.aggregate == "groups" else "image"
+
     def metric_of(self, category: str | None) -> str:
         """The metric of a question of this category."""
         return self.metrics.get(category or "", self.metric)

@@ -71,7 +71,7 @@ class Scoring:
         benchmark = BENCHMARKS[family] if family in self.benchmarks else None
         if benchmark is None or benchmark.aggregate == "mean":
             return of_mean([row["score"] for row in rows], [row["meta"]["image"] for row in rows], seed)
-        return of_figure(rows, benchmark.share, "category" if benchmark.aggregate == "groups" else "image", seed)
+        return of_figure(rows, benchmark.share, benchmark.unit, seed)
 
 
 def rows_of(asked: Sequence[Question], answers: Sequence[str], scores: Sequence[float]) -> list[dict[str, Any]]:

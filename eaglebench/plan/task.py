@@ -11,7 +11,7 @@ from eaglebench.build import build_blind, build_stages, build_workshop, new_cons
 from eaglebench.errors import UserError
 from eaglebench.plan.outlay import Outlay, Sharding, outlay, parameters_of
 from eaglebench.plan.sketch import sketching
-from eaglebench.report.tables import parts_table
+from eaglebench.report.tables import parts_rows, parts_table
 from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.workshop import Workshop
 from eaglebench.training.pieces import piece_size
@@ -60,7 +60,7 @@ def plan(cfg: DictConfig) -> None:
     workshop, stages = build_workshop(cfg, outlines=True), build_stages(cfg)
     with sketching():
         model, _ = workshop.eagle(workshop.experts)
-    console.print(parts_table(model, workshop, stages))
+    console.print(parts_table(parts_rows(model, workshop, stages)))
     blind = build_blind(cfg) if cfg.data.source == "synthetic" or cfg.data.val is not None else None
     trained = [*stages, blind] if blind is not None else stages
     units = [(stage, unit) for stage in trained for unit in stage.units(workshop)]

@@ -97,7 +97,12 @@ def families_of(runs: Sequence[Run]) -> list[str]:
     return [OVERALL, *sorted({family for run in runs for family in run.scores["families"]})]
 
 
+def by_family(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The rows of a `scores.json`: OVERALL and every family."""
+    return {OVERALL: scores[OVERALL], **scores["families"]}
+
+
 def values(runs: Sequence[Run], family: str, key: str) -> list[float]:
     """One figure of each run that has it for the family."""
-    rows = [run.scores[OVERALL] if family == OVERALL else run.scores["families"].get(family) for run in runs]
-    return [row[key] for row in rows if row is not None and key in row]
+    rows = [by_family(run.scores).get(family, {}) for run in runs]
+    return [row[key] for row in rows if key in row]

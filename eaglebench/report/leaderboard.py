@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
-from eaglebench.report.compare import OVERALL, Setting, families_of
+from eaglebench.report.compare import Setting, by_family, families_of
 from eaglebench.report.read import Entry
 
 KEYS = ("score", "low", "high", "blind")
@@ -61,9 +61,7 @@ def csv_text(settings: Sequence[Setting], entries: Sequence[Entry]) -> str:
     writer.writerow(["run", *names, "seed", *columns, "parameters", "training_seconds"])
     for setting in settings:
         for run in setting.runs:
-            rows = [
-                run.scores[OVERALL] if name == OVERALL else run.scores["families"].get(name, {}) for name in families
-            ]
-            figures = [row.get(key, "") for row in rows for key in KEYS]
+            rows = by_family(run.scores)
+            figures = [rows.get(name, {}).get(key, "") for name in families for key in KEYS]
             writer.writerow([run.name, *setting.fields.values(), run.seed, *figures, *cost[run.name]])
     return file.getvalue()

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from eaglebench.errors import first_line
 from eaglebench.evaluation.evaluate import PREDICTIONS
-from eaglebench.report.compare import OVERALL, Setting, families_of, flat
+from eaglebench.report.compare import Setting, by_family, families_of, flat
 from eaglebench.report.leaderboard import table
 from eaglebench.report.plots import Plot
 from eaglebench.report.predictions import Chosen, Pictures, choose
@@ -88,8 +88,7 @@ def further_fields(settings: Sequence[Setting]) -> list[str]:
 def cells(entry: Entry, families: Sequence[str], further: Sequence[str], told: Sequence[str]) -> dict[str, Any]:
     """A row of the table of runs."""
     setting = entry.setting
-    scores = entry.run.scores if entry.run is not None else {OVERALL: {}, "families": {}}
-    by_family = {OVERALL: scores[OVERALL], **scores["families"]}
+    scores = by_family(entry.run.scores) if entry.run is not None else {}
     return {
         "name": entry.name,
         "state": "finished" if entry.finished else "not finished",
@@ -102,7 +101,7 @@ def cells(entry: Entry, families: Sequence[str], further: Sequence[str], told: S
         },
         "seed": entry.config.get("seed", ""),
         "further": [setting.get(name, "") for name in further],
-        "scores": [by_family.get(name, {}) for name in families],
+        "scores": [scores.get(name, {}) for name in families],
         "parameters": entry.parameters,
         "seconds": entry.seconds,
     }

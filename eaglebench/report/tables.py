@@ -1,6 +1,6 @@
 """Tables for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -10,23 +10,24 @@ from eaglebench.stages.base import Stage
 from eaglebench.stages.workshop import Workshop
 
 
-def parts_table(model: EagleModel, workshop: Workshop, stages: Sequence[Stage]) -> Table:
+def parts_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Parts with their parameters and output, and the learning rate that each stage gives them."""
     table = Table(title="parts and learning rates", title_justify="left")
     table.add_column("part")
     table.add_column("parameters", justify="right")
     table.add_column("gives", justify="right")
-    for stage in stages:
-        table.add_column(stage.name, justify="right")
-    for row in parts_rows(model, workshop, stages):
-        rates = [row[stage.name] for stage in stages]
+    stages = [name for name in rows[0] if name not in ("part", "parameters", "gives")]
+    for name in stages:
+        table.add_column(name, justify="right")
+    for row in rows:
+        rates = [row[name] for name in stages]
         told = ["-" if rate is None else f"{rate:.0e}" if rate else "frozen" for rate in rates]
         table.add_row(row["part"], f"{row['parameters']:,}", row["gives"], *told)
     return table
 
 
 def parts_rows(model: EagleModel, workshop: Workshop, stages: Sequence[Stage]) -> list[dict[str, Any]]:
-    """The same as values; the learning rate is 0 where a stage freezes a part, None where it has no place for it."""
+    """Parts with their parameters and output, and the learning rate that each stage gives them, as values; the learning rate is 0 where a stage freezes a part, None where it has no place for it."""
     rows = []
     for name, part in model.parts().items():
         row = {"part": name, "parameters": sum(p.numel() for p in part.parameters()), "gives": gives(name, model)}

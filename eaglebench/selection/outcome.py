@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eaglebench.report.leaderboard import markdown as table
 from eaglebench.selection.cost import Cost
 from eaglebench.selection.search import Figure, Found, Round, Set
 from eaglebench.trials import Result
@@ -60,7 +61,7 @@ def candidate(one: Set, figure: Figure | None, what: Tried) -> dict[str, Any]:
 def markdown(found: Mapping[str, Any]) -> str:
     """A table of what `outcome` gives: a row for each set of each round, the kept one bold."""
     head = ["round", "experts", "parameters (M)", "GMACs", "images/s", found["score"], "gain"]
-    lines, before = [head, ["---"] * len(head)], None
+    lines, before = [head], None
     for one in found["rounds"]:
         ranked = sorted(one["candidates"], key=lambda row: -(row["score"] if row["score"] is not None else -1))
         for row in ranked:
@@ -70,8 +71,7 @@ def markdown(found: Mapping[str, Any]) -> str:
             )
         best = [row["score"] for row in ranked if row["experts"] == one["kept"]]
         before = best[0] if best else before
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return f"{table}\n\nKept: **{'+'.join(found['kept'])}**; {found['stopped']}.\n"
+    return f"{table(lines)}\n\nKept: **{'+'.join(found['kept'])}**; {found['stopped']}.\n"
 
 
 def costs(row: Mapping[str, Any]) -> list[str]:
@@ -85,6 +85,6 @@ def costs(row: Mapping[str, Any]) -> list[str]:
 def scores(row: Mapping[str, Any], before: float | None) -> list[str]:
     """A set's score with its standard error, and what it gains on the set that was kept before, as cells."""
     if row["score"] is None:
-        return ["failed", row["error"].replace("|", "/")]
+        return ["failed", row["error"]]
     spread = f" ± {row['score'] - row['low']:.4f}" if len(row["scores"]) > 1 else ""
     return [f"{row['score']:.4f}{spread}", "" if before is None else f"{row['score'] - before:+.4f}"]

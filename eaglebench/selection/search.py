@@ -159,13 +159,13 @@ def walk(search: Search, score: Callable[[int, Sequence[Set]], Figures]) -> tupl
         score: gives the figures of sets, in the round of that number.
     """
     tables: list[Figures] = []
-    kept_before: list[Set] = []
+    kept_after: list[Set] = []
     kept, tried = next(search)
     while True:
         tables.append(score(len(tables), tried))
         try:
             kept, tried = search.send(tables[-1])
         except StopIteration as end:
-            kept_before.append(end.value.kept)
-            return [Round(*both) for both in zip(tables, kept_before, strict=True)], end.value
-        kept_before.append(kept)
+            kept_after.append(end.value.kept)
+            return [Round(*both) for both in zip(tables, kept_after, strict=True)], end.value
+        kept_after.append(kept)

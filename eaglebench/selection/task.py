@@ -13,12 +13,13 @@ from eaglebench.config import options
 from eaglebench.digests import digest
 from eaglebench.errors import UserError
 from eaglebench.files import write_json, write_text
-from eaglebench.report.compare import OVERALL
-from eaglebench.report.plots import selection
+from eaglebench.report.compare import by_family
+from eaglebench.report.plots import plots
+from eaglebench.report.read import SELECTION, read_selection
 from eaglebench.selection.cost import Cost, cost_of
 from eaglebench.selection.outcome import Tried, markdown, outcome
 from eaglebench.selection.search import Figure, Figures, Set, walk
-from eaglebench.trials import Trial, field_of, given, run_trials
+from eaglebench.trials import Trial, field_of, given, grouped, run_trials
 
 OF_ALL = ("seeds", "score")  # of every way to search
 
@@ -30,9 +31,8 @@ def select(cfg: DictConfig) -> None:
     words, console = given(("select",)), new_console()
     name = f"selection-{settings['name']}-{digest([settings, sorted(words)], 6)}"
     own = of_experts(words)
-    common = [word for word in words if word not in {word for of_one in own.values() for word in of_one}]
-    if "wandb" in cfg.logger and cfg.logger.wandb.group is None:
-        common = [*common, f"logger.wandb.group={name}"]
+    shared = [word for word in words if field_of(word).partition(".")[0] != "experts"]
+    common = [*shared, *grouped(cfg, name)]
     tried: dict[Set, Tried] = {}
 
     def score(number: int, sets: Sequence[Set]) -> Figures:
@@ -50,12 +50,8 @@ def select(cfg: DictConfig) -> None:
     rounds, found = walk(instantiate(arguments), score)
     folder, result = Path("results") / name, outcome(settings["score"], rounds, found, tried)
     write_text(folder / "selection.md", markdown(result))
-    write_json(folder / "selection.json", result)
-    curve = [
-        {**one, "candidates": [row for row in one["candidates"] if row["score"] is not None]}
-        for one in result["rounds"]
-    ]
-    for plot in selection(name, curve):
+    write_json(folder / SELECTION, result)
+    for plot in plots([], {}, {name: read_selection(folder / SELECTION)}):
         write_text(folder / "selection.svg", plot.svg)
     console.print(markdown(result), soft_wrap=True, markup=False)
     console.print(f"wrote {folder}/: selection.json, selection.md, selection.svg")
@@ -133,7 +129,7 @@ def figure_of(what: Tried, name: str) -> Figure | None:
     for result in what.results:
         if result.scores is None:
             return None
-        rows = {OVERALL: result.scores["overall"], **result.scores["families"]}
+        rows = by_family(result.scores)
         if name not in rows:
             raise UserError(f"select.score={name} is no score of {result.folder}: choose from {', '.join(rows)}.")
         found.append(rows[name]["score"])

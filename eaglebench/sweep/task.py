@@ -12,8 +12,9 @@ from yaml import YAMLError
 from eaglebench.build import new_console, plain
 from eaglebench.errors import UserError, first_line
 from eaglebench.files import write_json
+from eaglebench.report.tables import scores_row
 from eaglebench.sweep.points import Point, points, words
-from eaglebench.trials import Result, Trial, given, run_trials
+from eaglebench.trials import Result, Trial, field_of, given, grouped, run_trials
 
 METHODS = ("grid", "random")
 
@@ -29,10 +30,9 @@ def sweep(cfg: DictConfig) -> None:
         raise UserError("task=sweep needs a file: sweep=sweeps/table4_fusion.yaml.")
     name, found = Path(file).stem, points(read(Path(file)))
     varied = [key for key in found[0] if any(point[key] != found[0][key] for point in found)]
-    if twice := {word.partition("=")[0].lstrip("+") for word in common} & set(found[0]):
+    if twice := {field_of(word) for word in common} & set(found[0]):
         raise UserError(f"{', '.join(sorted(twice))} is set by {file}: leave it out, or change it there.")
-    if "wandb" in cfg.logger and cfg.logger.wandb.group is None:
-        common.append(f"logger.wandb.group='{name}'")
+    common += grouped(cfg, f"'{name}'")
     trials = [Trial(label(point, varied), words(point)) for point in found]
     results = run_trials(trials, plain(cfg.launcher), console, common)
     ranked = sorted(zip(found, results, strict=True), key=lambda pair: -score_of(pair[1]))
@@ -94,10 +94,6 @@ def table(name: str, ranked: Sequence[tuple[Point, Result]], varied: Sequence[st
         if result.scores is None:
             found.add_row("failed", "", *cells, str(result.error))
         else:
-            overall = result.scores["overall"]
-            told = (
-                f"{overall['score']:.3f} ± {overall['stderr']:.3f}",
-                f"{overall['blind']:.3f}" if "blind" in overall else "-",
-            )
-            found.add_row(*told, *cells, result.folder.name)
+            _, score, blind, _ = scores_row("overall", result.scores["overall"])
+            found.add_row(score, blind, *cells, result.folder.name)
     return found

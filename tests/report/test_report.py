@@ -8,7 +8,7 @@ from rich.table import Table
 
 from eaglebench.build import build_stages, build_workshop
 from eaglebench.report.picture import draw_samples, shortened
-from eaglebench.report.tables import parts_table, scores_table
+from eaglebench.report.tables import parts_rows, parts_table, scores_table
 from tests.conftest import composed
 
 
@@ -22,7 +22,7 @@ def test_parts_with_parameters_and_the_learning_rate_of_each_stage() -> None:
     cfg = composed("experts.clip.frozen=true", "experts.sam.lr=1e-4", "stages=[pre_align,projector,sft]")
     workshop = build_workshop(cfg)
     model, _ = workshop.eagle(workshop.experts)
-    table = parts_table(model, workshop, build_stages(cfg))
+    table = parts_table(parts_rows(model, workshop, build_stages(cfg)))
     assert [str(column.header) for column in table.columns] == [
         "part",
         "parameters",
