@@ -4,7 +4,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
@@ -54,6 +54,10 @@ class Subject:
 Prepare = Callable[[], Subject]
 
 
+class NoRoomError(UserError):
+    """There was too little memory for a measurement."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """What one pass over a batch costs in one way of running it.
@@ -65,6 +69,9 @@ class Cost:
 
     seconds: float
     megabytes: float
+
+
+NO_ROOM = Cost(math.inf, math.inf)
 
 
 @contextmanager
@@ -82,29 +89,48 @@ def costs(prepare: Prepare, repeats: int) -> dict[str, Cost]:
     Args:
         prepare: gives the subject; it is called in other processes, to which it must be possible to send it.
         repeats: measurements of each way.
+
+    Returns:
+        What a pass costs in each way, NO_ROOM where it does not fit into memory.
+
+    Raises:
+        NoRoomError: OURS does not fit.
     """
     ways, ours = apart(first_pass, prepare, OURS)
-    first = {way: ours if way == OURS else apart(first_pass, prepare, way)[1] for way in ways}
-    seconds = {way: [cost.seconds] for way, cost in first.items()}
+    first = {way: ours if way == OURS else cost_of_first(prepare, way) for way in ways}
+    fitting = [way for way, cost in first.items() if cost != NO_ROOM]
+    seconds = {way: [first[way].seconds] for way in fitting}
     if min(cost.seconds for cost in first.values()) < LONG_SECONDS:
-        seconds = apart(short_passes, prepare, repeats)
+        seconds = apart(short_passes, prepare, fitting, repeats)
     elif repeats > 1:
-        more = apart(long_passes, prepare, repeats - 1)
-        seconds = {way: seconds[way] + more[way] for way in ways}
-    return {way: Cost(median(seconds[way]), cost.megabytes) for way, cost in first.items()}
+        more = apart(long_passes, prepare, fitting, repeats - 1)
+        seconds = {way: seconds[way] + more[way] for way in fitting}
+    measured = {way: Cost(median(seconds[way]), first[way].megabytes) for way in fitting}
+    return {way: measured.get(way, NO_ROOM) for way in ways}
+
+
+def cost_of_first(prepare: Prepare, way: str) -> Cost:
+    """What a first pass costs in one way; NO_ROOM where it does not fit into memory."""
+    try:
+        cost: Cost = apart(first_pass, prepare, way)[1]
+    except NoRoomError:
+        return NO_ROOM
+    return cost
 
 
 def apart(function: Callable[..., Any], *arguments: Any) -> Any:
     """The result of a call in a fresh process.
 
     Raises:
-        UserError: the process was killed, as it is for want of memory.
+        NoRoomError: there was too little memory on the device, or the process was killed, as it is for want of memory.
     """
     with ProcessPoolExecutor(1, mp_context=fresh_processes()) as pool:
         try:
             return pool.submit(function, *arguments).result()
-        except BrokenProcessPool as error:
-            raise UserError("a measurement was killed, probably for want of memory: lower bench.batch_size.") from error
+        except (BrokenProcessPool, torch.OutOfMemoryError) as error:
+            raise NoRoomError(
+                "a measurement ended for want of memory, or was killed: lower bench.batch_size."
+            ) from error
 
 
 @cache
@@ -128,28 +154,28 @@ def first_pass(prepare: Prepare, way: str) -> tuple[list[str], Cost]:
     return list(ways), Cost(seconds, memory(subject.device) - before)
 
 
-def short_passes(prepare: Prepare, repeats: int) -> dict[str, list[float]]:
-    """Seconds of a pass in each way, many timed at once, after turns that warm up."""
+def short_passes(prepare: Prepare, ways: Sequence[str], repeats: int) -> dict[str, list[float]]:
+    """Seconds of a pass in each of some ways, many timed at once, after turns that warm up."""
     subject = prepare()
-    passes = dict.fromkeys(subject.ways(), 1)
+    passes = dict.fromkeys(ways, 1)
     for _ in range(WARM_UP_TURNS):
         passes = {way: math.ceil(LEAST_SECONDS / one) for way, (one,) in in_turn(subject, passes, 1).items()}
     return in_turn(subject, passes, repeats)
 
 
-def long_passes(prepare: Prepare, repeats: int) -> dict[str, list[float]]:
-    """Seconds of a pass in each way, one at a time."""
-    subject = prepare()
-    return in_turn(subject, dict.fromkeys(subject.ways(), 1), repeats)
+def long_passes(prepare: Prepare, ways: Sequence[str], repeats: int) -> dict[str, list[float]]:
+    """Seconds of a pass in each of some ways, one at a time."""
+    return in_turn(prepare(), dict.fromkeys(ways, 1), repeats)
 
 
 def in_turn(subject: Subject, passes: Mapping[str, int], repeats: int) -> dict[str, list[float]]:
-    """Seconds of one of some passes in each way, the ways taking turns."""
+    """Seconds of one of some passes in each of some ways, the ways taking turns."""
     seconds: dict[str, list[float]] = {way: [] for way in passes}
     for _ in range(repeats):
-        for way, context in subject.ways().items():
-            with context as forward:
-                seconds[way].append(timed(subject, forward, passes[way]))
+        contexts = subject.ways()
+        for way, count in passes.items():
+            with contexts[way] as forward:
+                seconds[way].append(timed(subject, forward, count))
     return seconds
 
 

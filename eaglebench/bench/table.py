@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from eaglebench.bench.measure import OURS, Cost
+from eaglebench.bench.measure import NO_ROOM, OURS, Cost
 from eaglebench.errors import UserError
 from eaglebench.files import write_text
 
@@ -17,6 +17,9 @@ def compared(measured: Mapping[str, Cost]) -> Iterator[tuple[str, ...]]:
     """The cells COMPARED of each way: what it costs, and how that compares with ours."""
     ours = measured[OURS]
     for way, cost in measured.items():
+        if cost == NO_ROOM:
+            yield way, "-", "does not fit", "", ""
+            continue
         faster, smaller = cost.seconds / ours.seconds, cost.megabytes / max(ours.megabytes, 1)
         ratios = ("", "") if way == OURS else (f"{faster:.2f} x", f"{smaller:.2f} x")
         yield way, f"{cost.seconds:.3g}", f"{cost.megabytes:.0f}", *ratios
@@ -25,7 +28,10 @@ def compared(measured: Mapping[str, Cost]) -> Iterator[tuple[str, ...]]:
 def beside(rows: Sequence[Sequence[str]]) -> str:
     """The end of a line of progress, of the rows of one measurement, which end with COMPARED."""
     (*_, seconds, megabytes, _, _), *others = rows
-    told = "".join(f"; {way} takes {faster}, {smaller}" for *_, way, _, _, faster, smaller in others)
+    told = "".join(
+        f"; {way} takes {faster}, {smaller}" if faster else f"; {way} does not fit into memory"
+        for *_, way, _, _, faster, smaller in others
+    )
     return f"{seconds} s, {megabytes} MB{told}"
 
 

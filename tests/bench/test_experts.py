@@ -1,6 +1,8 @@
 """What an expert costs is measured on the expert itself, and beside the same one with attention written out."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from segment_anything.modeling.image_encoder import Attention
 
 from eaglebench.bench.expert import Variant, size, subject
 from eaglebench.bench.experts import bench_experts
-from eaglebench.bench.measure import OURS, Cost, Prepare, apart, costs, first_pass, short_passes
+from eaglebench.bench.measure import NO_ROOM, OURS, Cost, Prepare, apart, costs, first_pass, short_passes
+from eaglebench.bench.table import beside, compared
 from eaglebench.bench.upstream import WRITTEN_OUT, ways
 from eaglebench.build import build_workshop, constructor_arguments, plain
 from eaglebench.config import validate
@@ -64,9 +67,9 @@ def test_multiply_accumulates_are_those_of_the_paper_and_attention(name: str, pu
     assert published * 0.999 < macs < published * (1.001 if name == "convnext" else 1.5)
 
 
-def test_all_ways_are_timed() -> None:
-    seconds = short_passes(partial(subject, arguments("clip"), FORWARD, 2, "cpu"), 2)
-    assert [*seconds] == ["eaglebench", "transformers", "attention written out"]
+def test_ways_take_turns() -> None:
+    seconds = short_passes(partial(subject, arguments("clip"), FORWARD, 2, "cpu"), [OURS, "transformers"], 2)
+    assert [*seconds] == ["eaglebench", "transformers"]
     assert all(len(each) == 2 and min(each) > 0 for each in seconds.values())
 
 
@@ -77,7 +80,7 @@ def test_the_pass_that_measures_memory_is_the_first_repeat_of_long_passes(
     called = []
 
     def here(function: Callable[..., Any], *arguments: Any) -> Any:
-        called.append((function.__name__, arguments[1]))
+        called.append((function.__name__, arguments[-1]))
         return function(*arguments)
 
     monkeypatch.setattr("eaglebench.bench.measure.apart", here)
@@ -87,6 +90,27 @@ def test_the_pass_that_measures_memory_is_the_first_repeat_of_long_passes(
     assert called == [*(("first_pass", way) for way in measured), then]
     assert [*measured] == ["eaglebench", "transformers", "attention written out"]
     assert min(cost.seconds for cost in measured.values()) > 0
+
+
+@pytest.mark.parametrize("error", [BrokenProcessPool(), torch.OutOfMemoryError()])
+def test_a_way_that_does_not_fit_into_memory_is_told_and_the_others_are_measured(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers: int, mp_context: object) -> None:
+            super().__init__(workers)
+
+        def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+            failed: Future[Any] = Future()
+            failed.set_exception(error)
+            return failed if arguments[-1] == WRITTEN_OUT else super().submit(function, *arguments)
+
+    monkeypatch.setattr("eaglebench.bench.measure.ProcessPoolExecutor", Pool)
+    measured = costs(partial(subject, arguments("clip"), FORWARD, 2, "cpu"), 1)
+    assert [way for way, cost in measured.items() if cost == NO_ROOM] == [WRITTEN_OUT]
+    rows = list(compared(measured))
+    assert rows[-1] == (WRITTEN_OUT, "-", "does not fit", "", "")
+    assert beside(rows).endswith("attention written out does not fit into memory")
 
 
 def peak(prepare: Prepare, way: str) -> float:

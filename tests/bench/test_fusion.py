@@ -59,7 +59,7 @@ def test_seconds_are_of_forward_and_backward_of_all_weights_and_maps(cls: type[F
     reached = set()
     for name, parameter in made.module.named_parameters():
         parameter.register_post_accumulate_grad_hook(lambda _, name=name: reached.add(name))
-    assert short_passes(lambda: made, 1)[OURS][0] > 0
+    assert short_passes(lambda: made, [OURS], 1)[OURS][0] > 0
     fusion = {name for name, _ in made.module.named_parameters() if name.startswith("fusion.")}
     assert fusion | {"maps.a.1", "maps.b.3"} <= reached
     assert all(parameter.grad is None for parameter in made.module.parameters())
