@@ -26,7 +26,7 @@ from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.tiled import Tiled
 from eaglebench.language.treatment import treated
 from eaglebench.stages.base import Stage
-from eaglebench.stages.blind import Blind
+from eaglebench.stages.blind import BLIND, Blind
 from eaglebench.stages.store import Store
 from eaglebench.stages.workshop import ExpertSpec, Workshop
 from eaglebench.training.fit import Fit
@@ -37,6 +37,7 @@ from eaglebench.zoo.pretext import Pretext
 
 LOG_WIDTH = 110
 PRETRAINED, OUTLINED = "eaglebench.language.pretrained.pretrained", "eaglebench.language.pretrained.outlined"
+QUICK = 64  # questions of a benchmark with debug=fast
 NONE = "none"  # on the command line, for a path that is not wanted
 # Of an expert, not its constructor's.
 TREATMENT = (
@@ -192,7 +193,7 @@ def build_blind(cfg: DictConfig) -> Blind | None:
     if not config["steps"]:
         return None
     lr = config.pop("lr")
-    return Blind("blind", {"llm": lr}, Schedule(**config))
+    return Blind(BLIND, {"llm": lr}, Schedule(**config))
 
 
 def build_data(cfg: DictConfig, tell: Callable[[str], None], training: bool = True) -> DataSource:
@@ -231,11 +232,12 @@ def build_data(cfg: DictConfig, tell: Callable[[str], None], training: bool = Tr
 def build_benchmarks(cfg: DictConfig) -> list[Sample]:
     """The questions of the evaluation's benchmark files, which are then all that is evaluated; none if it names none."""
     samples = []
-    for name, file in cfg.evaluation.get("benchmarks", {}).items():
+    few = QUICK if cfg.debug == "fast" else None  # not data.limit: a benchmark counts whole
+    for name, file in (cfg.evaluation.get("benchmarks") or {}).items():
         if file is not None:
             suffixes = (BENCHMARKS[name].suffix, BENCHMARKS[name].open_suffix)
             checked = Path(cfg.world.root) / "checked"
-            samples += read_benchmark(file, name, *suffixes, limit=cfg.data.limit, checked=checked)
+            samples += read_benchmark(file, name, *suffixes, limit=few, checked=checked)
     return samples
 
 
@@ -243,7 +245,7 @@ def build_evaluation(cfg: DictConfig) -> Settings:
     """How answers are made and scored."""
     config = plain(cfg.evaluation)
     del config["blind"]
-    benchmarks = [name for name, file in config.pop("benchmarks", {}).items() if file is not None]
+    benchmarks = [name for name, file in (config.pop("benchmarks", None) or {}).items() if file is not None]
     return Settings(**config, benchmarks=benchmarks, device=device_of(cfg), seed=cfg.seed, cache_mb=cfg.data.cache_mb)
 
 

@@ -51,6 +51,7 @@ UNNAMED = (
     "sweep",
     "plan",
     "convert",
+    "weights",
     "checkpoints",
     "held_out",
     "prune",
@@ -78,7 +79,9 @@ def named(config: Mapping[str, Any]) -> dict[str, Any]:
         kept[group] = {key: value for key, value in kept[group].items() if key not in keys}
     kept["trainer"] = {key: config["trainer"].get(key) for key in NAMED_TRAINER}
     kept["fast"] = config.get("debug") == "fast"
-    return kept
+    # Those of experts that the run has.
+    weights = {name: file for name, file in config.get("weights", {}).items() if name in config["experts"]}
+    return kept | {"weights": {name: file for name, file in weights.items() if file is not None}}
 
 
 def _run_digest(*, _root_: DictConfig) -> str:
@@ -104,15 +107,22 @@ def _release(described: Any, released: Any, *, _root_: DictConfig) -> Any:
     return released if _root_.get("compat") == EAGLE_RELEASE else described
 
 
+def _weights_of(usual: str | None, *, _parent_: DictConfig, _root_: DictConfig) -> str | None:
+    """`${weights_of:USUAL}` within an expert: the checkpoint that `weights` has for it, or the usual one."""
+    given = _root_.get("weights", {}).get(_parent_._key())
+    return usual if given is None else str(given)
+
+
 def register_resolvers() -> None:
-    """`${join:}`, `${digest:}`, `${output_dir:}`, `${quick:NORMAL,FAST}` (the second with debug=fast), and
-    `${release:DESCRIBED,RELEASED}` (the second with compat=eagle_release)."""
+    """`${join:}`, `${digest:}`, `${output_dir:}`, `${quick:NORMAL,FAST}` (the second with debug=fast),
+    `${release:DESCRIBED,RELEASED}` (the second with compat=eagle_release), and `${weights_of:USUAL}` (within an expert)."""
     resolvers: dict[str, Callable[..., Any]] = {
         "join": _join,
         "digest": _run_digest,
         "output_dir": _output_dir,
         "quick": _quick,
         "release": _release,
+        "weights_of": _weights_of,
     }
     for name, function in resolvers.items():
         OmegaConf.register_new_resolver(name, function, replace=True)
@@ -193,10 +203,11 @@ def validate_experts(cfg: DictConfig) -> None:
         patch = expert.get("patch_size")
         if patch is not None and expert.high_res != "tile":
             validate_size(f"experts.{name}", expert.image_size, patch, "patch")
-        if cfg.size == "full" and expert.checkpoint is None and cfg.task != "plan":
+        # Of a selection or a sweep, each run is looked at by itself.
+        if cfg.size == "full" and expert.checkpoint is None and cfg.task not in ("plan", "select", "sweep"):
             raise UserError(
                 f"experts.{name}.checkpoint is not set: at size=full give the file of its weights, "
-                "or none to start from random ones."
+                f"weights.{name}=FILE, or none to start from random ones."
             )
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from omegaconf import DictConfig
+from PIL import UnidentifiedImageError
 
 from eaglebench.build import new_console
 from eaglebench.data.benchmark import read_benchmark
@@ -24,7 +25,7 @@ def convert(cfg: DictConfig) -> None:
         raise UserError(f"convert.to={to} must be a file {SUFFIX}.")
     try:
         write_records(CONVERTERS[name](source), to)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, SyntaxError, UnidentifiedImageError) as error:
         raise UserError(
             f"{source.folder} does not hold {name} in its makers' format ({type(error).__name__}: {error}): "
             "unpack their own files there."

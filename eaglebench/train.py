@@ -26,14 +26,24 @@ from eaglebench.build import (
 )
 from eaglebench.data.source import DataSource
 from eaglebench.digests import file_digest
-from eaglebench.evaluation.evaluate import PICTURE, PREDICTIONS, SCORES, evaluate
+from eaglebench.evaluation.evaluate import (
+    BENCHMARKED,
+    PICTURE,
+    PREDICTIONS,
+    SCORES,
+    Evaluated,
+    check_scoring,
+    evaluate,
+    forget_answers,
+)
 from eaglebench.files import write_json
+from eaglebench.inputs import INPUTS, input_states
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel
 from eaglebench.report.picture import first_of_each
 from eaglebench.report.tables import parts_rows, parts_table, scores_table
 from eaglebench.runs import MANIFEST, MODEL, save_config, save_model
-from eaglebench.stages.blind import Blind
+from eaglebench.stages.blind import Blind, blind_model
 from eaglebench.stages.runner import Finished, Runner, State
 from eaglebench.training.processes import environment, joined, leads, one_after_another
 from eaglebench.training.slurm import listening
@@ -42,7 +52,7 @@ from eaglebench.training.tracking import Rows, trackers
 from eaglebench.versions import versions
 
 BLIND_SEED = 0
-OUTPUTS = (MODEL, MANIFEST, SCORES, PREDICTIONS, PICTURE)
+OUTPUTS = (MODEL, MANIFEST, SCORES, PREDICTIONS, PICTURE, f"{BENCHMARKED}/{SCORES}")
 TOLD = ("id", "family", "image", "question", "reference", "prediction", "score")  # of a sample answer, to trackers
 
 
@@ -71,6 +81,7 @@ class Trained:
     model: tuple[EagleModel, LanguageModel]
     blind: EagleModel | None
     finished: list[Finished]
+    inputs: dict[str, Any]  # the state of the files that it read, before it did
 
 
 def train_stages(cfg: DictConfig) -> Trained | None:
@@ -85,7 +96,9 @@ def train_stages(cfg: DictConfig) -> Trained | None:
     for note in model.fusion.notes if model.fusion is not None else ():
         console.print(note, soft_wrap=True)
     del model, language  # each stage has one of its own
+    inputs = input_states(cfg) if leads() else {}
     data = one_after_another(lambda: build_data(cfg, console.print))
+    check_scoring(data.val, build_evaluation(cfg).scoring)
     loggers = one_after_another(lambda: open_loggers(cfg, folder, parts, console))
     store, fit = build_store(cfg, console.print), build_fit(cfg, loggers, console)
     runner = Runner(workshop, data, store, fit, console.print, build_look(cfg, data))
@@ -107,7 +120,7 @@ def train_stages(cfg: DictConfig) -> Trained | None:
     model, language = workshop.eagle(workshop.experts)
     state.load_into(model.parts())
     save_model(folder, model)
-    return Trained(started, console, folder, data, loggers, (model, language), sightless, finished)
+    return Trained(started, console, folder, data, loggers, (model, language), sightless, finished, inputs)
 
 
 def finish(cfg: DictConfig, run: Trained) -> None:
@@ -115,12 +128,14 @@ def finish(cfg: DictConfig, run: Trained) -> None:
     console, folder, (model, language) = run.console, run.folder, run.model
     scores = None
     if run.data.val:
-        blind = None if run.blind is None else (run.blind, language)
-        of = [file_digest(folder / MODEL), [unit.key for unit in run.finished]]
-        scores = evaluate(model, language, run.data.val, build_evaluation(cfg), folder, console, of, blind)
+        own = Evaluated(file_digest(folder / MODEL), lambda: model)
+        sightless = run.blind
+        blind = None if sightless is None else Evaluated(run.finished[-1].key, lambda: sightless)
+        scores = evaluate(own, language, run.data.val, build_evaluation(cfg), folder, console, blind)
+        forget_answers(folder)
     # Before anything is told to others, which may take long and fail: the run is finished.
     seconds = round(time.monotonic() - run.started, 1)
-    write_json(folder / MANIFEST, manifest(cfg, folder, run.finished, seconds))
+    write_json(folder / MANIFEST, manifest(cfg, run, seconds))
     for logger in run.loggers:
         if scores is not None:
             families = {f"eval/{name}": row["score"] for name, row in scores["families"].items()}
@@ -150,17 +165,16 @@ def train_blind(runner: Runner, blind: Blind) -> tuple[Finished, EagleModel]:
     state = State()
     (unit,) = blind.units(runner.workshop)
     finished = runner.run_unit(blind, unit, state)
-    model = EagleModel({}, None, runner.workshop.language())
-    state.load_into(model.parts())
-    return finished, model
+    return finished, blind_model(runner.workshop, state)
 
 
-def manifest(cfg: DictConfig, folder: Path, finished: list[Finished], seconds: float) -> dict[str, Any]:
+def manifest(cfg: DictConfig, run: Trained, seconds: float) -> dict[str, Any]:
     """What was done for a run, and with what."""
     return {
-        "run": folder.name,
+        "run": run.folder.name,
         "seed": cfg.seed,
         "seconds": seconds,
+        INPUTS: run.inputs,
         "stages": [
             {
                 "label": unit.label,
@@ -168,7 +182,7 @@ def manifest(cfg: DictConfig, folder: Path, finished: list[Finished], seconds: f
                 "reused": unit.reused,
                 **{name: unit.manifest[name] for name in ("steps", "last_loss", "seconds")},
             }
-            for unit in finished
+            for unit in run.finished
         ],
         "versions": versions(),
     }

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
     CheckpointImpl,
@@ -33,6 +32,9 @@ def add_lora(part: nn.Module, networks: Sequence[nn.Module], name: str, rank: in
     Raises:
         UserError: there is no linear layer. `name` is the part's, in messages.
     """
+    # Here, because peft imports bitsandbytes where that is installed, which looks for GPUs and kernels and says so.
+    from peft import LoraConfig, inject_adapter_in_model
+
     for network in networks:
         linear = [path for path, module in network.named_modules() if type(module).__name__ in LINEAR]
         if linear:

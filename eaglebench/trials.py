@@ -1,7 +1,6 @@
 """Runs that another task starts: several at once, here or as jobs of SLURM. What is finished is not run again."""
 
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -32,6 +31,8 @@ from eaglebench.build import devices_of
 from eaglebench.config import validate
 from eaglebench.errors import TERMINATED, UserError, first_line
 from eaglebench.evaluation.evaluate import SCORES
+from eaglebench.files import read_object
+from eaglebench.inputs import INPUTS, input_states
 from eaglebench.launch import SLURM, check_slurm, submit
 from eaglebench.runs import MANIFEST
 from eaglebench.training.slurm import slurm
@@ -41,6 +42,7 @@ LOGS = Path("results/jobs")  # what trials print here
 POLL = 2.0  # seconds between two questions to SLURM, or to a lock
 PATIENCE = 150  # questions to SLURM without an answer
 LATE = 5  # looks for the files of a job that ended
+NO_SCORES = "it ended without scores of what it was to read"
 MISTAKE = "error: "  # begins the line that says what was wrong
 
 
@@ -177,13 +179,30 @@ def tell(result: Result, done: int, count: int, started: float, console: Console
 
 
 def finished(planned: Planned, reused: bool) -> Result | None:
-    """What a finished run gave, a failed result if it was not evaluated; None if it is not finished."""
-    folder = planned.folder
-    if not (folder / MANIFEST).is_file():
+    """What a finished run gave, a failed result if it was not evaluated; None if it is not finished, or its files cannot be read, or what it
+    read is not what is there now.
+
+    Args:
+        reused: it was finished before.
+    """
+    manifest = read_object(planned.folder / MANIFEST)
+    if manifest is None or manifest.get(INPUTS, {}) != input_states(planned.cfg):
         return None
-    if not (folder / SCORES).is_file():
-        return Result(planned.trial, folder, None, reused, "nothing was evaluated: set data.val")
-    return Result(planned.trial, folder, json.loads((folder / SCORES).read_text(encoding="utf-8")), reused)
+    if not (planned.folder / SCORES).is_file():
+        return Result(planned.trial, planned.folder, None, reused, "nothing was evaluated: set data.val")
+    scores = read_object(planned.folder / SCORES)
+    return None if scores is None else Result(planned.trial, planned.folder, scores, reused)
+
+
+def tell_change(planned: Planned, console: Console) -> None:
+    """Say why a run is done again that was finished."""
+    before, now = (read_object(planned.folder / MANIFEST) or {}).get(INPUTS, {}), input_states(planned.cfg)
+    if changed := sorted(name for name in before.keys() & now.keys() if before[name] != now[name]):
+        console.print(
+            f"{planned.trial.label}: {', '.join(changed)} changed since it was finished; again",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 class Running:
@@ -250,6 +269,7 @@ def here(planned: Planned, place: int, at_once: int, runs: Running, lock: int) -
     """Run a trial in a process, which prints into a file and holds the lock."""
     if found := finished(planned, reused=True):
         return found
+    tell_change(planned, runs.console)
     log = LOGS / f"{planned.folder.name}.log"
     with log.open("ab") as out:
         begin = out.seek(0, os.SEEK_END)
@@ -270,7 +290,8 @@ def here(planned: Planned, place: int, at_once: int, runs: Running, lock: int) -
         runs.processes.discard(process)
     if code == 0 and (found := finished(planned, reused=False)):
         return found
-    return Result(planned.trial, planned.folder, None, error=f"{reason(log, begin, code)} (all it said: {log})")
+    why = reason(log, begin, code) if code else NO_SCORES
+    return Result(planned.trial, planned.folder, None, error=f"{why} (all it said: {log})")
 
 
 def locked(file: TextIOWrapper) -> bool:
@@ -312,6 +333,7 @@ def in_a_job(planned: Planned, launcher: Mapping[str, Any], runs: Running) -> Re
     if found := finished(planned, reused=True):
         return found
     if not there:
+        tell_change(planned, runs.console)
         submit(planned.cfg, [*planned.words, "launcher=local", f"hydra.run.dir='{planned.folder}'"])
     while queued(name, runs):
         if runs.ending.wait(POLL):
@@ -321,7 +343,7 @@ def in_a_job(planned: Planned, launcher: Mapping[str, Any], runs: Running) -> Re
         if found := finished(planned, reused=False):
             return found
         runs.ending.wait(POLL)
-    said = f"its job ended without scores; what it printed is in {launcher['folder']}"
+    said = f"{NO_SCORES} (all it said: {launcher['folder']})"
     return Result(planned.trial, planned.folder, None, error=said)
 
 

@@ -105,6 +105,20 @@ def refused(cfg: DictConfig) -> str:
     return str(caught.value)
 
 
+def test_weights_are_for_the_experts_that_are_chosen() -> None:
+    """And so is the name of a run."""
+    given = composed("weights.sam=a.pth", "weights.eva02=b.pth")
+    assert [expert.checkpoint for expert in given.experts.values()] == ["zoo", "a.pth"]
+    assert composed("weights.sam=a.pth", "experts.sam.checkpoint=c.pth").experts.sam.checkpoint == "c.pth"
+    assert given.run_name == composed("weights.sam=a.pth").run_name != composed().run_name
+    assert composed("weights.eva02=b.pth").run_name == composed("+weights.mine=b.pth").run_name == composed().run_name
+
+
+def test_every_expert_of_ours_has_its_place_in_weights() -> None:
+    """Those of libraries name their weights with their backbones."""
+    assert set(composed().weights) == set(options("experts")) - {"hf", "open_clip", "timm"}
+
+
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [

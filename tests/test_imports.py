@@ -12,7 +12,7 @@ APART = {"experts", "fusion", "language"}  # these know nothing of each other
 
 
 # Where configs become plain objects: these may import anything below them.
-TASKS = {"eaglebench.__main__", "eaglebench.config", "eaglebench.build", "eaglebench.runs", "eaglebench.train", "eaglebench.launch", "eaglebench.store",
+TASKS = {"eaglebench.__main__", "eaglebench.config", "eaglebench.build", "eaglebench.runs", "eaglebench.train", "eaglebench.launch", "eaglebench.inputs", "eaglebench.store",
     "eaglebench.predict", "eaglebench.pretrain", "eaglebench.convert", "eaglebench.evaluation.task", "eaglebench.evaluation.compare", "eaglebench.evaluation.lmms.task", "eaglebench.report.task",
     "eaglebench.plan.task", "eaglebench.trials", "eaglebench.selection.task", "eaglebench.sweep.task", "eaglebench.bench.task", "eaglebench.bench.experts", "eaglebench.bench.fusion", "eaglebench.bench.table"}  # fmt: skip
 

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cluster import cluster, run, until, why_not
 from tests.conftest import Outcome
 
 ROOT = Path(__file__).parent.parent
+TABLE4 = ROOT / "sweeps/table4_fusion.yaml"
 # One stage, long enough to be met by a signal.
 ARGUMENTS = ["debug=fast", "stages=[sft]", "stages.sft.steps=60", "checkpoints.every=1000", "evaluation.blind.steps=0"]
 
@@ -93,6 +95,24 @@ def test_the_trials_of_a_selection_are_jobs(slurm: dict[str, str], tmp_path: Pat
     assert len(re.findall(r"job \d+; it prints", again.stdout)) == 1  # of the other trial
     (folder,) = (tmp_path / "results").glob("selection-*")
     assert len(json.loads((folder / "selection.json").read_text())["rounds"]) == 2
+
+
+@pytest.mark.slow
+def test_the_runs_of_a_sweep_file_are_jobs(slurm: dict[str, str], tmp_path: Path) -> None:
+    """Two side by side; the same command runs none of them again."""
+    shipped = yaml.safe_load(TABLE4.read_text())
+    few = {"experts": {"value": "[clip]"}, "fusion": {"values": ["channel_concat", "sequence_append"]}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**shipped, "parameters": {**shipped["parameters"], **few}}))
+    words = ["task=sweep", "sweep=mine.yaml", "debug=fast", "launcher=slurm", "launcher.cpus_per_task=1"]
+    first = eaglebench(tmp_path, slurm, *words, "logger=[csv]")
+    assert first.returncode == 0, first.stderr
+    assert len(set(re.findall(r"job (\d+); it prints", first.stdout))) == 2
+    (written,) = (tmp_path / "results").glob("sweep-mine-*.json")
+    rows = json.loads(written.read_text())
+    assert sorted(row["parameters"]["fusion"] for row in rows) == ["channel_concat", "sequence_append"]
+    again = eaglebench(tmp_path, slurm, *words, "logger=[csv]")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("(finished before)") == 2 and "it prints" not in again.stdout
 
 
 @pytest.mark.slow

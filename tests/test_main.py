@@ -149,6 +149,7 @@ def test_a_users_own_family_and_metric(
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert set(json.loads((tmp_path / "run" / "scores.json").read_text())["families"]) == {"mine"}
+    assert [*json.loads((tmp_path / "run" / "manifest.json").read_text())["inputs"]] == ["data.json"]
 
 
 def test_without_held_out_data_nothing_is_evaluated(

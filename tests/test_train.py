@@ -87,9 +87,19 @@ def test_evaluating_again_gives_the_same_scores(command: Callable[..., Outcome],
     assert outcome.code == 0, outcome.err
     again = json.loads((finished_run / "eval" / "scores.json").read_text())
     before = json.loads((finished_run / "scores.json").read_text())
-    for family in FAMILIES:
-        assert again["families"][family]["score"] == before["families"][family]["score"]
-        assert again["families"][family]["blind_shuffled"] == before["families"][family]["blind_shuffled"]
+    assert again == before
+
+
+def test_blind_scores_of_a_model_that_the_store_has_no_more(
+    command: Callable[..., Outcome], finished_run: Path, tmp_path: Path
+) -> None:
+    """They are left out and that is told; evaluation.blind.steps=0 leaves them out too."""
+    outcome = command("task=eval", f"run={finished_run}", f"store={tmp_path}")
+    assert f"no model that was trained without images beside this run is in store={tmp_path}" in outcome.out
+    for words in ([f"store={tmp_path}"], ["evaluation.blind.steps=0"]):
+        assert command("task=eval", f"run={finished_run}", *words).code == 0
+        scores = json.loads((finished_run / "eval" / "scores.json").read_text())
+        assert "blind_shuffled" in scores["overall"] and "blind_trained" not in scores["overall"]
 
 
 def test_evaluating_on_other_data(command: Callable[..., Outcome], finished_run: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Runs that another task starts. Their programs are small ones here, that leave what a run leaves."""
 
+import json
 import os
 import re
 import sys
@@ -19,6 +20,7 @@ from rich.console import Console
 from eaglebench import trials
 from eaglebench.config import CONF, register_resolvers
 from eaglebench.errors import UserError
+from eaglebench.inputs import input_states
 from eaglebench.trials import Trial, run_trials, share
 from tests.cluster import until
 from tests.conftest import composed
@@ -37,7 +39,7 @@ if seed == "13":
 if seed == "14":
     sys.exit("killed")
 time.sleep({{"60": 60, "20": 4, "21": 4}}.get(seed, 0.2))
-folder.mkdir(parents=True)
+folder.mkdir(parents=True, exist_ok=True)
 if seed != "15":
     (folder / "scores.json").write_text(json.dumps({{"overall": {{"score": float("0." + seed)}}, "families": {{}}}}))
 (folder / "manifest.json").write_text("{{}}")
@@ -97,6 +99,23 @@ def test_what_is_finished_is_not_run_again(place: Path) -> None:
     assert [words[0] for words in started(place)] == ["1", "13", "13", "2"]
 
 
+def test_what_was_finished_with_other_data_is_run_again(place: Path) -> None:
+    """And what the run leaves counts only if it read what is there."""
+    (place / "my.json").write_text("[]")
+    words = ["data=llava_json", "data.train=my.json"]
+    run_trials(seeds(1), ALONE, console(), words)
+    cfg = compose("config", [*words, "seed=1"])
+    manifest = place / "results" / str(cfg.run_name) / "manifest.json"
+    manifest.write_text(json.dumps({"inputs": input_states(cfg)}))
+    assert [result.reused for result in run_trials(seeds(1), ALONE, console(), words)] == [True]
+    (place / "my.json").write_text("[1]")
+    shown = console()
+    (again,) = run_trials(seeds(1), ALONE, shown, words)
+    assert "seed 1: my.json changed since it was finished; again" in shown.export_text()
+    assert again.error is not None  # the program does not say what it read: its scores may be those of before
+    assert len(started(place)) == 2
+
+
 def test_a_config_that_cannot_work_is_a_failed_trial(place: Path) -> None:
     wrong = Trial("wrong", ("experts=[clip,clip]",))
     unknown = Trial("unknown", ("fusion=glue",))
@@ -111,14 +130,15 @@ def test_what_cannot_be_composed_is_a_failed_trial_too(place: Path) -> None:
     assert [result.error is None for result in found] == [False, False, True]
 
 
-def test_what_cannot_be_written_or_read_fails_one_trial(place: Path) -> None:
+def test_what_cannot_be_written_fails_one_trial_and_what_cannot_be_read_is_run_again(place: Path) -> None:
     (blocked, broken, _) = (Path("results") / compose("config", [f"seed={seed}"]).run_name for seed in (1, 2, 3))
     (place / "results/jobs" / f"{blocked.name}.log").mkdir(parents=True)
     broken.mkdir(parents=True)
     (broken / "manifest.json").write_text("{}")
     (broken / "scores.json").write_text("")
     found = run_trials(seeds(1, 2, 3), ALONE, console())
-    assert [result.error is None for result in found] == [False, False, True]
+    assert [result.error is None for result in found] == [False, True, True]
+    assert (found[1].reused, found[1].scores and found[1].scores["overall"]["score"]) == (False, 0.2)
 
 
 def test_slurm_that_is_not_there_or_does_not_answer_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

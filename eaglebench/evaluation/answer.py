@@ -100,11 +100,16 @@ class Answerer:
         self.options = options or {}
         self.seed = seed
 
-    def answers(self, asked: Sequence[Question]) -> Iterator[str]:
-        """An answer to each question, in their order."""
+    def answers(self, asked: Sequence[Question], known: int = 0) -> Iterator[str]:
+        """An answer to each question after the first `known` ones, in their order.
+
+        Batches are cut as if none were known: what stands beside a question can change the last digits of its scores.
+        """
         for _, run in groupby(asked, self.length):
             for batch in batched(run, self.batch_size):
-                yield from self.batch(batch)
+                if known < len(batch):
+                    yield from self.batch(batch)[known:]
+                known = max(0, known - len(batch))
 
     def length(self, question: Question) -> int:
         """The most new tokens of an answer."""

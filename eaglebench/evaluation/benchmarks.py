@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from eaglebench.errors import UserError
 from eaglebench.evaluation.metrics import AGGREGATES
+from eaglebench.evaluation.metrics.aggregate import PERCEPTION
 from eaglebench.evaluation.metrics.rows import Rows
 
 SHORT = "\nAnswer the question using a single word or phrase."
@@ -13,6 +14,7 @@ LETTER = "\nAnswer with the option's letter from the given choices directly."
 UNANSWERABLE = "\nWhen the provided information is insufficient, respond with 'Unanswerable'." + SHORT
 PERCENT = 100.0
 AVERAGED = 11
+CATEGORIES = {"mme": set(PERCEPTION), "groups": None}  # of aggregates that need them: those that count, or any
 AT_MOST = 1000.0  # of each benchmark, in Eagle's average
 OF_1000 = 10.0  # what a point of a percentage counts in the average, where each benchmark gives at most 1000
 
@@ -56,6 +58,19 @@ class Benchmark:
         """The figure that papers print for all answers."""
         return self.scale * AGGREGATES[self.aggregate](rows)
 
+    def check(self, name: str, rows: Rows) -> None:
+        """Find out whether the figure means something.
+
+        Raises:
+            UserError: it needs categories, and there are none.
+        """
+        found = {row["meta"]["category"] for row in rows}
+        if self.aggregate in CATEGORIES and (None in found or not found & (CATEGORIES[self.aggregate] or found)):
+            raise UserError(
+                f"{name} is counted by category, and the category of its questions is {sorted(map(str, found))[0]}: give each its own, "
+                f"as task=convert convert.benchmark={name} does."
+            )
+
     def share(self, rows: Rows) -> float:
         """The figure as a part of the most that it can be: the mean of these is Eagle's average over 1000."""
         return self.figure(rows) * (self.weight / AT_MOST if self.weight else 1 / self.scale)
@@ -90,7 +105,8 @@ BENCHMARKS = {
     "mmbench": Benchmark("choice", LETTER, 1024, differs="the paper had GPT-3.5 read the letter out of each answer"),
     "mmmu": Benchmark(
         "choice", "\n" + LETTER, 16, open_suffix="\n" + SHORT,
-        differs="the official script guesses an option where it finds none, and looks for open answers within the text",
+        differs="the official script guesses an option where it finds none, looks for open answers within the text, and gives several "
+        "images one by one, which stand side by side here",
     ),
     # Its questions begin with their own instruction.
     "mathvista": Benchmark("choice", "", 1024, differs="the paper had GPT-4 read the answer out of each text"),

@@ -17,7 +17,7 @@ from eaglebench.evaluation.benchmarks import BENCHMARKS
 from eaglebench.evaluation.chance import Paired, paired
 from eaglebench.evaluation.evaluate import PREDICTIONS
 
-Key = tuple[str, str, str]  # family, id, question
+Key = tuple[str, str, int, str]  # family, id, turn, question
 Answers = Mapping[Key, Mapping[str, Any]]
 
 
@@ -35,24 +35,25 @@ def compare(cfg: DictConfig) -> None:
 
 
 def answers_of(folder: Path) -> Answers:
-    """The answers of a finished run, or of a folder that task=eval wrote.
+    """The answers of a finished run, or of a folder that task=eval wrote: one benchmark's, or that of all of them.
 
     Raises:
         UserError: there are none, or one question is there twice.
     """
-    path = folder / PREDICTIONS
-    if not path.is_file():
+    paths = [folder / PREDICTIONS] if (folder / PREDICTIONS).is_file() else sorted(folder.glob(f"*/{PREDICTIONS}"))
+    if not paths:
         raise UserError(f"{folder} is not the folder of an evaluated run (no {PREDICTIONS} in it).")
     found: dict[Key, Mapping[str, Any]] = {}
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            key = (row["family"], row["id"], row["question"])
-            if key in found:
-                raise UserError(
-                    f"{path} has the question {row['id']} of {row['family']} twice: give each an id of its own."
-                )
-            found[key] = row
+    for path in paths:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                row = json.loads(line)
+                key = (row["family"], row["id"], row.get("turn", 0), row["question"])
+                if key in found:
+                    raise UserError(
+                        f"{path} has the question {row['id']} of {row['family']} twice: give each an id of its own."
+                    )
+                found[key] = row
     return found
 
 

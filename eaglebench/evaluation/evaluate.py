@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ from eaglebench.model import EagleModel, encoder_of
 from eaglebench.report.picture import draw_samples
 
 PREDICTIONS, SCORES, PICTURE = "predictions.jsonl", "scores.json", "samples.png"
+BENCHMARKED = (
+    "benchmarks"  # folder of a run, with one for each official benchmark that it was asked later, and the scores of all
+)
+KEPT = ".answers-"  # begins the names of files of answers as they come
 
 
 @dataclass(frozen=True)
@@ -61,31 +66,43 @@ class Settings:
         return {name: BENCHMARKS[name].max_new_tokens for name in self.benchmarks}
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """A model that is evaluated.
+
+    Attributes:
+        of: what its weights are known by.
+        model: gives it; called when it is to answer.
+    """
+
+    of: str
+    model: Callable[[], EagleModel]
+
+
 def evaluate(
-    model: EagleModel,
+    own: Evaluated,
     language: LanguageModel,
     samples: Sequence[Sample],
     settings: Settings,
     folder: Path,
     console: Console,
-    of: object,
-    blind: tuple[EagleModel, LanguageModel] | None = None,
+    blind: Evaluated | None = None,
 ) -> dict[str, Any]:
     """Answer every question of `samples`, again with shuffled images, and again by the `blind` model if there is one.
 
-    Writes predictions, scores and a picture into `folder`, and gives the scores (see `summary`). Until then answers are kept there as
-    they come: the same call goes on where an earlier one was interrupted.
+    Writes predictions, scores and a picture into `folder`, and gives the scores (see `summary`). Answers are kept there as they come:
+    the same call goes on where an earlier one was interrupted, until `forget_answers`.
 
-    Args:
-        of: what the weights of the models are known by.
+    Raises:
+        UserError: a metric or benchmark cannot score such references; before anything is answered.
     """
     asked, scoring = questions(samples), settings.scoring
-    read_image = ImageReader(model.image_side, settings.cache_mb)
-    journals: list[Journal] = []
+    check_scoring(samples, scoring)
+    reader = cache(partial(ImageReader, megabytes=settings.cache_mb))  # by the side of images
 
-    def answers(name: str, which: tuple[EagleModel, LanguageModel], about: Sequence[Question], doing: str) -> list[str]:
+    def answers(name: str, which: Evaluated, about: Sequence[Question], doing: str) -> list[str]:
         depends = [
-            of,
+            which.of,
             language.template,
             language.max_length,
             settings.max_new_tokens,
@@ -94,38 +111,46 @@ def evaluate(
             settings.seed,
             [repr(question) for question in about],
         ]
-        journal = Journal(folder / f".answers-{name}.jsonl", depends)
-        journals.append(journal)
+        journal = Journal(folder / f"{KEPT}{name}.jsonl", depends)
         known = journal.known()
         if known:
             console.print(f"{doing}: goes on from {len(known)} of {len(about)}")
-        more = answerer_of(*which, read_image, settings, settings.device).answers(about[len(known) :])
-        shown = track(journal.kept(known, more), doing, len(about), console=console, disable=not console.is_terminal)
-        return list(shown)
+        elif journal.path.exists():
+            console.print(f"{doing}: begins anew; what was kept is of other weights, questions or settings")
+        if len(known) == len(about):
+            return known
+        model = which.model()
+        side = model.image_side if model.experts else 1  # a blind one reads none
+        answerer = answerer_of(model, language, reader(side), settings, settings.device)
+        kept = journal.kept(known, answerer.answers(about, len(known)))
+        given = list(track(kept, doing, len(about), console=console, disable=not console.is_terminal))
+        model.to("cpu")  # the next one may need the room
+        return given
 
-    def rows(given: Sequence[str]) -> list[dict[str, Any]]:
-        return rows_of(asked, given, scoring.scores(asked, given))
+    def rows(texts: Sequence[str]) -> list[dict[str, Any]]:
+        return rows_of(asked, texts, scoring.scores(asked, texts))
 
-    own = rows(answers("own", (model, language), asked, "answering"))
+    given = rows(answers("own", own, asked, "answering"))
     guesses = {}
     if settings.shuffled:
         swapped = shuffled(asked, settings.seed)
-        guesses["shuffled"] = answers("shuffled", (model, language), swapped, "answering, images shuffled")
+        guesses["shuffled"] = answers("shuffled", own, swapped, "answering, images shuffled")
     if blind is not None:
         without = [without_image(question) for question in asked]
         guesses["trained"] = answers("trained", blind, without, "answering, trained blind")
-    result = summary(asked, own, {name: rows(given) for name, given in guesses.items()}, scoring)
+    result = summary(asked, given, {name: rows(texts) for name, texts in guesses.items()}, scoring)
     lines = [
         {
             "id": question.sample.id,
+            "turn": question.turn,
             "image": None if question.sample.image is None else str(question.sample.image),
             "family": question.family,
             "question": question.sample.turns[question.turn].question,
             "reference": question.reference,
             "references": question.references,
-            "prediction": own[index]["prediction"],
-            "score": own[index]["score"],
-            **{f"blind_{name}": given[index] for name, given in guesses.items()},
+            "prediction": given[index]["prediction"],
+            "score": given[index]["score"],
+            **{f"blind_{name}": texts[index] for name, texts in guesses.items()},
             "meta": dict(question.sample.turns[question.turn].meta),
         }
         for index, question in enumerate(asked)
@@ -133,9 +158,27 @@ def evaluate(
     write_jsonl(folder / PREDICTIONS, lines)
     write_json(folder / SCORES, result)
     draw_samples(lines, folder / PICTURE)
-    for journal in journals:
-        journal.remove()
     return result
+
+
+def check_scoring(samples: Sequence[Sample], scoring: Scoring) -> None:
+    """Find out, without any answer, whether all questions can be scored.
+
+    Raises:
+        UserError: they cannot.
+    """
+    asked = questions(samples)
+    nothing = [""] * len(asked)
+    rows = rows_of(asked, nothing, scoring.scores(asked, nothing))
+    for name in scoring.benchmarks:
+        of_one = [row for question, row in zip(asked, rows, strict=True) if question.family == name]
+        BENCHMARKS[name].check(name, of_one)
+
+
+def forget_answers(folder: Path) -> None:
+    """What `evaluate` kept in a folder is in its predictions."""
+    for path in folder.glob(f"{KEPT}*.jsonl"):
+        path.unlink()
 
 
 def answerer_of(

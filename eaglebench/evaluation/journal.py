@@ -42,10 +42,6 @@ class Journal:
                 file.flush()
                 yield answer
 
-    def remove(self) -> None:
-        """The answers are elsewhere now."""
-        self.path.unlink(missing_ok=True)
-
 
 def parsed(lines: Iterator[str]) -> Iterator[object]:
     """What complete lines hold; a crash can leave half of the last."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import hypot
 from pathlib import Path
 from random import Random
 from statistics import fmean
@@ -16,6 +17,8 @@ from eaglebench.evaluation.chance import DRAWS, Interval, of_figure, of_mean
 from eaglebench.evaluation.metrics import METRICS
 from eaglebench.evaluation.metrics.aggregate import mean
 from eaglebench.evaluation.metrics.rows import Rows
+
+NORMAL = 1.96  # standard errors of a normal 95 % interval
 
 
 def shuffled(asked: Sequence[Question], seed: int) -> list[Question]:
@@ -84,7 +87,8 @@ def rows_of(asked: Sequence[Question], answers: Sequence[str], scores: Sequence[
 
 def summary(asked: Sequence[Question], rows: Rows, blind: Mapping[str, Rows], scoring: Scoring) -> dict[str, Any]:
     """`overall` and `families.<name>`, each with `score`, its 95 % interval from `low` to `high`, `stderr`, `n`, `blind` and every blind
-    score by its name; of a benchmark also `figure`, as papers print it. With all of Eagle's eleven, `eagle_average`.
+    score by its name; of a benchmark also `figure`, as papers print it, and, where Eagle did otherwise, `differs`. With all of Eagle's
+    eleven, `eagle_average`.
 
     `blind` is the higher of the blind scores: what a model gets without looking at the right image. The overall figure is the
     mean over families, each counting once.
@@ -103,6 +107,8 @@ def summary(asked: Sequence[Question], rows: Rows, blind: Mapping[str, Rows], sc
         families[family] = entry(scoring.figure(family, own), interval, len(own), blinds)
         if family in scoring.benchmarks:
             families[family]["figure"] = round(BENCHMARKS[family].figure(own), 2)
+            if BENCHMARKS[family].differs:
+                families[family]["differs"] = BENCHMARKS[family].differs
         drawn.append(interval.drawn)
     # Families are drawn apart from each other; where one has fewer drawings, they serve again.
     together = Interval(np.mean([np.resize(one, DRAWS) for one in drawn], axis=0))
@@ -112,10 +118,33 @@ def summary(asked: Sequence[Question], rows: Rows, blind: Mapping[str, Rows], sc
         len(asked),
         {name: fmean(family[f"blind_{name}"] for family in families.values()) for name in blind},
     )
-    result: dict[str, Any] = {"overall": overall, "families": families}
-    if scoring.benchmarks.issuperset(EAGLE11) and families.keys() >= set(EAGLE11):
-        result["eagle_average"] = round(eagle_average({name: families[name]["figure"] for name in EAGLE11}), 2)
-    return result
+    return {"overall": overall, "families": families, **average_of(families)}
+
+
+def together(families: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The scores of benchmarks that were asked apart, as `summary` gives them. The overall interval is that of a mean of independent
+    figures, ± 1.96 standard errors."""
+    rows = list(families.values())
+    score, stderr = fmean(row["score"] for row in rows), hypot(*(row["stderr"] for row in rows)) / len(rows)
+    ways = [name for name in rows[0] if name.startswith("blind_") and all(name in row for row in rows)]
+    blinds = {name: round(fmean(row[name] for row in rows), 4) for name in ways}
+    overall = {
+        "score": round(score, 4),
+        "low": round(score - NORMAL * stderr, 4),
+        "high": round(score + NORMAL * stderr, 4),
+        **({"blind": max(blinds.values())} if blinds else {}),
+        **blinds,
+        "stderr": round(stderr, 4),
+        "n": sum(row["n"] for row in rows),
+    }
+    return {"overall": overall, "families": dict(families), **average_of(families)}
+
+
+def average_of(families: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """`eagle_average`, where there are figures of all of Eagle's eleven."""
+    if any("figure" not in families.get(name, {}) for name in EAGLE11):
+        return {}
+    return {"eagle_average": round(eagle_average({name: families[name]["figure"] for name in EAGLE11}), 2)}
 
 
 def entry(score: float, interval: Interval, n: int, blinds: Mapping[str, float]) -> dict[str, Any]:

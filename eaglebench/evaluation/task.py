@@ -1,31 +1,55 @@
 """task=eval: evaluate a finished run again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
-from eaglebench.build import build_data, build_evaluation, build_workshop, new_console
+from eaglebench.build import build_data, build_evaluation, build_store, build_workshop, new_console
+from eaglebench.data.sample import Sample
 from eaglebench.digests import file_digest
 from eaglebench.errors import UserError
-from eaglebench.evaluation.evaluate import evaluate
+from eaglebench.evaluation.evaluate import (
+    BENCHMARKED,
+    SCORES,
+    Evaluated,
+    Settings,
+    check_scoring,
+    evaluate,
+    forget_answers,
+)
+from eaglebench.evaluation.score import together
+from eaglebench.files import read_object, write_json
 from eaglebench.report.tables import scores_table
 from eaglebench.runs import MODEL, load_config, load_model
+from eaglebench.stages.blind import BLIND, blind_model
+from eaglebench.stages.inventory import manifest_of
+from eaglebench.stages.runner import State
+from eaglebench.stages.workshop import Workshop
 
 FOLDER = "eval"  # inside the run's
+OF = "of"  # in the scores of benchmarks: the digest of the weights
 # What a finished run can be evaluated with again; the rest made its model.
-CHANGEABLE = ("data", "evaluation", "trainer")
-OF_THE_COMMAND = ("task", "run", "image", "prompt", "debug", "store", "hydra")
+CHANGEABLE = ("data", "evaluation", "trainer", "store")
+OF_THE_COMMAND = ("task", "run", "image", "prompt", "debug", "hydra")
 FEW = 36  # questions with debug=fast
 
 
 def evaluate_run(cfg: DictConfig) -> None:
-    """Evaluate `cfg.run` with its own settings, or the command line's where it names `data`, `evaluation` or `trainer`."""
+    """Evaluate `cfg.run` with its own settings, or the command line's where it names `data`, `evaluation` or `trainer`.
+
+    Official benchmarks have a folder each in the run's `benchmarks`, and one table of all that its weights were asked.
+    """
     console = new_console()
     run = load_config(cfg.run)
     take_overrides(run, cfg, HydraConfig.get().overrides.task)
+    run.debug = cfg.debug
     if "tasks" in run.evaluation:
         from eaglebench.evaluation.lmms.task import evaluate_lmms
 
@@ -34,13 +58,58 @@ def evaluate_run(cfg: DictConfig) -> None:
     data = build_data(run, console.print, training=False)
     if not data.val:
         raise UserError("there is nothing to evaluate: give a file of questions and answers, data.val=FILE.")
-    if cfg.debug == "fast":
-        data.val = data.val[:: max(1, len(data.val) // FEW)]
-    model, language = load_model(cfg.run, build_workshop(run, trained=True))
-    folder = Path(cfg.run) / FOLDER
-    of = file_digest(Path(cfg.run) / MODEL)
-    result = evaluate(model, language, data.val, build_evaluation(run), folder, console, of)
-    console.print(scores_table(result), f"wrote {folder}")
+    settings, workshop = build_evaluation(run), build_workshop(run, trained=True)
+    check_scoring(data.val, settings.scoring)
+    model, language = load_model(cfg.run, workshop)
+    own = Evaluated(file_digest(Path(cfg.run) / MODEL), lambda: model)
+    blind = trained_blind(Path(cfg.run), run, workshop, console)
+
+    def scores(samples: Sequence[Sample], folder: Path, settings: Settings) -> dict[str, Any]:
+        few = samples[:: max(1, len(samples) // FEW)] if cfg.debug == "fast" else samples
+        return evaluate(own, language, few, settings, folder, console, blind)
+
+    if not settings.benchmarks:
+        folder = Path(cfg.run) / FOLDER
+        result, folders = scores(data.val, folder, settings), [folder]
+    else:
+        folder = Path(cfg.run) / BENCHMARKED
+        families: dict[str, Any] = {}
+        folders = [folder / name for name in settings.benchmarks]
+        for place, name in zip(folders, settings.benchmarks, strict=True):
+            asked = [sample for sample in data.val if sample.turns[0].family == name]
+            families |= scores(asked, place, replace(settings, benchmarks=[name]))["families"]
+        result = together(families)
+        if cfg.debug != "fast":  # a part of a benchmark has no place beside whole ones
+            result = with_others(folder / SCORES, own.of, families)
+            write_json(folder / SCORES, {OF: own.of, **result})
+    for place in folders:
+        forget_answers(place)
+    console.print(scores_table(result), f"wrote {folder}", soft_wrap=True)
+
+
+def with_others(path: Path, of: str, families: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores of all benchmarks that the same weights were asked: those that a file has of them, and new ones."""
+    before = read_object(path) or {}
+    return together({**(before["families"] if before.get(OF) == of else {}), **families})
+
+
+def trained_blind(folder: Path, run: DictConfig, workshop: Workshop, console: Console) -> Evaluated | None:
+    """What was trained without images beside a run, where `evaluation.blind` is not switched off; nothing, which is told, if that is not
+    to be had."""
+    if not run.evaluation.blind.steps:
+        return None
+    stages = (manifest_of(folder) or {}).get("stages", [])
+    keys = [unit["key"] for unit in stages if unit["label"] == BLIND]
+    artefact = build_store(run, console.print).get(BLIND, keys[0]) if keys else None
+    if artefact is None:
+        console.print(
+            f"no model that was trained without images beside this run is in store={run.store}: no blind scores of one",
+            soft_wrap=True,
+        )
+        return None
+    state = State()
+    state.take(keys[0], ("llm",), artefact.weights)
+    return Evaluated(keys[0], cache(lambda: blind_model(workshop, state)))
 
 
 def take_overrides(run: DictConfig, cfg: DictConfig, overrides: Sequence[str]) -> None:

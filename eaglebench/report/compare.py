@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 OVERALL = "overall"
+CHOSEN = ("experts", "stages", "fusion", "llm", "data", "presets")  # groups with fields of what is chosen in them
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,16 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
-    """The fields that have more than one value among the runs that have them; `experts` if there are none."""
-    found: dict[str, set[str]] = {}
-    for run in runs:
-        for name, value in run.setting.items():
-            found.setdefault(name, set()).add(value)
-    return [name for name, values in found.items() if len(values) > 1] or ["experts"]
+    """The fields that have more than one value among the runs; `experts` if there are none. That a run has no such field counts as a value,
+    but in the groups whose fields come with a choice that differs itself."""
+    names = dict.fromkeys(name for run in runs for name in run.setting)
+    found = []
+    for name in names:
+        by_choice = name.partition(".")[0] in CHOSEN
+        values = {run.setting.get(name) for run in runs if name in run.setting or not by_choice}
+        if len(values) > 1:
+            found.append(name)
+    return found or ["experts"]
 
 
 def settings_of(runs: Sequence[Run]) -> tuple[list[Setting], dict[str, str]]:

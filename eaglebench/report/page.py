@@ -11,7 +11,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from eaglebench.errors import first_line
-from eaglebench.evaluation.evaluate import PREDICTIONS
+from eaglebench.evaluation.evaluate import BENCHMARKED, PREDICTIONS
 from eaglebench.report.compare import Setting, by_family, families_of, flat
 from eaglebench.report.leaderboard import table
 from eaglebench.report.plots import Plot
@@ -118,7 +118,8 @@ def described(
     except (*TO_READ, KeyError, TypeError) as error:
         told.append(f"{METRICS} cannot be read ({first_line(error)})")
     try:
-        chosen = choose(entry.path / PREDICTIONS, limit) if (entry.path / PREDICTIONS).is_file() else chosen
+        of_benchmarks = sorted(entry.path.glob(f"{BENCHMARKED}/*/{PREDICTIONS}"))
+        chosen = choose([path for path in (entry.path / PREDICTIONS, *of_benchmarks) if path.is_file()], limit)
     except (OSError, ValueError) as error:
         told.append(f"{PREDICTIONS} cannot be read ({first_line(error)})")
     if chosen.damaged:

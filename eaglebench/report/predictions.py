@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,22 +35,23 @@ class Chosen:
     damaged: int
 
 
-def choose(path: Path, limit: int) -> Chosen:
-    """At most `limit` rows, evenly from all families, in an order that depends on the questions alone.
+def choose(paths: Sequence[Path], limit: int) -> Chosen:
+    """At most `limit` rows of files, evenly from all families, in an order that depends on the questions alone.
 
     Raises:
-        OSError, ValueError: the file cannot be read.
+        OSError, ValueError: a file cannot be read.
     """
     families: dict[str, dict[str, dict[str, Any]]] = {}
     total = damaged = 0
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if (row := row_of(line)) is None:
-                damaged += 1
-                continue
-            total += 1
-            asked = [row[name] for name in ("id", "family", "question", "references")]
-            families.setdefault(row["family"], {})[digest(asked, KEY_LENGTH)] = row
+    for path in paths:
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                if (row := row_of(line)) is None:
+                    damaged += 1
+                    continue
+                total += 1
+                asked = [row[name] for name in ("id", "family", "question", "references")]
+                families.setdefault(row["family"], {})[digest(asked, KEY_LENGTH)] = row
     ranked = sorted(
         (rank, key, row) for rows in families.values() for rank, (key, row) in enumerate(sorted(rows.items()))
     )

@@ -12,11 +12,13 @@ import yaml
 from safetensors import SafetensorError, safe_open
 
 from eaglebench.errors import first_line
-from eaglebench.evaluation.evaluate import PREDICTIONS, SCORES
+from eaglebench.evaluation.evaluate import BENCHMARKED, PREDICTIONS, SCORES
 from eaglebench.report.compare import OVERALL, Run, setting_of
 from eaglebench.runs import CONFIG, MANIFEST, MODEL
 
 METRICS = "metrics.csv"
+ASKED = f"{BENCHMARKED}/{SCORES}"
+EAGLE_AVERAGE = "eagle_average"  # in the scores of runs that were asked the paper's benchmarks
 SELECTION = "selection.json"
 CURVE_POINTS = 100
 TO_READ = (ValueError, OSError, csv.Error, yaml.YAMLError, RecursionError)  # what a damaged file raises
@@ -75,6 +77,8 @@ def read_entry(folder: Path, named: Callable[[Mapping[str, Any]], Mapping[str, A
 
     config = attempt(CONFIG, lambda: read_config(folder / CONFIG)) or {}
     scores = attempt(SCORES, lambda: checked_scores(read_json(folder / SCORES)))
+    if scores and (folder / ASKED).is_file():
+        scores = with_benchmarks(scores, attempt(ASKED, lambda: checked_scores(read_json(folder / ASKED))) or {})
     manifest = attempt(MANIFEST, lambda: read_json(folder / MANIFEST))
     setting: dict[str, str] = {}
     if config:
@@ -130,6 +134,12 @@ def checked_scores(scores: dict[str, Any]) -> dict[str, Any]:
         if wrong := [key for key in ("low", "high", "stderr", "blind", "n") if not is_number(row.get(key, 0))]:
             raise ValueError(f"{name}.{wrong[0]} is not a number")
     return scores
+
+
+def with_benchmarks(scores: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores of a run with those of the benchmarks that it was asked later: more families, and Eagle's average if there is one."""
+    average = {EAGLE_AVERAGE: asked[EAGLE_AVERAGE]} if EAGLE_AVERAGE in asked else {}
+    return {**scores, "families": {**scores["families"], **asked.get("families", {})}, **average}
 
 
 def is_number(value: Any) -> TypeGuard[float]:

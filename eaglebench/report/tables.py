@@ -49,8 +49,11 @@ def gives(name: str, model: EagleModel) -> str:
 
 
 def scores_table(result: dict[str, Any]) -> Table:
-    """Family, score with its standard error, blind score if there is one, number of questions; of benchmarks, what papers print."""
-    table = Table(title="held-out scores", title_justify="left")
+    """Family, score with its standard error, blind score if there is one, number of questions; of benchmarks, what papers print, and below
+    why that is not quite the figure of Eagle's paper."""
+    differing = [f"{name}: {row['differs']}" for name, row in result["families"].items() if "differs" in row]
+    caption = "\n".join(["not quite as in Eagle's paper:", *differing]) if differing else None
+    table = Table(title="held-out scores", title_justify="left", caption=caption, caption_justify="left")
     table.add_column("family")
     official = any("figure" in row for row in result["families"].values())
     for column in ("score", "blind", "n", *(["as papers print it"] if official else [])):

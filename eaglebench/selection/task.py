@@ -1,6 +1,7 @@
 """task=select: which experts are worth having, found by trials."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from omegaconf import DictConfig
 from eaglebench.build import build_workshop, device_of, new_console, plain
 from eaglebench.config import options
 from eaglebench.digests import digest
-from eaglebench.errors import UserError
-from eaglebench.files import write_json, write_text
+from eaglebench.errors import UserError, first_line
+from eaglebench.files import read_object, write_json, write_text
 from eaglebench.report.compare import by_family
 from eaglebench.report.plots import plots
 from eaglebench.report.read import SELECTION, read_selection
@@ -21,6 +22,7 @@ from eaglebench.selection.outcome import Tried, markdown, outcome
 from eaglebench.selection.search import Figure, Figures, Set, walk
 from eaglebench.trials import Trial, field_of, given, grouped, run_trials
 
+COSTS = "costs.json"
 OF_ALL = ("seeds", "score")  # of every way to search
 
 
@@ -33,7 +35,20 @@ def select(cfg: DictConfig) -> None:
     own = of_experts(words)
     shared = [word for word in words if field_of(word).partition(".")[0] != "experts"]
     common = [*shared, *grouped(cfg, name)]
+    folder = Path("results") / name
+    costs = read_object(folder / COSTS) or {}  # of the same command before
     tried: dict[Set, Tried] = {}
+
+    def cost(one: Set) -> Cost | None:
+        key = "+".join(one)
+        if key not in costs:
+            try:
+                costs[key] = asdict(cost_of_set(one, common, own))
+            except RuntimeError as error:  # torch's, as when there is no room
+                console.print(f"{key}: its cost cannot be measured ({first_line(error)})", markup=False, soft_wrap=True)
+                return None
+            write_json(folder / COSTS, costs)
+        return Cost(**costs[key])
 
     def score(number: int, sets: Sequence[Set]) -> Figures:
         console.print(f"round {number}: {', '.join('+'.join(one) for one in sets)}", soft_wrap=True)
@@ -43,12 +58,12 @@ def select(cfg: DictConfig) -> None:
         for one, of_set in new.items():
             came = tuple(results[trial] for trial in of_set)
             there = all(result.error is None for result in came)
-            tried[one] = Tried(came, cost_of_set(one, common, own) if there else None)
+            tried[one] = Tried(came, cost(one) if there else None)
         return {one: figure_of(tried[one], settings["score"]) for one in sets}
 
     arguments = {key: value for key, value in settings.items() if key not in (*OF_ALL, "name")}
     rounds, found = walk(instantiate(arguments), score)
-    folder, result = Path("results") / name, outcome(settings["score"], rounds, found, tried)
+    result = outcome(settings["score"], rounds, found, tried)
     write_text(folder / "selection.md", markdown(result))
     write_json(folder / SELECTION, result)
     for plot in plots([], {}, {name: read_selection(folder / SELECTION)}):

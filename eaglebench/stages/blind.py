@@ -7,8 +7,11 @@ from eaglebench.data.source import DataSource
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel, encoder_of
 from eaglebench.stages.base import Stage, Unit
+from eaglebench.stages.runner import State
 from eaglebench.stages.workshop import Workshop
 from eaglebench.training.training import Training
+
+BLIND = "blind"  # the name of the stage
 
 
 class Blind(Stage):
@@ -46,3 +49,10 @@ class Blind(Stage):
             targets=dataset.targets,
             blocks=model.blocks(),
         )
+
+
+def blind_model(workshop: Workshop, state: State) -> EagleModel:
+    """The language model alone, with the weights that its training without images gave."""
+    model = EagleModel({}, None, workshop.language())
+    state.load_into(model.parts())
+    return model

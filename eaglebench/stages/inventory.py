@@ -1,6 +1,5 @@
 """What the store holds, who uses it, and how it is cleared."""
 
-import json
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import Any
 from filelock import Timeout
 
 from eaglebench.errors import UserError
+from eaglebench.files import read_object
 from eaglebench.stages.store import MANIFEST, UNFINISHED, lock_of, remove
 from eaglebench.training.checkpoints import complete_in, step_of
 
@@ -97,11 +97,7 @@ def state_of(folder: Path) -> str:
 
 def manifest_of(folder: Path) -> dict[str, Any] | None:
     """What a folder's manifest says; None if there is none that can be read."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return manifest if isinstance(manifest, dict) else None
+    return read_object(folder / MANIFEST)
 
 
 def used(root: Path, runs: Iterable[Path]) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from eaglebench.errors import UserError
 
 Parameters = Mapping[str, Mapping[str, Any]]
 Point = dict[str, Any]
+PATIENCE = 1000  # random points without a new one
 DISTRIBUTIONS = ("uniform", "int_uniform", "log_uniform_values", "normal")
 
 
@@ -23,7 +24,7 @@ def points(sweep: Mapping[str, Any]) -> list[Point]:
     parameters, cap = sweep["parameters"], sweep.get("run_cap")
     if sweep["method"] == "random" and cap is None:
         raise UserError("a random sweep has no end by itself: give the file run_cap, the number of runs.")
-    found = list(islice(grid(parameters) if sweep["method"] == "grid" else random_points(parameters), cap))
+    found = list(islice(grid(parameters) if sweep["method"] == "grid" else unlike(random_points(parameters)), cap))
     if not found:
         raise UserError("the sweep has no points: give each parameter a value.")
     return found
@@ -51,6 +52,20 @@ def random_points(parameters: Parameters) -> Iterator[Point]:
     chance = Random(named_seed(0, digest(parameters, 16)))
     while True:
         yield {name: drawn(chance, name, parameter) for name, parameter in parameters.items()}
+
+
+def unlike(found: Iterator[Point]) -> Iterator[Point]:
+    """The points without repetitions, until there seem to be no others."""
+    seen: set[str] = set()
+    repeated = 0
+    for point in found:
+        name = digest(point, 16)
+        repeated = repeated + 1 if name in seen else 0
+        if repeated > PATIENCE:
+            return
+        if not repeated:
+            seen.add(name)
+            yield point
 
 
 def drawn(chance: Random, name: str, parameter: Mapping[str, Any]) -> Any:

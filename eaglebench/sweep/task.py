@@ -6,10 +6,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from rich.markup import escape
 from rich.table import Table
 from yaml import YAMLError
 
 from eaglebench.build import new_console, plain
+from eaglebench.digests import digest
 from eaglebench.errors import UserError, first_line
 from eaglebench.files import write_json
 from eaglebench.report.tables import scores_row
@@ -32,11 +34,12 @@ def sweep(cfg: DictConfig) -> None:
     varied = [key for key in found[0] if any(point[key] != found[0][key] for point in found)]
     if twice := {field_of(word) for word in common} & set(found[0]):
         raise UserError(f"{', '.join(sorted(twice))} is set by {file}: leave it out, or change it there.")
-    common += grouped(cfg, f"'{name}'")
     trials = [Trial(label(point, varied), words(point)) for point in found]
-    results = run_trials(trials, plain(cfg.launcher), console, common)
+    results = run_trials(trials, plain(cfg.launcher), console, [*common, *grouped(cfg, f"'{name}'")])
     ranked = sorted(zip(found, results, strict=True), key=lambda pair: -score_of(pair[1]))
-    written = Path("results") / f"sweep-{name}.json"
+    # The same file with other words is another sweep.
+    more = f"-{digest(sorted(common), 6)}" if common else ""
+    written = Path("results") / f"sweep-{name}{more}.json"
     write_json(written, [row(point, result) for point, result in ranked])
     console.print(table(name, ranked, varied), f"wrote {written}")
     if failed := sum(result.error is not None for result in results):
@@ -60,10 +63,30 @@ def read(path: Path) -> dict[str, Any]:
             f"{path} has method: {found.get('method')}, which asks W&B for the next point: use wandb sweep {path}, or "
             f"one of {', '.join(METHODS)}."
         )
+    cap = found.get("run_cap", 1)
+    if not isinstance(cap, int) or cap < 1:
+        raise UserError(f"{path}: run_cap: {cap} is not a number of runs.")
     for name, parameter in found["parameters"].items():
-        if not isinstance(parameter, dict) or not {"value", "values", "min", "distribution"} & set(parameter):
-            raise UserError(f"{path}: {name} needs value, values, or a distribution.")
+        if reason := unusable(parameter):
+            raise UserError(f"{path}: {name} {reason}.")
     return dict(found)
+
+
+def unusable(parameter: Any) -> str | None:
+    """What a parameter of a sweep file lacks; None if nothing."""
+    if not isinstance(parameter, dict) or not {"value", "values", "min", "max", "distribution"} & set(parameter):
+        return "needs value, values, or a distribution"
+    if "values" in parameter:
+        values = parameter["values"]
+        return None if isinstance(values, list) and values else "needs a list of values, values: [1, 2]"
+    if "value" in parameter or not {"min", "max"} & set(parameter):
+        return None
+    low, high = parameter.get("min"), parameter.get("max")
+    if not isinstance(low, (int, float)) or not isinstance(high, (int, float)) or low > high:
+        return "needs two bounds, min: 1 and max: 2"
+    if parameter.get("distribution") == "log_uniform_values" and low <= 0:
+        return "has a logarithm, which needs min above 0"
+    return None
 
 
 def label(point: Point, varied: Sequence[str]) -> str:
@@ -90,9 +113,9 @@ def table(name: str, ranked: Sequence[tuple[Point, Result]], varied: Sequence[st
     for column in (*varied, "run"):
         found.add_column(column, overflow="fold")
     for point, result in ranked:
-        cells = [str(point[key]) for key in varied]
+        cells = [escape(str(point[key])) for key in varied]  # [clip] is no markup
         if result.scores is None:
-            found.add_row("failed", "", *cells, str(result.error))
+            found.add_row("failed", "", *cells, escape(str(result.error)))
         else:
             _, score, blind, _ = scores_row("overall", result.scores["overall"])
             found.add_row(score, blind, *cells, result.folder.name)

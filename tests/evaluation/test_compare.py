@@ -61,3 +61,14 @@ def test_the_command_shows_it_and_refuses_other_questions(tmp_path: Path, comman
     )
     assert "wants the folders of two" in command("task=compare", f"compare.runs=[{first}]").err
     assert "not the folder of an evaluated run" in command("task=compare", f"compare.runs=[{first},nothing]").err
+
+
+def test_the_folder_of_all_benchmarks_is_compared_as_one(tmp_path: Path) -> None:
+    """And two turns of a conversation that ask the same are two questions."""
+    for name in ("gqa", "pope"):
+        (tmp_path / "benchmarks").mkdir(exist_ok=True)
+        run(tmp_path / "benchmarks" / name, {name: [1.0, 0.0]})
+    assert [key[0] for key in sorted(answers_of(tmp_path / "benchmarks"))] == ["gqa", "gqa", "pope", "pope"]
+    path = run(tmp_path / "again", {"x": [1.0]}) / "predictions.jsonl"
+    path.write_text(path.read_text() + json.dumps({**json.loads(path.read_text()), "turn": 1}) + "\n")
+    assert len(answers_of(tmp_path / "again")) == 2

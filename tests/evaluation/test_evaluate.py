@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from eaglebench.config import named
 from eaglebench.evaluation.answer import Answerer
+from eaglebench.report.read import read_entry
 from tests.conftest import Outcome
 
 
@@ -35,13 +37,18 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_it_goes_on_where_it_was_interrupted(run: Path, batches: list[int], command: Callable[..., Outcome]) -> None:
+    """A batch of which answers were lost is answered again whole: what stands beside a question matters to rounding."""
     words = ["task=eval", f"run={run}", "evaluation.batch_size=4"]
     assert command(*words).code == 130
     assert batches[:3] == [4, 4, 4]
+    kept = run / "eval/.answers-own.jsonl"
+    lines = kept.read_text().splitlines(keepends=True)
+    kept.write_text("".join(lines[: 1 + 10]) + '"half')
     outcome = command(*words)
     assert outcome.code == 0, outcome.err
-    assert "answering: goes on from 12 of 42" in outcome.out
-    assert sum(batches[:3]) + sum(batches[4:]) == 2 * 42  # once more for the shuffled images
+    assert "answering: goes on from 10 of 42" in outcome.out
+    whole = [4] * 10 + [2]
+    assert batches[4:] == whole[2:] + whole + whole  # once more with shuffled images, and once by the blind model
     again = (run / "eval/predictions.jsonl").read_text()
     assert [path.name for path in (run / "eval").glob(".answers*")] == []
     assert command(*words).code == 0
@@ -51,12 +58,22 @@ def test_it_goes_on_where_it_was_interrupted(run: Path, batches: list[int], comm
 def test_predictions_say_what_they_are_scored_against(run: Path, command: Callable[..., Outcome]) -> None:
     assert command("task=eval", f"run={run}", "evaluation.shuffled=false").code == 0
     rows = [json.loads(line) for line in (run / "eval/predictions.jsonl").read_text().splitlines()]
-    assert {"id", "image", "family", "question", "reference", "references", "prediction", "score", "meta"} == set(
-        rows[0]
-    )
+    assert {
+        "id",
+        "turn",
+        "image",
+        "family",
+        "question",
+        "reference",
+        "references",
+        "prediction",
+        "score",
+        "blind_trained",
+        "meta",
+    } == set(rows[0])
     assert all(row["references"] == [row["reference"]] for row in rows)
     scores = json.loads((run / "eval/scores.json").read_text())
-    assert "blind" not in scores["overall"]
+    assert "blind_shuffled" not in scores["overall"]
     assert scores["overall"]["low"] <= scores["overall"]["score"] <= scores["overall"]["high"]
 
 
@@ -75,23 +92,102 @@ def test_answers_can_be_searched_for_or_drawn(run: Path, command: Callable[..., 
     assert "evaluation.generate={'luck': 3} cannot be used" in refused.err
 
 
-def test_official_benchmarks_from_their_files(run: Path, tmp_path: Path, command: Callable[..., Outcome]) -> None:
-    """Each is asked with its suffix, and scored with its metric."""
-    image = json.loads((run / "predictions.jsonl").read_text().splitlines()[0])["image"]
-    shutil.copy(image, tmp_path / "a.png")
-    asked = {"id": "1", "image": "a.png", "question": "What is it?", "answers": ["red"]}
-    (tmp_path / "gqa.jsonl").write_text(json.dumps(asked) + "\n")
-    chosen = {"id": "1", "image": "a.png", "question": "Which?", "answers": ["B"], "choices": ["red", "blue"]}
-    (tmp_path / "seed.jsonl").write_text(json.dumps(chosen) + "\n")
-    files = [f"evaluation.benchmarks.{name}={tmp_path}/{name}.jsonl" for name in ("gqa", "seed")]
-    outcome = command("task=eval", f"run={run}", "evaluation=eagle11", "evaluation.shuffled=true", *files)
+@pytest.fixture
+def files(run: Path, tmp_path: Path) -> Path:
+    """A folder with files of benchmarks, two of which cannot be scored."""
+    shutil.copy(json.loads((run / "predictions.jsonl").read_text().splitlines()[0])["image"], tmp_path / "a.png")
+
+    def write(name: str, answers: list[str], count: int = 1, **more: Any) -> None:
+        asked = {"image": "a.png", "question": "What is it?", "answers": answers, **more}
+        (tmp_path / f"{name}.jsonl").write_text(
+            "".join(json.dumps({"id": str(n), **asked}) + "\n" for n in range(count))
+        )
+
+    write("gqa", ["red"], 70)
+    write("seed", ["B"], choices=["red", "blue"])
+    write("ocrbench", ["red"], 70)
+    write("vizwiz", ["red"])
+    write("mme", ["yes"])
+    return tmp_path
+
+
+def of(files: Path, *names: str) -> list[str]:
+    """The words for benchmarks."""
+    return ["evaluation=eagle11", *(f"evaluation.benchmarks.{name}={files}/{name}.jsonl" for name in names)]
+
+
+def test_official_benchmarks_from_their_files(run: Path, files: Path, command: Callable[..., Outcome]) -> None:
+    """Each is asked with its suffix, and scored with its metric, whole whatever data.limit says."""
+    words = ["task=eval", f"run={run}", *of(files, "gqa", "seed"), "data.limit=3"]
+    outcome = command(*words, "evaluation.shuffled=true", "evaluation.blind.steps=1")
     assert outcome.code == 0, outcome.err
-    rows = [json.loads(line) for line in (run / "eval/predictions.jsonl").read_text().splitlines()]
-    assert [row["question"] for row in rows] == [
-        "What is it?\nAnswer the question using a single word or phrase.",
-        "Which?\nA. red\nB. blue\nAnswer with the option's letter from the given choices directly.",
+    first, last = (
+        [json.loads(line) for line in (run / "benchmarks" / name / "predictions.jsonl").read_text().splitlines()]
+        for name in ("gqa", "seed")
+    )
+    assert (first[0]["question"], len(first)) == ("What is it?\nAnswer the question using a single word or phrase.", 70)
+    assert [row["question"] for row in last] == [
+        "What is it?\nA. red\nB. blue\nAnswer with the option's letter from the given choices directly.",
     ]
-    scores = json.loads((run / "eval/scores.json").read_text())
+    scores = json.loads((run / "benchmarks/scores.json").read_text())
     assert scores["families"].keys() == {"gqa", "seed"}
-    assert all("figure" in row and "blind_shuffled" in row for row in scores["families"].values())
+    for row in scores["families"].values():
+        assert "figure" in row and row["blind"] == max(row["blind_shuffled"], row["blind_trained"])
     assert "eagle_average" not in scores
+
+
+def test_benchmarks_that_are_asked_one_by_one_come_together(
+    run: Path, files: Path, command: Callable[..., Outcome]
+) -> None:
+    """In the run's scores of benchmarks, and in the report; those of other weights are left behind."""
+    for name in ("gqa", "seed"):
+        outcome = command("task=eval", f"run={run}", *of(files, name))
+        assert outcome.code == 0, outcome.err
+    scores = json.loads((run / "benchmarks/scores.json").read_text())
+    assert scores["families"].keys() == {"gqa", "seed"}
+    assert "blind" not in scores["overall"]
+    assert not list(run.glob("benchmarks/*/.answers*"))
+    entry = read_entry(run, named)
+    assert entry.run is not None and {"gqa", "seed", "chart"} <= entry.run.scores["families"].keys()
+    assert entry.run.scores["overall"] == json.loads((run / "scores.json").read_text())["overall"]
+    (run / "benchmarks/scores.json").write_text(json.dumps({**scores, "of": "other weights"}))
+    assert command("task=eval", f"run={run}", *of(files, "seed")).code == 0
+    assert json.loads((run / "benchmarks/scores.json").read_text())["families"].keys() == {"seed"}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("vizwiz", "the metric vqa needs the answers of ten people to a question and got 1"),
+        ("mme", "mme is counted by category, and the category of its questions is None"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_before_anything_is_answered(
+    run: Path, files: Path, batches: list[int], name: str, told: str, command: Callable[..., Outcome]
+) -> None:
+    outcome = command("task=eval", f"run={run}", *of(files, "gqa", name))
+    assert (outcome.code, batches) == (2, [])
+    assert told in outcome.err
+
+
+def test_a_finished_benchmark_is_not_asked_again_for_another(
+    run: Path, files: Path, batches: list[int], command: Callable[..., Outcome]
+) -> None:
+    words = ["task=eval", f"run={run}", *of(files, "seed", "ocrbench"), "evaluation.batch_size=10"]
+    assert command(*words).code == 130
+    assert batches == [1, 10, 10, 0]
+    outcome = command(*words)
+    assert "answering: goes on from 20 of 70" in outcome.out
+    assert batches[4:] == [10] * 5
+
+
+def test_weights_of_a_blind_model_matter_to_its_answers_alone(
+    run: Path, batches: list[int], command: Callable[..., Outcome]
+) -> None:
+    """What was answered before is not lost when the blind model is left out."""
+    words = ["task=eval", f"run={run}", "evaluation.batch_size=21", "evaluation.shuffled=false"]
+    assert command(*words).code == 130  # in the middle of the blind pass
+    assert batches == [21, 21, 21, 0]
+    outcome = command(*words, "evaluation.blind.steps=0")
+    assert "answering: goes on from 42 of 42" in outcome.out
+    assert batches[4:] == []

@@ -23,8 +23,6 @@ def test_answers_that_were_given_are_known(tmp_path: Path) -> None:
     assert again.known() == ["one", "zwei\nDrei"]
     assert list(again.kept(again.known(), iter(["three"]))) == ["one", "zwei\nDrei", "three"]
     assert Journal(path, ["model", "questions"]).known() == ["one", "zwei\nDrei", "three"]
-    again.remove()
-    assert not path.exists()
 
 
 def test_half_a_line_is_none(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from eaglebench.data.sample import Sample, Turn
 from eaglebench.evaluation.answer import Question, questions
 from eaglebench.evaluation.benchmarks import EAGLE11, eagle_average
-from eaglebench.evaluation.score import Scoring, rows_of, shuffled, summary
+from eaglebench.evaluation.score import Scoring, rows_of, shuffled, summary, together
 
 
 def ask(identity: str, family: str, answer: str = "1", image: bool = True) -> Question:
@@ -103,6 +103,13 @@ def test_benchmarks_have_their_own_figures_and_the_average_is_their_mean() -> No
     for row in result["families"].values():
         assert row["low"] <= row["score"] <= row["high"]
     assert "eagle_average" not in summary(asked[4:], rows[4:], {}, scoring)
+    apart = together(result["families"])  # as when each is evaluated by itself
+    assert apart["eagle_average"] == result["eagle_average"]
+    assert {key: apart["overall"][key] for key in ("score", "n")} == {
+        key: result["overall"][key] for key in ("score", "n")
+    }
+    for key in ("low", "high", "stderr"):
+        assert apart["overall"][key] == pytest.approx(result["overall"][key], abs=0.05)
 
 
 def test_families_are_drawn_apart() -> None:

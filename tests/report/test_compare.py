@@ -22,6 +22,15 @@ def test_runs_that_differ_are_never_averaged_and_the_best_setting_is_first() -> 
     assert repeated == {}
 
 
+def test_a_field_that_only_one_run_has_tells_them_apart_unless_it_comes_with_a_choice() -> None:
+    """Searched answers are not averaged with greedy ones; an expert's own fields say no more than its name."""
+    greedy, searched = {"evaluation.generate": "None"}, {"evaluation.generate.num_beams": "3"}
+    settings, _ = settings_of([run("clip", 0, 0.5, 0.1, **greedy), run("clip", 1, 0.7, 0.1, **searched)])
+    assert [len(setting.runs) for setting in settings] == [1, 1]
+    settings, _ = settings_of([run("clip", 0, 0.5, 0.1), run("clip+sam", 0, 0.7, 0.1, **{"experts.sam.lr": "None"})])
+    assert [list(setting.fields) for setting in settings] == [["experts"], ["experts"]]
+
+
 def test_the_interval_is_the_spread_over_seeds_or_that_over_questions() -> None:
     (several,), _ = settings_of([run("clip", 0, 0.5, 0.1), run("clip", 1, 0.7, 0.1)])
     low, high = several.interval(OVERALL) or (0.0, 0.0)

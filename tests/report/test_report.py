@@ -44,6 +44,12 @@ def test_scores_beside_their_blind_twins() -> None:
     Console(quiet=True).print(table)
 
 
+def test_benchmarks_that_are_not_counted_as_in_the_paper_are_named_below() -> None:
+    row = {"score": 0.5, "stderr": 0.05, "n": 100, "figure": 50.0}
+    table = scores_table({"overall": row, "families": {"gqa": row, "docvqa": {**row, "differs": "it names no split"}}})
+    assert table.caption == "not quite as in Eagle's paper:\ndocvqa: it names no split"
+
+
 def test_a_picture_with_and_without_images_and_with_awkward_text(tmp_path: Path) -> None:
     Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
     row = {"family": "x", "question": "$ what\nis it?" * 5, "reference": "$5", "prediction": "", "score": 0.0}

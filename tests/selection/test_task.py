@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from eaglebench.selection import task
+from eaglebench.selection.cost import Cost
 from eaglebench.trials import Result, Trial
 from tests.cluster import until
 from tests.conftest import Outcome
@@ -83,6 +84,27 @@ def test_words_of_an_expert_go_to_the_sets_that_have_it(
         ("experts=[clip]", "experts.clip.lr=1e-3", "seed=0"),
         ("experts=[clip,sam]", "experts.clip.lr=1e-3", "experts.sam.frozen=true", "seed=0"),
     ]
+
+
+def test_costs_are_measured_once_and_one_that_cannot_be_ends_nothing(
+    trials: list[tuple[str, ...]], command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: Any) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(task, "cost_of", none)
+    words = ["task=select", "select=exhaustive", "select.start=[clip]", "select.pool=[]"]
+    outcome = command(*words)
+    assert outcome.code == 0, outcome.err
+    assert "clip: its cost cannot be measured (no room)" in outcome.out
+    monkeypatch.setattr(task, "cost_of", lambda *_: Cost(1000, 2e9, 3.0))
+    assert "no room" not in command(*words).out
+    monkeypatch.setattr(task, "cost_of", none)
+    again = command(*words)
+    assert again.code == 0 and "no room" not in again.out
+    (folder,) = Path("results").glob("selection-exhaustive-*")
+    (row,) = json.loads((folder / "selection.json").read_text())["rounds"][0]["candidates"]
+    assert (row["parameters"], row["images_per_second"]) == (1000, 3.0)
 
 
 def test_speed_is_left_out_where_its_device_is_not(

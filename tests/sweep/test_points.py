@@ -75,3 +75,8 @@ def test_what_has_no_points_or_no_end_is_refused(sweep: dict[str, Any], told: st
     with pytest.raises(UserError) as caught:
         points(sweep)
     assert told in str(caught.value)
+
+
+def test_random_points_are_not_repeated() -> None:
+    sweep = {"method": "random", "run_cap": 9, "parameters": {"seed": {"values": [0, 1, 2]}}}
+    assert sorted(point["seed"] for point in points(sweep)) == [0, 1, 2]

@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
+from eaglebench.sweep.task import table
+from eaglebench.trials import Result, Trial
 from tests.conftest import Outcome
 
 SHIPPED = Path(__file__).parents[2] / "sweeps/table4_fusion.yaml"
@@ -38,7 +42,8 @@ def test_a_sweep_is_run_once_and_ranked(
     assert first.code == 2
     assert "1/2 trainer.precision=nosuch: trainer.precision=nosuch is unknown: choose from" in first.out
     assert first.err == "error: 1 of 2 runs failed; the same command runs them again, and no others.\n"
-    rows = json.loads(Path("results/sweep-mine.json").read_text())
+    (written,) = Path("results").glob("sweep-mine-*.json")
+    rows = json.loads(written.read_text())
     assert [row["parameters"]["trainer.precision"] for row in rows] == ["32-true", "nosuch"]
     (folder,) = Path("results").glob("clip+sam-sequence_append-*")
     assert rows[0]["run"] == folder.name
@@ -61,6 +66,13 @@ def test_a_sweep_is_run_once_and_ranked(
         ({"method": "bayes", "parameters": {"seed": {"min": 0, "max": 9}}}, [], "which asks W&B for the next point: use wandb sweep"),
         ({"method": "grid"}, [], "has no parameters: it must be a sweep file of W&B"),
         ({"method": "grid", "parameters": {"seed": 3}}, [], "seed needs value, values, or a distribution"),
+        ({"method": "grid", "parameters": {"seed": {"values": 3}}}, [], "seed needs a list of values, values: [1, 2]"),
+        ({"method": "grid", "parameters": {"seed": {"max": 3}}}, [], "seed needs two bounds, min: 1 and max: 2"),
+        ({"method": "random", "run_cap": "5", "parameters": {"seed": {"value": 3}}}, [], "run_cap: 5 is not a number of runs"),
+        (
+            {"method": "random", "run_cap": 5, "parameters": {"lr": {"distribution": "log_uniform_values", "min": 0, "max": 1}}},
+            [], "lr has a logarithm, which needs min above 0",
+        ),
         ({"method": "grid", "parameters": {"seed": {"values": [0, 1]}}}, ["seed=3"], "seed is set by"),
         ({"method": "grid", "parameters": {"seed": {"values": [0, 1]}}}, ["launcher.at_once=0"], "launcher.at_once=0 must be at least 1"),
     ],
@@ -76,3 +88,16 @@ def test_what_cannot_be_run_here_is_refused(
 def test_a_missing_file_is_one_sentence(command: Callable[..., Outcome]) -> None:
     assert "sweep=nosuch.yaml cannot be read" in command("task=sweep", "sweep=nosuch.yaml").err
     assert "task=sweep needs a file: sweep=sweeps/table4_fusion.yaml" in command("task=sweep").err
+
+
+def test_a_table_shows_lists_and_errors_as_they_are() -> None:
+    """Brackets are no markup."""
+    folder = Path("results/a")
+    scores = {"overall": {"score": 0.5, "stderr": 0.1, "n": 3}}
+    points = [{"experts": "[clip]"}, {"experts": "[clip,sam]"}]
+    trials = [Trial(str(point), ()) for point in points]
+    results = [Result(trials[0], folder, scores), Result(trials[1], folder, None, error="no [/usr/lib/x.so]")]
+    console = Console(width=200, record=True, quiet=False, file=StringIO())
+    console.print(table("mine", list(zip(points, results, strict=True)), ["experts"]))
+    shown = console.export_text()
+    assert "[clip]" in shown and "[clip,sam]" in shown and "no [/usr/lib/x.so]" in shown

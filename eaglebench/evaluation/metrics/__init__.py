@@ -14,7 +14,7 @@ from eaglebench.evaluation.metrics.ocr import bleu, edit, f1, meteor, precision,
 from eaglebench.evaluation.metrics.relaxed import relaxed
 from eaglebench.evaluation.metrics.rows import Rows
 from eaglebench.evaluation.metrics.vqa import vqa
-from eaglebench.evaluation.metrics.yes_no import yes_f1, yes_no, yes_precision, yes_ratio, yes_recall
+from eaglebench.evaluation.metrics.yes_no import yes_f1, yes_no
 
 METRICS: dict[str, Callable[[str, Sequence[str]], float]] = {
     "exact": exact,
@@ -39,7 +39,4 @@ AGGREGATES: dict[str, Callable[[Rows], float]] = {
     "groups": groups,
     "mme": mme,
     "yes_f1": yes_f1,
-    "yes_precision": yes_precision,
-    "yes_recall": yes_recall,
-    "yes_ratio": yes_ratio,
 }

@@ -43,11 +43,6 @@ def yes_f1(rows: Rows) -> float:
     return 2 * precision * recall / (precision + recall) if precision and recall else 0.0
 
 
-def yes_ratio(rows: Rows) -> float:
-    """The part of the answers that is yes."""
-    return part([answer == YES for answer in both(rows)[0]])
-
-
 def both(rows: Rows) -> tuple[list[str | None], list[str | None]]:
     """What each answer says, and what its reference says."""
     return [said(row["prediction"]) for row in rows], [said(row["references"][0]) for row in rows]

@@ -1,0 +1,46 @@
+"""The files that a run reads, and what they hold: a name says little where files change."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from eaglebench.build import file_state
+from eaglebench.digests import file_digest
+
+INPUTS = "inputs"  # in the manifest of a run
+
+
+def input_states(cfg: DictConfig) -> dict[str, Any]:
+    """The state of each local file that the config names, by that name, of those that are there: the SHA-256 of questions and answers; of
+    weights, which are large, names, sizes and times."""
+    found: dict[str, Any] = {}
+    for name in data_files(cfg):
+        path = Path(name)
+        if path.is_file():
+            stat = path.stat()
+            found[name] = remembered(path.resolve(), stat.st_size, stat.st_mtime_ns)
+    for name in (
+        *(expert.checkpoint for expert in cfg.experts.values()),
+        cfg.llm.get("checkpoint"),
+        cfg.llm.get("model"),
+    ):
+        if name is not None and Path(name).exists():
+            found[str(name)] = file_state(Path(name))
+    return found
+
+
+def data_files(cfg: DictConfig) -> Iterator[str]:
+    """The names of the files of questions and answers."""
+    of_data = [cfg.data[key] for key in ("train", "val") if key in cfg.data and not OmegaConf.is_missing(cfg.data, key)]
+    of_stages = [stage.train for stage in cfg.stages.values()]
+    of_benchmarks = (cfg.evaluation.get("benchmarks") or {}).values()
+    return (str(file) for file in (*of_data, *of_stages, *of_benchmarks) if file is not None)
+
+
+@cache
+def remembered(path: Path, size: int, changed: int) -> str:
+    """The digest of a file, which is read again when its size or time has changed: many runs read the same ones."""
+    return file_digest(path)
