@@ -37,7 +37,7 @@ from eaglebench.zoo.pretext import Pretext
 
 LOG_WIDTH = 110
 PRETRAINED, OUTLINED = "eaglebench.language.pretrained.pretrained", "eaglebench.language.pretrained.outlined"
-QUICK = 64  # questions of a benchmark with debug=fast
+QUICK = 64  # questions of an evaluation, or of each benchmark, with debug=fast
 NONE = "none"  # on the command line, for a path that is not wanted
 # Of an expert, not its constructor's.
 TREATMENT = (

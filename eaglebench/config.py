@@ -203,8 +203,7 @@ def validate_experts(cfg: DictConfig) -> None:
         patch = expert.get("patch_size")
         if patch is not None and expert.high_res != "tile":
             validate_size(f"experts.{name}", expert.image_size, patch, "patch")
-        # Of a selection or a sweep, each run is looked at by itself.
-        if cfg.size == "full" and expert.checkpoint is None and cfg.task not in ("plan", "select", "sweep"):
+        if cfg.size == "full" and expert.checkpoint is None and cfg.task != "plan":
             raise UserError(
                 f"experts.{name}.checkpoint is not set: at size=full give the file of its weights, "
                 f"weights.{name}=FILE, or none to start from random ones."

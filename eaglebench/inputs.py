@@ -7,8 +7,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from eaglebench.build import file_state
+from eaglebench.build import file_state, optional_path
 from eaglebench.digests import file_digest
+from eaglebench.zoo.cards import ZOO
 
 INPUTS = "inputs"  # in the manifest of a run
 
@@ -27,8 +28,9 @@ def input_states(cfg: DictConfig) -> dict[str, Any]:
         cfg.llm.get("checkpoint"),
         cfg.llm.get("model"),
     ):
-        if name is not None and Path(name).exists():
-            found[str(name)] = file_state(Path(name))
+        weights = None if name == ZOO else optional_path(name)  # what ships with the package is the same for all runs
+        if weights is not None and weights.exists():
+            found[str(name)] = file_state(weights)
     return found
 
 

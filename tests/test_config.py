@@ -114,9 +114,13 @@ def test_weights_are_for_the_experts_that_are_chosen() -> None:
     assert composed("weights.eva02=b.pth").run_name == composed("+weights.mine=b.pth").run_name == composed().run_name
 
 
-def test_every_expert_of_ours_has_its_place_in_weights() -> None:
-    """Those of libraries name their weights with their backbones."""
-    assert set(composed().weights) == set(options("experts")) - {"hf", "open_clip", "timm"}
+def test_every_expert_has_its_place_in_weights() -> None:
+    assert set(composed().weights) == set(options("experts"))
+    for name in options("experts"):
+        expert = composed(
+            f"experts=[{name}]", f"weights.{name}=a.pth", *([f"experts.{name}.backbone=b"] if name in LIBRARIES else [])
+        ).experts[name]
+        assert expert.checkpoint == "a.pth"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from eaglebench.digests import named_seed
 from eaglebench.errors import UserError
 from eaglebench.evaluation.benchmarks import BENCHMARKS
 from eaglebench.evaluation.chance import Paired, paired
-from eaglebench.evaluation.evaluate import PREDICTIONS
+from eaglebench.evaluation.evaluate import PREDICTIONS, benchmark_predictions
 
 Key = tuple[str, str, int, str]  # family, id, turn, question
 Answers = Mapping[Key, Mapping[str, Any]]
@@ -31,7 +31,7 @@ def compare(cfg: DictConfig) -> None:
             f"the two runs answered different questions ({len(first.keys() - second.keys())} of the first alone, "
             f"{len(second.keys() - first.keys())} of the second alone; or references differ): evaluate both on the same data with task=eval."
         )
-    new_console().print(table_of(differences(first, second), *(Path(folder).name for folder in cfg.compare.runs)))
+    new_console().print(table_of(differences(first, second), *cfg.compare.runs))
 
 
 def answers_of(folder: Path) -> Answers:
@@ -40,7 +40,7 @@ def answers_of(folder: Path) -> Answers:
     Raises:
         UserError: there are none, or one question is there twice.
     """
-    paths = [folder / PREDICTIONS] if (folder / PREDICTIONS).is_file() else sorted(folder.glob(f"*/{PREDICTIONS}"))
+    paths = [folder / PREDICTIONS] if (folder / PREDICTIONS).is_file() else benchmark_predictions(folder)
     if not paths:
         raise UserError(f"{folder} is not the folder of an evaluated run (no {PREDICTIONS} in it).")
     found: dict[Key, Mapping[str, Any]] = {}

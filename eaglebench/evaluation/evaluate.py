@@ -17,7 +17,7 @@ from eaglebench.evaluation.answer import Answerer, Question, questions
 from eaglebench.evaluation.benchmarks import BENCHMARKS
 from eaglebench.evaluation.journal import Journal
 from eaglebench.evaluation.score import Scoring, rows_of, shuffled, summary
-from eaglebench.files import write_json, write_jsonl
+from eaglebench.files import read_object, write_json, write_jsonl
 from eaglebench.language.base import LanguageModel
 from eaglebench.model import EagleModel, encoder_of
 from eaglebench.report.picture import draw_samples
@@ -115,7 +115,7 @@ def evaluate(
         known = journal.known()
         if known:
             console.print(f"{doing}: goes on from {len(known)} of {len(about)}")
-        elif journal.path.exists():
+        elif journal.foreign():
             console.print(f"{doing}: begins anew; what was kept is of other weights, questions or settings")
         if len(known) == len(about):
             return known
@@ -173,6 +173,13 @@ def check_scoring(samples: Sequence[Sample], scoring: Scoring) -> None:
     for name in scoring.benchmarks:
         of_one = [row for question, row in zip(asked, rows, strict=True) if question.family == name]
         BENCHMARKS[name].check(name, of_one)
+
+
+def benchmark_predictions(folder: Path) -> list[Path]:
+    """The predictions of the benchmarks that the scores of a folder BENCHMARKED have; others there are of earlier weights."""
+    families = (read_object(folder / SCORES) or {}).get("families", {})
+    paths = [folder / name / PREDICTIONS for name in sorted(families)]
+    return [path for path in paths if path.is_file()]
 
 
 def forget_answers(folder: Path) -> None:

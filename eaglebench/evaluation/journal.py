@@ -25,10 +25,18 @@ class Journal:
 
     def known(self) -> list[str]:
         """The answers that are there."""
+        first, *answers = self.read() or [None]
+        return [answer for answer in answers if isinstance(answer, str)] if first == {OF: self.of} else []
+
+    def foreign(self) -> bool:
+        """Whether there are answers that depend on something else."""
+        first, *answers = self.read() or [None]
+        return bool(answers) and first != {OF: self.of}
+
+    def read(self) -> list[object]:
+        """The lines that are there."""
         with suppress(FileNotFoundError), self.path.open(encoding="utf-8", errors="replace") as lines:
-            read = list(parsed(lines))
-            if read and read[0] == {OF: self.of}:
-                return [answer for answer in read[1:] if isinstance(answer, str)]
+            return list(parsed(lines))
         return []
 
     def kept(self, known: Sequence[str], more: Iterator[str]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from eaglebench.evaluation.metrics import METRICS
 from eaglebench.evaluation.metrics.aggregate import mean
 from eaglebench.evaluation.metrics.rows import Rows
 
+EAGLE_AVERAGE = "eagle_average"  # in the scores of runs that were asked all of Eagle's eleven
 NORMAL = 1.96  # standard errors of a normal 95 % interval
 
 
@@ -111,10 +112,10 @@ def summary(asked: Sequence[Question], rows: Rows, blind: Mapping[str, Rows], sc
                 families[family]["differs"] = BENCHMARKS[family].differs
         drawn.append(interval.drawn)
     # Families are drawn apart from each other; where one has fewer drawings, they serve again.
-    together = Interval(np.mean([np.resize(one, DRAWS) for one in drawn], axis=0))
+    all_drawn = Interval(np.mean([np.resize(one, DRAWS) for one in drawn], axis=0))
     overall = entry(
         fmean(family["score"] for family in families.values()),
-        together,
+        all_drawn,
         len(asked),
         {name: fmean(family[f"blind_{name}"] for family in families.values()) for name in blind},
     )
@@ -144,7 +145,7 @@ def average_of(families: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """`eagle_average`, where there are figures of all of Eagle's eleven."""
     if any("figure" not in families.get(name, {}) for name in EAGLE11):
         return {}
-    return {"eagle_average": round(eagle_average({name: families[name]["figure"] for name in EAGLE11}), 2)}
+    return {EAGLE_AVERAGE: round(eagle_average({name: families[name]["figure"] for name in EAGLE11}), 2)}
 
 
 def entry(score: float, interval: Interval, n: int, blinds: Mapping[str, float]) -> dict[str, Any]:

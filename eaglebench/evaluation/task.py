@@ -11,10 +11,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from eaglebench.build import build_data, build_evaluation, build_store, build_workshop, new_console
+from eaglebench.build import QUICK, build_data, build_evaluation, build_store, build_workshop, new_console
 from eaglebench.data.sample import Sample
-from eaglebench.digests import file_digest
+from eaglebench.digests import digest, file_digest
 from eaglebench.errors import UserError
+from eaglebench.evaluation.during import evenly
 from eaglebench.evaluation.evaluate import (
     BENCHMARKED,
     SCORES,
@@ -34,17 +35,17 @@ from eaglebench.stages.runner import State
 from eaglebench.stages.workshop import Workshop
 
 FOLDER = "eval"  # inside the run's
-OF = "of"  # in the scores of benchmarks: the digest of the weights
+OF = "of"  # in the scores of benchmarks: the digest of the weights, and of how they answered
 # What a finished run can be evaluated with again; the rest made its model.
 CHANGEABLE = ("data", "evaluation", "trainer", "store")
 OF_THE_COMMAND = ("task", "run", "image", "prompt", "debug", "hydra")
-FEW = 36  # questions with debug=fast
 
 
 def evaluate_run(cfg: DictConfig) -> None:
-    """Evaluate `cfg.run` with its own settings, or the command line's where it names `data`, `evaluation` or `trainer`.
+    """Evaluate `cfg.run` with its own settings, or the command line's where it names what is CHANGEABLE.
 
-    Official benchmarks have a folder each in the run's `benchmarks`, and one table of all that its weights were asked.
+    Official benchmarks have a folder each in the run's `benchmarks`, and one table of all that its weights were asked. With debug=fast,
+    a few questions go into folders of their own.
     """
     console = new_console()
     run = load_config(cfg.run)
@@ -64,31 +65,30 @@ def evaluate_run(cfg: DictConfig) -> None:
     own = Evaluated(file_digest(Path(cfg.run) / MODEL), lambda: model)
     blind = trained_blind(Path(cfg.run), run, workshop, console)
 
+    fast = cfg.debug == "fast"
+    folder = Path(cfg.run) / ((BENCHMARKED if settings.benchmarks else FOLDER) + ("-fast" if fast else ""))
+
     def scores(samples: Sequence[Sample], folder: Path, settings: Settings) -> dict[str, Any]:
-        few = samples[:: max(1, len(samples) // FEW)] if cfg.debug == "fast" else samples
-        return evaluate(own, language, few, settings, folder, console, blind)
+        return evaluate(own, language, samples, settings, folder, console, blind)
 
     if not settings.benchmarks:
-        folder = Path(cfg.run) / FOLDER
-        result, folders = scores(data.val, folder, settings), [folder]
+        result, folders = scores(evenly(data.val, QUICK) if fast else data.val, folder, settings), [folder]
     else:
-        folder = Path(cfg.run) / BENCHMARKED
         families: dict[str, Any] = {}
         folders = [folder / name for name in settings.benchmarks]
         for place, name in zip(folders, settings.benchmarks, strict=True):
             asked = [sample for sample in data.val if sample.turns[0].family == name]
             families |= scores(asked, place, replace(settings, benchmarks=[name]))["families"]
-        result = together(families)
-        if cfg.debug != "fast":  # a part of a benchmark has no place beside whole ones
-            result = with_others(folder / SCORES, own.of, families)
-            write_json(folder / SCORES, {OF: own.of, **result})
+        of = digest([own.of, settings.generate], 16)
+        result = with_others(folder / SCORES, of, families)
+        write_json(folder / SCORES, {OF: of, **result})
     for place in folders:
         forget_answers(place)
     console.print(scores_table(result), f"wrote {folder}", soft_wrap=True)
 
 
 def with_others(path: Path, of: str, families: Mapping[str, Any]) -> dict[str, Any]:
-    """The scores of all benchmarks that the same weights were asked: those that a file has of them, and new ones."""
+    """The scores of all benchmarks that the same weights answered in the same way: those that a file has of them, and new ones."""
     before = read_object(path) or {}
     return together({**(before["families"] if before.get(OF) == of else {}), **families})
 

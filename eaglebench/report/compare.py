@@ -6,7 +6,15 @@ from statistics import fmean, stdev
 from typing import Any
 
 OVERALL = "overall"
-CHOSEN = ("experts", "stages", "fusion", "llm", "data", "presets")  # groups with fields of what is chosen in them
+CHOSEN = (
+    "experts",
+    "stages",
+    "fusion",
+    "llm",
+    "data",
+    "weights",
+    "presets",
+)  # groups with fields of what is chosen in them
 
 
 @dataclass(frozen=True)
@@ -70,13 +78,13 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
-    """The fields that have more than one value among the runs; `experts` if there are none. That a run has no such field counts as a value,
-    but in the groups whose fields come with a choice that differs itself."""
+    """The fields that have more than one value among the runs; `experts` if there are none. A run without a field counts as one that has
+    null there, but in the groups whose fields come with a choice that differs itself."""
     names = dict.fromkeys(name for run in runs for name in run.setting)
     found = []
     for name in names:
         by_choice = name.partition(".")[0] in CHOSEN
-        values = {run.setting.get(name) for run in runs if name in run.setting or not by_choice}
+        values = {run.setting.get(name, str(None)) for run in runs if name in run.setting or not by_choice}
         if len(values) > 1:
             found.append(name)
     return found or ["experts"]

@@ -11,7 +11,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from eaglebench.errors import first_line
-from eaglebench.evaluation.evaluate import BENCHMARKED, PREDICTIONS
+from eaglebench.evaluation.evaluate import BENCHMARKED, PREDICTIONS, benchmark_predictions
 from eaglebench.report.compare import Setting, by_family, families_of, flat
 from eaglebench.report.leaderboard import table
 from eaglebench.report.plots import Plot
@@ -118,8 +118,8 @@ def described(
     except (*TO_READ, KeyError, TypeError) as error:
         told.append(f"{METRICS} cannot be read ({first_line(error)})")
     try:
-        of_benchmarks = sorted(entry.path.glob(f"{BENCHMARKED}/*/{PREDICTIONS}"))
-        chosen = choose([path for path in (entry.path / PREDICTIONS, *of_benchmarks) if path.is_file()], limit)
+        own = [entry.path / PREDICTIONS] if (entry.path / PREDICTIONS).is_file() else []
+        chosen = choose([*own, *benchmark_predictions(entry.path / BENCHMARKED)], limit)
     except (OSError, ValueError) as error:
         told.append(f"{PREDICTIONS} cannot be read ({first_line(error)})")
     if chosen.damaged:
@@ -143,7 +143,7 @@ def left_out(runs: Sequence[Mapping[str, Any]], pictures: Pictures, limit: int) 
     cut = sum(run["total"] > len(run["answers"]) for run in runs)
     said = {
         f"Of {cut} runs, {limit} predictions each are here, evenly from all families and the same questions in every run that was "
-        "asked them; all are in predictions.jsonl of the run (report.images=N takes more).": cut,
+        "asked them; all are in the run's folder (report.images=N takes more).": cut,
         f"{pictures.left_out} images: the page has place for {pictures.budget // 1_000_000} MB of them.": pictures.left_out,
         f"{pictures.missing} images whose files are not there or cannot be read.": pictures.missing,
     }

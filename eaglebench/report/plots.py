@@ -214,7 +214,9 @@ def pre_alignment(settings: Sequence[Setting]) -> Iterator[Plot]:
 
 def radar(settings: Sequence[Setting]) -> Iterator[Plot]:
     """Scores by question family, of the best settings; of three families or more."""
-    families = families_of([run for setting in settings for run in setting.runs])[1:]
+    every = families_of([run for setting in settings for run in setting.runs])[1:]
+    shared = [name for name in every if all(setting.values(name) for setting in settings)]
+    families = shared if len(shared) > 2 else every
     own = [setting for setting in settings if all(setting.values(name) for name in families)][:SHOWN]
     if len(families) < 3 or not own:
         return
@@ -232,7 +234,7 @@ def radar(settings: Sequence[Setting]) -> Iterator[Plot]:
     axes.spines["polar"].set_color("#80808080")
     key(axes, [label(setting) for setting in own], below=True)
     more = len(settings) - len(own)
-    left = f" The best {len(own)} settings that have every family; {more} more in the table." if more else ""
+    left = f" The best {len(own)} settings that have these families; {more} more in the table." if more else ""
     yield finished(figure, "families", "Score by question family", f"Means over seeds.{left}")
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from eaglebench.evaluation.benchmarks import BENCHMARKS, EAGLE11
+from eaglebench.evaluation.score import EAGLE_AVERAGE
 from eaglebench.report.compare import OVERALL, Setting
 from eaglebench.report.leaderboard import markdown, shown
-from eaglebench.report.read import EAGLE_AVERAGE, Entry, is_number
+from eaglebench.report.read import Entry, is_number
 
 FIGURES = Path(__file__).with_name("published.toml")
 CLIP_SIDE = 448  # of Eagle's ablations

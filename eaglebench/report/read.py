@@ -13,17 +13,17 @@ from safetensors import SafetensorError, safe_open
 
 from eaglebench.errors import first_line
 from eaglebench.evaluation.evaluate import BENCHMARKED, PREDICTIONS, SCORES
+from eaglebench.evaluation.score import average_of
 from eaglebench.report.compare import OVERALL, Run, setting_of
 from eaglebench.runs import CONFIG, MANIFEST, MODEL
+from eaglebench.stages.blind import BLIND
 
 METRICS = "metrics.csv"
 ASKED = f"{BENCHMARKED}/{SCORES}"
-EAGLE_AVERAGE = "eagle_average"  # in the scores of runs that were asked the paper's benchmarks
 SELECTION = "selection.json"
 CURVE_POINTS = 100
 TO_READ = (ValueError, OSError, csv.Error, yaml.YAMLError, RecursionError)  # what a damaged file raises
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it is there
-BLIND = "blind"
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,14 @@ def read_entry(folder: Path, named: Callable[[Mapping[str, Any]], Mapping[str, A
             return None
 
     config = attempt(CONFIG, lambda: read_config(folder / CONFIG)) or {}
-    scores = attempt(SCORES, lambda: checked_scores(read_json(folder / SCORES)))
-    if scores and (folder / ASKED).is_file():
-        scores = with_benchmarks(scores, attempt(ASKED, lambda: checked_scores(read_json(folder / ASKED))) or {})
+    asked = None
+    if (folder / ASKED).is_file():
+        asked = attempt(ASKED, lambda: checked_scores(read_json(folder / ASKED)))
+    if asked is not None and not (folder / SCORES).is_file():  # a training without held-out data
+        scores = asked
+    else:
+        scores = attempt(SCORES, lambda: checked_scores(read_json(folder / SCORES)))
+        scores = scores and with_benchmarks(scores, asked or {"families": {}})
     manifest = attempt(MANIFEST, lambda: read_json(folder / MANIFEST))
     setting: dict[str, str] = {}
     if config:
@@ -137,9 +142,9 @@ def checked_scores(scores: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_benchmarks(scores: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The scores of a run with those of the benchmarks that it was asked later: more families, and Eagle's average if there is one."""
-    average = {EAGLE_AVERAGE: asked[EAGLE_AVERAGE]} if EAGLE_AVERAGE in asked else {}
-    return {**scores, "families": {**scores["families"], **asked.get("families", {})}, **average}
+    """The scores of a run with those of the benchmarks that it was asked later: more families, and Eagle's average of what there is."""
+    families = {**scores["families"], **asked["families"]}
+    return {"overall": scores[OVERALL], "families": families, **average_of(families)}
 
 
 def is_number(value: Any) -> TypeGuard[float]:

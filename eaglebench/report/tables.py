@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
+from eaglebench.evaluation.score import EAGLE_AVERAGE
 from eaglebench.model import EagleModel
 from eaglebench.stages.base import Stage
 from eaglebench.stages.workshop import Workshop
@@ -61,7 +62,7 @@ def scores_table(result: dict[str, Any]) -> Table:
     for name, row in result["families"].items():
         table.add_row(*scores_row(name, row), *([f"{row['figure']:.2f}"] if "figure" in row else []))
     table.add_section()
-    average = result.get("eagle_average")
+    average = result.get(EAGLE_AVERAGE)
     table.add_row(*scores_row("overall", result["overall"]), *([] if average is None else [f"average {average:.1f}"]))
     return table
 

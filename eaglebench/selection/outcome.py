@@ -12,7 +12,8 @@ from eaglebench.trials import Result
 
 @dataclass(frozen=True)
 class Tried:
-    """A set of experts: what its trials gave, one for each seed, and what it costs; None where one failed."""
+    """A set of experts: what its trials gave, one for each seed, and what it costs; None where one failed, or it
+    cannot be measured."""
 
     results: tuple[Result, ...]
     cost: Cost | None

@@ -81,7 +81,7 @@ class Store:
             pass
         except OSError as error:  # says nothing of what is written there
             raise UserError(f"{folder} of the store cannot be read ({error}).") from error
-        self.tell(f"{label}: {folder} is damaged; it is removed, and trained again")
+        self.tell(f"{label}: {folder} is damaged; it is removed, as if it had not been trained")
         remove(folder)
         return None
 

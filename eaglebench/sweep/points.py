@@ -12,7 +12,8 @@ from eaglebench.errors import UserError
 Parameters = Mapping[str, Mapping[str, Any]]
 Point = dict[str, Any]
 PATIENCE = 1000  # random points without a new one
-DISTRIBUTIONS = ("uniform", "int_uniform", "log_uniform_values", "normal")
+BOUNDED = ("uniform", "int_uniform", "log_uniform_values")
+DISTRIBUTIONS = (*BOUNDED, "normal")
 
 
 def points(sweep: Mapping[str, Any]) -> list[Point]:

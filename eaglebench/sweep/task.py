@@ -15,7 +15,7 @@ from eaglebench.digests import digest
 from eaglebench.errors import UserError, first_line
 from eaglebench.files import write_json
 from eaglebench.report.tables import scores_row
-from eaglebench.sweep.points import Point, points, words
+from eaglebench.sweep.points import BOUNDED, Point, points, words
 from eaglebench.trials import Result, Trial, field_of, given, grouped, run_trials
 
 METHODS = ("grid", "random")
@@ -79,12 +79,14 @@ def unusable(parameter: Any) -> str | None:
     if "values" in parameter:
         values = parameter["values"]
         return None if isinstance(values, list) and values else "needs a list of values, values: [1, 2]"
-    if "value" in parameter or not {"min", "max"} & set(parameter):
+    distribution = parameter.get("distribution", "uniform")
+    if "value" in parameter or distribution not in BOUNDED:
         return None
     low, high = parameter.get("min"), parameter.get("max")
-    if not isinstance(low, (int, float)) or not isinstance(high, (int, float)) or low > high:
-        return "needs two bounds, min: 1 and max: 2"
-    if parameter.get("distribution") == "log_uniform_values" and low <= 0:
+    kind = int if distribution == "int_uniform" else (int, float)
+    if not isinstance(low, kind) or not isinstance(high, kind) or low > high:
+        return f"needs two {'whole ' if kind is int else ''}bounds, min: 1 and max: 2"
+    if distribution == "log_uniform_values" and low <= 0:
         return "has a logarithm, which needs min above 0"
     return None
 

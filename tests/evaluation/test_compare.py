@@ -68,6 +68,8 @@ def test_the_folder_of_all_benchmarks_is_compared_as_one(tmp_path: Path) -> None
     for name in ("gqa", "pope"):
         (tmp_path / "benchmarks").mkdir(exist_ok=True)
         run(tmp_path / "benchmarks" / name, {name: [1.0, 0.0]})
+    (tmp_path / "benchmarks/scores.json").write_text(json.dumps({"families": {"gqa": {}, "pope": {}}}))
+    run(tmp_path / "benchmarks" / "seed", {"seed": [1.0, 0.0]})  # of earlier weights
     assert [key[0] for key in sorted(answers_of(tmp_path / "benchmarks"))] == ["gqa", "gqa", "pope", "pope"]
     path = run(tmp_path / "again", {"x": [1.0]}) / "predictions.jsonl"
     path.write_text(path.read_text() + json.dumps({**json.loads(path.read_text()), "turn": 1}) + "\n")

@@ -155,6 +155,17 @@ def test_benchmarks_that_are_asked_one_by_one_come_together(
     assert json.loads((run / "benchmarks/scores.json").read_text())["families"].keys() == {"seed"}
 
 
+def test_a_few_questions_of_a_benchmark_do_not_replace_all(
+    run: Path, files: Path, command: Callable[..., Outcome]
+) -> None:
+    words = ["task=eval", f"run={run}", *of(files, "gqa")]
+    assert command(*words).code == 0
+    whole = (run / "benchmarks/gqa/predictions.jsonl").read_text()
+    assert command(*words, "debug=fast").code == 0
+    assert (run / "benchmarks/gqa/predictions.jsonl").read_text() == whole
+    assert len((run / "benchmarks-fast/gqa/predictions.jsonl").read_text().splitlines()) == 64
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [

@@ -41,5 +41,6 @@ def test_those_of_another_model_are_not_used(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
     list(Journal(path, "one").kept([], iter(["old"])))
     assert Journal(path, "other").known() == []
+    assert Journal(path, "other").foreign() and not Journal(path, "one").foreign()
     list(Journal(path, "other").kept([], iter(["new"])))
     assert Journal(path, "other").known() == ["new"]

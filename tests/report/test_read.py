@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from eaglebench.config import named
+from eaglebench.evaluation.benchmarks import EAGLE11, eagle_average
 from eaglebench.report.read import Entry, is_run, read_curves, read_entry, read_selection
 from tests.report.folders import write_run
 
@@ -54,6 +55,37 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, name: str, content:
     entry = read(folder)
     assert not entry.finished
     assert told in "; ".join(entry.problems)
+
+
+def test_benchmarks_that_were_asked_later_are_families_too(tmp_path: Path) -> None:
+    """All there is, of a training without held-out data."""
+    folder = write_run(tmp_path / "a")
+    (folder / "benchmarks").mkdir()
+    row = {"score": 0.6, "figure": 60.0}
+    (folder / "benchmarks/scores.json").write_text(json.dumps({"overall": row, "families": {"gqa": row}}))
+    entry = read(folder)
+    assert entry.finished and entry.run is not None
+    own = json.loads((folder / "scores.json").read_text())
+    assert entry.run.scores == {"overall": own["overall"], "families": {**own["families"], "gqa": row}}
+    (folder / "scores.json").unlink()
+    entry = read(folder)
+    assert entry.finished and entry.run is not None
+    assert entry.run.scores["families"] == {"gqa": row}
+    (folder / "benchmarks/scores.json").write_text("{")
+    assert "benchmarks/scores.json cannot be read" in "; ".join(read(folder).problems)
+
+
+def test_the_average_is_that_of_all_that_was_asked(tmp_path: Path) -> None:
+    """Ten of Eagle's eleven in the training, and the last one later."""
+    folder = write_run(tmp_path / "a")
+    rows = {name: {"score": 0.5, "figure": 50.0} for name in EAGLE11}
+    last = rows.pop("pope")
+    (folder / "scores.json").write_text(json.dumps({"overall": last, "families": rows}))
+    (folder / "benchmarks").mkdir()
+    (folder / "benchmarks/scores.json").write_text(json.dumps({"overall": last, "families": {"pope": last}}))
+    entry = read(folder)
+    assert entry.run is not None
+    assert entry.run.scores["eagle_average"] == round(eagle_average(dict.fromkeys(EAGLE11, 50.0)), 2)
 
 
 def test_a_folder_of_something_else_is_no_run(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_damaged_artefact_is_removed_and_told(damage: str, tmp_path: Path) -> 
     else:
         manifest.write_text("{}")
     assert store.get("sft", "k") is None
-    assert told == [f"sft: {tmp_path / 'sft-k'} is damaged; it is removed, and trained again"]
+    assert told == [f"sft: {tmp_path / 'sft-k'} is damaged; it is removed, as if it had not been trained"]
     assert not (tmp_path / "sft-k").exists()
     store.put("sft", "k", ARTEFACT)
     assert store.get("sft", "k") is not None

@@ -68,6 +68,7 @@ def test_a_sweep_is_run_once_and_ranked(
         ({"method": "grid", "parameters": {"seed": 3}}, [], "seed needs value, values, or a distribution"),
         ({"method": "grid", "parameters": {"seed": {"values": 3}}}, [], "seed needs a list of values, values: [1, 2]"),
         ({"method": "grid", "parameters": {"seed": {"max": 3}}}, [], "seed needs two bounds, min: 1 and max: 2"),
+        ({"method": "grid", "parameters": {"seed": {"distribution": "int_uniform"}}}, [], "seed needs two whole bounds"),
         ({"method": "random", "run_cap": "5", "parameters": {"seed": {"value": 3}}}, [], "run_cap: 5 is not a number of runs"),
         (
             {"method": "random", "run_cap": 5, "parameters": {"lr": {"distribution": "log_uniform_values", "min": 0, "max": 1}}},
