@@ -5,9 +5,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import wandb
 import yaml
 
 from eaglebench.errors import UserError
@@ -111,3 +113,14 @@ def test_online_without_an_account_is_refused_and_no_question_asked(monkeypatch:
     with pytest.raises(UserError, match="knows no account to log online with: run wandb login"):
         mode_of(None)
     assert mode_of("offline") == "offline"
+
+
+def test_a_version_whose_login_always_asks_is_not_let_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    def login(verify: bool = False) -> bool:
+        raise AssertionError("it asks")
+
+    monkeypatch.setattr(wandb, "login", login)
+    monkeypatch.setattr(wandb, "api", SimpleNamespace(api_key=None), raising=False)
+    assert mode_of(None) == "offline"
+    monkeypatch.setattr(wandb, "api", SimpleNamespace(api_key="0123"), raising=False)
+    assert mode_of(None) is None
