@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import wandb
@@ -39,7 +40,7 @@ class WeightsAndBiases(WandbLogger, Tracker):
         run.config.update({"cfg": dict(config)})  # one key: a sweep of W&B has locked its own
         self.add({"parts": table(parts)})
         if run.offline:
-            tell(f"W&B: logged offline; to upload it: wandb sync {os.path.relpath(run.sync_dir)}")
+            tell(f"W&B: logged offline; to upload it: wandb sync {os.path.relpath(Path(run.dir).parent)}")
         elif run.url:
             tell(f"W&B: {run.url}")
 
