@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -54,6 +55,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "gqa/testdev_balanced_questions.json").write_text(json.dumps(asked))
     (folder / "gqa/images/a.jpg").write_bytes((folder / "a.png").read_bytes())
     (folder / "page.png").write_bytes((folder / "a.png").read_bytes())
+    shutil.copytree(README.parent / "sweeps", folder / "sweeps")
     return folder
 
 
