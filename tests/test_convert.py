@@ -71,7 +71,9 @@ def test_a_finished_run_is_evaluated_on_it(
         f"evaluation.benchmarks.gqa={tmp_path}/gqa.jsonl",
     )
     assert outcome.code == 0, outcome.err
-    rows = [json.loads(line) for line in (finished_run / "eval/predictions.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line) for line in (finished_run / "benchmarks-fast/gqa/predictions.jsonl").read_text().splitlines()
+    ]
     assert [row["family"] for row in rows] == ["gqa", "gqa"]
     assert rows[0]["question"] == "Is it red?\nAnswer the question using a single word or phrase."
 
@@ -90,7 +92,7 @@ def test_all_eleven_give_eagles_average(command: Callable[..., Outcome], finishe
         words.append(f"evaluation.benchmarks.{name}={tmp_path}/{name}.jsonl")
     outcome = command("debug=fast", "task=eval", f"run={finished_run}", "evaluation=eagle11", *words)
     assert outcome.code == 0, outcome.err
-    scores = json.loads((finished_run / "eval/scores.json").read_text())
+    scores = json.loads((finished_run / "benchmarks-fast/scores.json").read_text())
     figures = {name: family["figure"] for name, family in scores["families"].items()}
     assert scores["eagle_average"] == pytest.approx(eagle_average(figures), abs=0.01)
 

@@ -100,7 +100,8 @@ def test_four_bits_a_weight_train_through_adapters_and_are_not_saved(folder: Pat
     write_weights(tmp_path / "trained.safetensors", weights)
     again = quantized()
     load_weights(again.network, tmp_path / "trained.safetensors", "llm")
-    assert torch.equal(loss_of(again), loss_of(language))
+    # Where a CPU has bfloat16, bitsandbytes packs the weights of the one that was trained otherwise.
+    assert loss_of(again).item() == pytest.approx(loss_of(language).item(), rel=1e-5)
 
 
 def test_a_run_builds_and_plans_them(folder: Path) -> None:
