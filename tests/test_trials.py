@@ -171,6 +171,27 @@ def test_a_job_of_this_folder_is_waited_for_and_no_other(place: Path, monkeypatc
     assert found.scores == {"overall": {"score": 0.5}}
 
 
+def test_scores_of_other_data_are_not_those_of_a_job_that_left_none(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for program in ("sbatch", "squeue"):
+        (place / program).write_text("#!/bin/sh\n")
+        (place / program).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
+    monkeypatch.setattr(trials, "submit", lambda cfg, words: None)
+    (place / "my.json").write_text("[]")
+    words = ["data=llava_json", "data.train=my.json"]
+    cfg = compose("config", [*words, "seed=1"])
+    folder = place / "results" / str(cfg.run_name)
+    folder.mkdir(parents=True)
+    (folder / "scores.json").write_text('{"overall": {"score": 0.5}}')
+    (folder / "manifest.json").write_text(json.dumps({"inputs": input_states(cfg)}))
+    assert [found.reused for found in run_trials(seeds(1), launcher_of_jobs(), console(), words)] == [True]
+    (place / "my.json").write_text("[1]")
+    (found,) = run_trials(seeds(1), launcher_of_jobs(), console(), words)
+    assert (found.scores, found.error) == (None, f"{trials.NO_SCORES} (all it said: results/jobs)")
+
+
 def test_they_share_the_cores_and_run_side_by_side(place: Path) -> None:
     run_trials(seeds(20, 21), TWO, console())
     first, second = started(place)
