@@ -16,8 +16,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from eaglebench.config import CONF, TASKS, register_resolvers, validate, validate_overrides
-from eaglebench.errors import UserError
+from eaglebench.config.compose import CONF, TASKS, register_resolvers, validate, validate_overrides
+from eaglebench.utils.errors import UserError
 
 USER_ERROR = 2  # exit code
 INTERRUPTED = 130

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from eaglebench.errors import UserError
-from eaglebench.files import write_text
 from eaglebench.language.base import LanguageModel
-from eaglebench.model import EagleModel
-from eaglebench.stages.workshop import Workshop
-from eaglebench.weights import load_weights, write_weights
+from eaglebench.model.eagle import EagleModel
+from eaglebench.model.factory import Workshop
+from eaglebench.utils.errors import UserError
+from eaglebench.utils.files import write_text
+from eaglebench.weights.files import load_weights, write_weights
 
 CONFIG, MODEL, MANIFEST = "config.yaml", "model.safetensors", "manifest.json"
 

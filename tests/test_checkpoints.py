@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from eaglebench.build import described
-from eaglebench.checkpoints import commit_of, is_hub_name, read_checkpoint, read_config
-from eaglebench.errors import UserError
+from eaglebench.config.build import described
+from eaglebench.utils.errors import UserError
+from eaglebench.weights.sources import commit_of, is_hub_name, read_checkpoint, read_config
 
 WEIGHTS = {"a": torch.arange(3.0), "b": torch.ones(2, 2)}
 

@@ -6,8 +6,8 @@ import pytest
 from hydra.utils import get_class, get_method
 from omegaconf import DictConfig, OmegaConf
 
-from eaglebench.config import CONF, options, validate, validate_overrides
-from eaglebench.errors import UserError
+from eaglebench.config.compose import CONF, options, validate, validate_overrides
+from eaglebench.utils.errors import UserError
 from tests.conftest import EXPERTS, LIBRARIES, composed
 
 LISTS = ("experts", "stages", "logger")

@@ -12,9 +12,9 @@ APART = {"experts", "fusion", "language"}  # these know nothing of each other
 
 
 # Where configs become plain objects: these may import anything below them.
-TASKS = {"eaglebench.__main__", "eaglebench.config", "eaglebench.build", "eaglebench.runs", "eaglebench.train", "eaglebench.launch", "eaglebench.inputs", "eaglebench.store",
-    "eaglebench.predict", "eaglebench.pretrain", "eaglebench.convert", "eaglebench.evaluation.task", "eaglebench.evaluation.compare", "eaglebench.evaluation.lmms.task", "eaglebench.report.task",
-    "eaglebench.plan.task", "eaglebench.trials", "eaglebench.selection.task", "eaglebench.sweep.task", "eaglebench.bench.task", "eaglebench.bench.experts", "eaglebench.bench.fusion", "eaglebench.bench.table"}  # fmt: skip
+TASKS = {"eaglebench.__main__", "eaglebench.config.compose", "eaglebench.config.build", "eaglebench.runs", "eaglebench.tasks.train", "eaglebench.launchers.local", "eaglebench.config.inputs", "eaglebench.tasks.store",
+    "eaglebench.tasks.predict", "eaglebench.tasks.pretrain", "eaglebench.tasks.convert", "eaglebench.tasks.eval", "eaglebench.tasks.compare", "eaglebench.integrations.lmms_eval.evaluate", "eaglebench.tasks.report",
+    "eaglebench.tasks.plan", "eaglebench.search.trials", "eaglebench.tasks.select", "eaglebench.tasks.sweep", "eaglebench.tasks.bench", "eaglebench.profiling.bench.experts", "eaglebench.profiling.bench.fusion", "eaglebench.profiling.bench.table"}  # fmt: skip
 
 
 def imported(path: Path) -> set[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eaglebench.inputs import input_states
+from eaglebench.config.inputs import input_states
 from tests.conftest import composed
 
 

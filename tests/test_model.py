@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from eaglebench.build import build_workshop
+from eaglebench.config.build import build_workshop
 from eaglebench.data.collate import Collator, Item
 from eaglebench.data.sample import Sample, Turn
-from eaglebench.errors import UserError
 from eaglebench.language.base import LanguageModel
-from eaglebench.model import EagleModel, encoder_of
+from eaglebench.model.eagle import EagleModel, encoder_of
+from eaglebench.utils.errors import UserError
 from tests.conftest import FUSIONS, composed
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eaglebench.pretrain import POINTS, curve
+from eaglebench.tasks.pretrain import POINTS, curve
 from tests.conftest import Outcome
 
 

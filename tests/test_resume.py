@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import pytest
 
-from eaglebench.errors import TERMINATED
 from eaglebench.runs import MODEL
+from eaglebench.utils.errors import TERMINATED
 
 FIRST_LINE = "parts and learning rates"
 # What a process needs is imported once; each process is forked off, and nothing else.
 FRESH = multiprocessing.get_context("forkserver")
-FRESH.set_forkserver_preload(["eaglebench.train", "tests.conftest"])
+FRESH.set_forkserver_preload(["eaglebench.tasks.train", "tests.conftest"])
 
 
 def run(folder: Path, words: list[str]) -> None:

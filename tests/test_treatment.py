@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from eaglebench.build import build_workshop
-from eaglebench.config import validate
-from eaglebench.errors import UserError
+from eaglebench.config.build import build_workshop
+from eaglebench.config.compose import validate
 from eaglebench.experts.base import VisionExpert
-from eaglebench.training.groups import freeze, parameter_groups
+from eaglebench.training.parameter_groups import freeze, parameter_groups
+from eaglebench.utils.errors import UserError
 from tests.conftest import EXPERTS, composed
 
 

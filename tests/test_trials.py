@@ -18,10 +18,10 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from eaglebench import trials
-from eaglebench.config import CONF, register_resolvers
-from eaglebench.errors import UserError
-from eaglebench.inputs import input_states
-from eaglebench.trials import Trial, run_trials, share
+from eaglebench.config.compose import CONF, register_resolvers
+from eaglebench.config.inputs import input_states
+from eaglebench.search.trials import Trial, run_trials, share
+from eaglebench.utils.errors import UserError
 from tests.cluster import until
 from tests.conftest import composed
 

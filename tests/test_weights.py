@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from eaglebench.errors import UserError
-from eaglebench.weights import load_weights, write_weights
+from eaglebench.utils.errors import UserError
+from eaglebench.weights.files import load_weights, write_weights
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from eaglebench.data.llava import broken_images
 from eaglebench.data.sample import Sample, Turn
-from eaglebench.errors import UserError
+from eaglebench.utils.errors import UserError
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FIELDS = {"id", "image", "question", "answers", "choices", "category"}

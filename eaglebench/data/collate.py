@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from eaglebench.data.conversation import IGNORE, Encoded, Encoder
 from eaglebench.data.images import UNREADABLE
 from eaglebench.data.sample import Sample
-from eaglebench.errors import UserError
+from eaglebench.utils.errors import UserError
 
 
 @dataclass

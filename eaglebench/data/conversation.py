@@ -7,7 +7,7 @@ from functools import lru_cache
 from transformers import PreTrainedTokenizerBase
 
 from eaglebench.data.sample import Sample
-from eaglebench.errors import UserError
+from eaglebench.utils.errors import UserError
 
 IGNORE = -100  # label of every token that is not to be predicted; what transformers' losses skip
 IMAGE = object()  # where the visual tokens go

@@ -16,8 +16,8 @@ from PIL import Image
 
 from eaglebench.data.images import UNREADABLE
 from eaglebench.data.sample import Sample, Turn
-from eaglebench.errors import UserError
-from eaglebench.files import write_text
+from eaglebench.utils.errors import UserError
+from eaglebench.utils.files import write_text
 
 IMAGE_TAG = "<image>"
 ROLES = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from eaglebench.errors import UserError
 from eaglebench.evaluation.metrics import AGGREGATES
 from eaglebench.evaluation.metrics.aggregate import PERCEPTION
 from eaglebench.evaluation.metrics.rows import Rows
+from eaglebench.utils.errors import UserError
 
 SHORT = "\nAnswer the question using a single word or phrase."
 WORD = "\nAnswer the question with a single word."

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from eaglebench.data.images import ImageReader
 from eaglebench.data.sample import Sample
-from eaglebench.evaluation.answer import Answerer, Question, questions
+from eaglebench.evaluation.answer_log import Journal
 from eaglebench.evaluation.benchmarks import BENCHMARKS
-from eaglebench.evaluation.journal import Journal
-from eaglebench.evaluation.score import Scoring, rows_of, shuffled, summary
-from eaglebench.files import read_object, write_json, write_jsonl
+from eaglebench.evaluation.figure import draw_samples
+from eaglebench.evaluation.generation import Answerer, Question, questions
+from eaglebench.evaluation.scoring import Scoring, rows_of, shuffled, summary
 from eaglebench.language.base import LanguageModel
-from eaglebench.model import EagleModel, encoder_of
-from eaglebench.report.picture import draw_samples
+from eaglebench.model.eagle import EagleModel, encoder_of
+from eaglebench.utils.files import read_object, write_json, write_jsonl
 
 PREDICTIONS, SCORES, PICTURE = "predictions.jsonl", "scores.json", "samples.png"
 BENCHMARKED = (

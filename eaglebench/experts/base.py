@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eaglebench.checkpoints import read_checkpoint
-from eaglebench.errors import UserError, nearest_that_fit
-from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
-from eaglebench.experts.weights import Layout, check_config, own_weights
-from eaglebench.weights import copy_weights
+from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
+from eaglebench.utils.errors import UserError, nearest_that_fit
+from eaglebench.weights.files import copy_weights
+from eaglebench.weights.key_mapping import Layout, check_config, own_weights
+from eaglebench.weights.sources import read_checkpoint
 
 
 class VisionExpert(nn.Module, ABC):

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from eaglebench.experts.base import tokens_to_map
-from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
+from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
 from eaglebench.experts.vit import After, VisionTransformer, after_block
-from eaglebench.experts.weights import OPEN_CLIP_TEXT, Layout
+from eaglebench.weights.key_mapping import OPEN_CLIP_TEXT, Layout
 
 POSITIONS = "network.embeddings.position_embedding.weight"
 TRANSFORMERS = Layout(

@@ -6,8 +6,8 @@ from timm.models.convnext import ConvNeXt as TimmConvNeXt
 from torch import Tensor, nn
 
 from eaglebench.experts.base import VisionExpert
-from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
-from eaglebench.experts.weights import OPEN_CLIP_TEXT, Layout
+from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
+from eaglebench.weights.key_mapping import OPEN_CLIP_TEXT, Layout
 
 # open_clip keeps timm's network as `visual.trunk`; Eagle's release calls the layer scale `weight`, because transformers renames
 # `gamma` when it loads.

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
 
 from eaglebench.experts.base import tokens_to_map
-from eaglebench.experts.statistics import IMAGENET_MEAN, IMAGENET_STD
+from eaglebench.experts.pixel_statistics import IMAGENET_MEAN, IMAGENET_STD
 from eaglebench.experts.vit import After, VisionTransformer, after_block
-from eaglebench.experts.weights import Layout
+from eaglebench.weights.key_mapping import Layout
 
 LAYER = r"encoder\.layer\.(\d+)\."
 OWN_LAYER = r"network.encoder.layer.\1."

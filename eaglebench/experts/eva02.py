@@ -12,10 +12,10 @@ from timm.layers.pos_embed_sincos import build_rotary_pos_embed
 from timm.models.eva import EvaAttention, EvaBlock
 from torch import Tensor, nn
 
-from eaglebench.experts.statistics import IMAGENET_MEAN, IMAGENET_STD
+from eaglebench.experts.pixel_statistics import IMAGENET_MEAN, IMAGENET_STD
 from eaglebench.experts.vit import After, VisionTransformer, after_block_BHWC
-from eaglebench.experts.weights import Layout
 from eaglebench.experts.windows import in_windows, out_of_windows
+from eaglebench.weights.key_mapping import Layout
 
 NET = r"(?:backbone\.net\.)?"
 BLOCK, OWN_BLOCK = NET + r"blocks\.(\d+)\.", r"network.blocks.\1."

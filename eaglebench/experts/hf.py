@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModel
 
-from eaglebench.errors import UserError, first_line
+from eaglebench.experts.backbones import repeated_blocks
 from eaglebench.experts.base import VisionExpert, tokens_to_map
-from eaglebench.experts.libraries import repeated_blocks
-from eaglebench.weights import copy_weights
+from eaglebench.utils.errors import UserError, first_line
+from eaglebench.weights.files import copy_weights
 
 MOST_PREFIX = 16  # class and register tokens
 

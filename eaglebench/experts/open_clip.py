@@ -7,10 +7,10 @@ from typing import Any
 import open_clip
 from torch import Tensor, nn
 
-from eaglebench.errors import UserError, first_line
+from eaglebench.experts.backbones import repeated_blocks
 from eaglebench.experts.base import VisionExpert
-from eaglebench.experts.libraries import repeated_blocks
-from eaglebench.weights import copy_weights
+from eaglebench.utils.errors import UserError, first_line
+from eaglebench.weights.files import copy_weights
 
 KNOWN = ("mean", "std", "quick_gelu")
 

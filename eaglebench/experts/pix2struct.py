@@ -9,7 +9,7 @@ from transformers import Pix2StructVisionConfig, Pix2StructVisionModel
 
 from eaglebench.experts.base import resized, tokens_to_map
 from eaglebench.experts.vit import After, VisionTransformer, after_block
-from eaglebench.experts.weights import Layout
+from eaglebench.weights.key_mapping import Layout
 
 TRANSFORMERS = Layout(
     "transformers Pix2Struct",

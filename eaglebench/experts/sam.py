@@ -11,10 +11,10 @@ from segment_anything.modeling.image_encoder import Attention, get_rel_pos
 from timm.layers import resample_abs_pos_embed_nhwc
 from torch import Tensor, nn
 
-from eaglebench.errors import UserError
-from eaglebench.experts.statistics import IMAGENET_MEAN, IMAGENET_STD
+from eaglebench.experts.pixel_statistics import IMAGENET_MEAN, IMAGENET_STD
 from eaglebench.experts.vit import After, VisionTransformer, after_block_BHWC
-from eaglebench.experts.weights import Layout, Rule
+from eaglebench.utils.errors import UserError
+from eaglebench.weights.key_mapping import Layout, Rule
 
 NECK = "network.neck."
 # Numbers of a bias that are held at a time. On a CPU, more than the allocator gives again from what it has costs more than attention.

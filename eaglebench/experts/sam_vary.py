@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
 from eaglebench.experts.sam import (
     OTHERS,
     SEGMENT_ANYTHING,
@@ -13,9 +14,8 @@ from eaglebench.experts.sam import (
     segment_anything,
     transformers,
 )
-from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
 from eaglebench.experts.vit import After, VisionTransformer
-from eaglebench.experts.weights import Layout, Rule
+from eaglebench.weights.key_mapping import Layout, Rule
 
 REDUCTION = 4  # two convolutions of stride 2 after the neck
 

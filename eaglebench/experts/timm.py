@@ -8,11 +8,11 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from eaglebench.errors import UserError, first_line
+from eaglebench.experts.backbones import check_map, repeated_blocks
 from eaglebench.experts.base import VisionExpert
-from eaglebench.experts.libraries import check_map, repeated_blocks
-from eaglebench.experts.weights import OWN
-from eaglebench.weights import copy_weights
+from eaglebench.utils.errors import UserError, first_line
+from eaglebench.weights.files import copy_weights
+from eaglebench.weights.key_mapping import OWN
 
 PRETRAINED = "pretrained"  # as a checkpoint
 

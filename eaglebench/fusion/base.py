@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from eaglebench.errors import UserError
 from eaglebench.fusion.grid import Shrink, aligned_channels, to_grid, to_tokens
 from eaglebench.fusion.projector import mlp_projector
+from eaglebench.utils.errors import UserError
 
 Stages = Literal["all", "last"]
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eaglebench.errors import UserError
 from eaglebench.fusion.base import Outline, PyramidFusion
 from eaglebench.fusion.grid import precise
+from eaglebench.utils.errors import UserError
 
 
 class Deformable(PyramidFusion):

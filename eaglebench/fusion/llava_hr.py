@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eaglebench.errors import UserError
 from eaglebench.fusion.base import Fusion, MapShape, Outline
 from eaglebench.fusion.grid import to_grid, to_tokens
+from eaglebench.utils.errors import UserError
 
 QUARTERS = (1, 2, 3)
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from eaglebench.fusion.base import Outline, PyramidFusion
 from eaglebench.fusion.grid import whole_multiple
-from eaglebench.fusion.mining import Mine, mined
+from eaglebench.fusion.window_attention import Mine, mined
 
 
 class MiniGemini(PyramidFusion):

@@ -10,9 +10,9 @@ from timm.layers import LayerNorm2d, SwiGLU, apply_rot_embed_cat, build_rotary_p
 from timm.models.regnet import Bottleneck
 from torch import Tensor, nn
 
-from eaglebench.errors import UserError
 from eaglebench.fusion.base import Fusion, Outline
 from eaglebench.fusion.grid import precise
+from eaglebench.utils.errors import UserError
 
 
 class Mova(Fusion):

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eaglebench.errors import UserError
 from eaglebench.fusion.base import Outline, PyramidFusion
 from eaglebench.fusion.grid import in_windows, to_grid, whole_multiple
+from eaglebench.utils.errors import UserError
 
 
 class Sva(PyramidFusion):

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedConfig
 
-from eaglebench.errors import UserError, first_line
 from eaglebench.language.base import LanguageModel
 from eaglebench.language.tokenizer import tiny_tokenizer
+from eaglebench.utils.errors import UserError, first_line
 
 
 def pretrained(

@@ -6,7 +6,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from eaglebench.language.base import LanguageModel
 from eaglebench.language.tokenizer import tiny_tokenizer
-from eaglebench.weights import load_weights, way_out
+from eaglebench.weights.files import load_weights, way_out
 
 
 def tiny_llama(

@@ -5,8 +5,8 @@ import io
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
-from eaglebench.report.compare import Setting, by_family, families_of
-from eaglebench.report.read import Entry
+from eaglebench.report.entries import Entry
+from eaglebench.report.settings import Setting, by_family, families_of
 
 KEYS = ("score", "low", "high", "blind")
 

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from eaglebench.report.compare import OVERALL, Setting, families_of
-from eaglebench.report.read import Entry, is_number
+from eaglebench.report.entries import Entry, is_number
+from eaglebench.report.settings import OVERALL, Setting, families_of
 
 INK = "#010203"  # becomes the colour of the text around the plot
 COLOURS = (

@@ -10,8 +10,8 @@ from typing import Any
 
 from PIL import Image
 
-from eaglebench.digests import digest
-from eaglebench.report.read import is_number
+from eaglebench.report.entries import is_number
+from eaglebench.utils.hashing import digest
 
 SIDE = 144  # pixels
 QUALITY = 70

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from eaglebench.data.source import DataSource
-from eaglebench.errors import UserError
 from eaglebench.language.base import LanguageModel
-from eaglebench.model import EagleModel
-from eaglebench.stages.workshop import Workshop
-from eaglebench.training.training import Schedule, Training
+from eaglebench.model.eagle import EagleModel
+from eaglebench.model.factory import Workshop
+from eaglebench.training.setup import Schedule, Training
+from eaglebench.utils.errors import UserError
 
 
 class Unit(NamedTuple):

@@ -5,11 +5,11 @@ from typing import Any
 from eaglebench.data.collate import Collator, ConversationDataset
 from eaglebench.data.source import DataSource
 from eaglebench.language.base import LanguageModel
-from eaglebench.model import EagleModel, encoder_of
+from eaglebench.model.eagle import EagleModel, encoder_of
+from eaglebench.model.factory import Workshop
 from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.runner import State
-from eaglebench.stages.workshop import Workshop
-from eaglebench.training.training import Training
+from eaglebench.training.setup import Training
 
 BLIND = "blind"  # the name of the stage
 

@@ -6,14 +6,14 @@ from typing import Any
 from eaglebench.data.collate import Collator, ConversationDataset
 from eaglebench.data.conversation import TEMPLATES
 from eaglebench.data.source import DataSource
-from eaglebench.errors import UserError
 from eaglebench.fusion.base import Fusion
 from eaglebench.language.base import LanguageModel
-from eaglebench.model import EagleModel, encoder_of
+from eaglebench.model.eagle import EagleModel, encoder_of
+from eaglebench.model.factory import Workshop
 from eaglebench.stages.base import Stage, Unit
-from eaglebench.stages.workshop import Workshop
-from eaglebench.training.groups import LayerDecay
-from eaglebench.training.training import Schedule, Training
+from eaglebench.training.parameter_groups import LayerDecay
+from eaglebench.training.setup import Schedule, Training
+from eaglebench.utils.errors import UserError
 
 
 class Joint(Stage):

@@ -14,20 +14,20 @@ import torch
 from torch import Tensor, nn
 
 from eaglebench.data.source import DataSource
-from eaglebench.digests import digest
-from eaglebench.errors import UserError
-from eaglebench.files import write_json
 from eaglebench.language.base import LanguageModel
-from eaglebench.model import EagleModel
+from eaglebench.model.eagle import EagleModel
+from eaglebench.model.factory import Workshop
 from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.store import MANIFEST, SCHEMA, Artefact, Store, name_of
-from eaglebench.stages.workshop import Workshop
 from eaglebench.training.curves import log_again
-from eaglebench.training.fit import Fit
-from eaglebench.training.processes import agreed, leads, several
-from eaglebench.training.training import SKIP
-from eaglebench.versions import versions
-from eaglebench.weights import copy_weights
+from eaglebench.training.setup import SKIP
+from eaglebench.training.trainer import Fit
+from eaglebench.utils.distributed import agreed, leads, several
+from eaglebench.utils.errors import UserError
+from eaglebench.utils.files import write_json
+from eaglebench.utils.hashing import digest
+from eaglebench.utils.provenance import versions
+from eaglebench.weights.files import copy_weights
 
 KEY_LENGTH = 16
 PRECISION = ("precision", "deterministic")  # what of a trainer changes more than the order in which numbers are added

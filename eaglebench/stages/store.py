@@ -13,11 +13,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from eaglebench.digests import file_digest
-from eaglebench.errors import UserError
-from eaglebench.files import write_json
-from eaglebench.training.processes import agreed, several
-from eaglebench.weights import read_weights, write_weights
+from eaglebench.utils.distributed import agreed, several
+from eaglebench.utils.errors import UserError
+from eaglebench.utils.files import write_json
+from eaglebench.utils.hashing import file_digest
+from eaglebench.weights.files import read_weights, write_weights
 
 # Raise it whenever code changes what a stage of the same description gives.
 SCHEMA = 2

@@ -9,15 +9,15 @@ import torch
 from lightning.pytorch.strategies import DeepSpeedStrategy, ModelParallelStrategy
 from torch import Tensor
 
-from eaglebench.digests import named_seed
-from eaglebench.errors import UserError
 from eaglebench.training.curves import log_again, log_interval
-from eaglebench.training.finite import unfinished
-from eaglebench.training.groups import freeze, parameter_groups
-from eaglebench.training.pieces import ends_batch
-from eaglebench.training.processes import gathered, leads, several
+from eaglebench.training.micro_batches import ends_batch
+from eaglebench.training.nonfinite import unfinished
+from eaglebench.training.parameter_groups import freeze, parameter_groups
+from eaglebench.training.setup import SKIP, Schedule, Training
 from eaglebench.training.strategies import gradient_norm, shard, whole
-from eaglebench.training.training import SKIP, Schedule, Training
+from eaglebench.utils.distributed import gathered, leads, several
+from eaglebench.utils.errors import UserError
+from eaglebench.utils.hashing import named_seed
 
 LOSSES = "losses"  # in a checkpoint
 

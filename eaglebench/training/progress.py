@@ -7,8 +7,8 @@ import lightning.pytorch as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from eaglebench.training.micro_batches import ends_batch
 from eaglebench.training.module import TrainingModule
-from eaglebench.training.pieces import ends_batch
 
 SMOOTHING = 0.95  # of the shown loss
 LINES = 4  # progress lines of a stage where there is no terminal to draw a bar on

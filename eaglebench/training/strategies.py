@@ -16,7 +16,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
-from eaglebench.errors import UserError
+from eaglebench.utils.errors import UserError
 
 CPU = "cpu"
 FP32: Final = "32-true"

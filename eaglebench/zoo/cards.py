@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eaglebench.digests import file_digest
-from eaglebench.errors import UserError
-from eaglebench.files import write_json
-from eaglebench.weights import write_weights
+from eaglebench.utils.errors import UserError
+from eaglebench.utils.files import write_json
+from eaglebench.utils.hashing import file_digest
+from eaglebench.weights.files import write_weights
 
 SHIPPED = Path(__file__).parent / "weights"
 ZOO = "zoo"  # as a checkpoint: the weights that ship with the package

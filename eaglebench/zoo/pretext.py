@@ -16,8 +16,8 @@ from torch.utils.data import Dataset
 from eaglebench.data.images import square
 from eaglebench.data.synthetic.drawing import Picture
 from eaglebench.data.synthetic.engine import KINDS
-from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert
+from eaglebench.utils.errors import UserError
 
 GROUP = 64  # held-out pictures that are scored together
 

@@ -20,7 +20,7 @@ from eaglebench.data.sample import Sample, Turn
 from eaglebench.data.synthetic.chart import VALUE
 from eaglebench.data.synthetic.drawing import Picture, Question
 from eaglebench.language.base import LanguageModel
-from eaglebench.model import EagleModel
+from eaglebench.model.eagle import EagleModel
 from eaglebench.zoo.captions import description, on_board, place
 from eaglebench.zoo.pretext import Pretext, cell_shares, padded
 

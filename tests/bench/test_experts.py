@@ -11,14 +11,14 @@ import pytest
 import torch
 from segment_anything.modeling.image_encoder import Attention
 
-from eaglebench.bench.expert import Variant, size, subject
-from eaglebench.bench.experts import bench_experts
-from eaglebench.bench.measure import NO_ROOM, OURS, Cost, Prepare, apart, costs, first_pass, short_passes
-from eaglebench.bench.table import beside, compared
-from eaglebench.bench.upstream import WRITTEN_OUT, ways
-from eaglebench.build import build_workshop, constructor_arguments, plain
-from eaglebench.config import validate
-from eaglebench.errors import UserError
+from eaglebench.config.build import build_workshop, constructor_arguments, plain
+from eaglebench.config.compose import validate
+from eaglebench.profiling.bench.expert_subject import Variant, size, subject
+from eaglebench.profiling.bench.experts import bench_experts
+from eaglebench.profiling.bench.measure import NO_ROOM, OURS, Cost, Prepare, apart, costs, first_pass, short_passes
+from eaglebench.profiling.bench.table import beside, compared
+from eaglebench.profiling.bench.upstream import WRITTEN_OUT, ways
+from eaglebench.utils.errors import UserError
 from tests.conftest import EXPERTS, composed
 from tests.experts.upstream import as_map
 
@@ -83,9 +83,9 @@ def test_the_pass_that_measures_memory_is_the_first_repeat_of_long_passes(
         called.append((function.__name__, arguments[-1]))
         return function(*arguments)
 
-    monkeypatch.setattr("eaglebench.bench.measure.apart", here)
+    monkeypatch.setattr("eaglebench.profiling.bench.measure.apart", here)
     if long:
-        monkeypatch.setattr("eaglebench.bench.measure.LONG_SECONDS", 0.0)
+        monkeypatch.setattr("eaglebench.profiling.bench.measure.LONG_SECONDS", 0.0)
     measured = costs(partial(subject, arguments("clip"), FORWARD, 2, "cpu"), 2)
     assert called == [*(("first_pass", way) for way in measured), then]
     assert [*measured] == ["eaglebench", "transformers", "attention written out"]
@@ -105,7 +105,7 @@ def test_a_way_that_does_not_fit_into_memory_is_told_and_the_others_are_measured
             failed.set_exception(error)
             return failed if arguments[-1] == WRITTEN_OUT else super().submit(function, *arguments)
 
-    monkeypatch.setattr("eaglebench.bench.measure.ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("eaglebench.profiling.bench.measure.ProcessPoolExecutor", Pool)
     measured = costs(partial(subject, arguments("clip"), FORWARD, 2, "cpu"), 1)
     assert [way for way, cost in measured.items() if cost == NO_ROOM] == [WRITTEN_OUT]
     rows = list(compared(measured))
@@ -131,7 +131,7 @@ def test_checkpointing_saves_memory_and_written_out_attention_wastes_it() -> Non
 
 def test_the_table_is_printed_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     measured = {OURS: Cost(0.5, 100.0), "transformers": Cost(0.55, 100.0), WRITTEN_OUT: Cost(1.0, 250.0)}
-    monkeypatch.setattr("eaglebench.bench.experts.costs", lambda *_: measured)
+    monkeypatch.setattr("eaglebench.profiling.bench.experts.costs", lambda *_: measured)
     bench_experts(composed("experts=[clip,convnext]", f"bench.to={tmp_path / 'bench.md'}"))
     written = (tmp_path / "bench.md").read_text()
     assert len([line for line in written.splitlines() if line.startswith(("| clip", "| convnext"))]) == 2 * 6 * 3

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from eaglebench.bench.fusing import StandIn, subject, ways
-from eaglebench.bench.measure import OURS, Cost, apart, first_pass, short_passes
-from eaglebench.build import build_workshop
+from eaglebench.config.build import build_workshop
 from eaglebench.fusion.base import Fusion, MapShape, Outline
 from eaglebench.fusion.channel_concat import ChannelConcat
 from eaglebench.fusion.deformable import Deformable
 from eaglebench.fusion.llava_hr import LlavaHr
 from eaglebench.fusion.mini_gemini import MiniGemini
-from eaglebench.stages.workshop import outline
+from eaglebench.model.factory import outline
+from eaglebench.profiling.bench.fusion_subject import StandIn, subject, ways
+from eaglebench.profiling.bench.measure import OURS, Cost, apart, first_pass, short_passes
 from tests.conftest import FUSIONS, Outcome, composed
 from tests.fusion.cases import ARGUMENTS
 
@@ -89,7 +89,7 @@ def test_the_table_is_printed_and_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Outcome]
 ) -> None:
     measured = {OURS: Cost(0.5, 100.0), "transformers": Cost(0.75, 300.0)}
-    monkeypatch.setattr("eaglebench.bench.fusion.costs", lambda *_: measured)
+    monkeypatch.setattr("eaglebench.profiling.bench.fusion.costs", lambda *_: measured)
     path = tmp_path / "bench.md"
     words = ["task=bench", "bench=fusion", "experts=[clip,sam]", "fusion=sva", "fusion.heads=8"]
     outcome = command(*words, f"bench.to={path}")
@@ -103,7 +103,7 @@ def test_the_table_is_printed_and_written(
 def test_a_fusion_that_cannot_take_the_experts_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Outcome]
 ) -> None:
-    monkeypatch.setattr("eaglebench.bench.fusion.costs", lambda *_: {OURS: Cost(0.5, 100.0)})
+    monkeypatch.setattr("eaglebench.profiling.bench.fusion.costs", lambda *_: {OURS: Cost(0.5, 100.0)})
     path = tmp_path / "bench.md"
     outcome = command(
         *("task=bench", "bench=fusion", "experts=[convnext,sam]", "bench.fusions=[llava_hr,sva]", f"bench.to={path}")

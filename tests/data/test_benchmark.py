@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from eaglebench.data.benchmark import read_benchmark
-from eaglebench.errors import UserError
+from eaglebench.utils.errors import UserError
 
 
 def written(folder: Path, *records: Any) -> Path:

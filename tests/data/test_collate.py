@@ -11,7 +11,7 @@ from eaglebench.data.collate import Collator, Item, read
 from eaglebench.data.conversation import IGNORE, Encoded
 from eaglebench.data.images import PADDING, ImageReader, load_image, square
 from eaglebench.data.sample import Sample
-from eaglebench.errors import UserError
+from eaglebench.utils.errors import UserError
 
 
 def test_conversations_are_padded_on_the_right() -> None:

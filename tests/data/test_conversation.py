@@ -6,8 +6,8 @@ from transformers import PreTrainedTokenizerFast
 
 from eaglebench.data.conversation import IGNORE, TEMPLATES, Encoder
 from eaglebench.data.sample import Sample, Turn
-from eaglebench.errors import UserError
 from eaglebench.language.tokenizer import tiny_tokenizer
+from eaglebench.utils.errors import UserError
 
 IMAGE = 9999
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from eaglebench.data.llava import read_samples, samples_digest
 from eaglebench.data.sample import Turn
-from eaglebench.errors import UserError
+from eaglebench.utils.errors import UserError
 from tests.conftest import turns, write_records
 
 GOOD = {"id": "good", "image": "a.png", "conversations": turns("<image>\nwhat is it", "a square")}

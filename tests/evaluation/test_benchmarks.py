@@ -2,9 +2,9 @@
 
 import pytest
 
-from eaglebench.errors import UserError
 from eaglebench.evaluation.benchmarks import BENCHMARKS, EAGLE11, eagle_average
 from eaglebench.evaluation.metrics import AGGREGATES, METRICS
+from eaglebench.utils.errors import UserError
 
 COLUMNS = "gqa vizwiz mme seed ocrbench docvqa chartqa ai2d pope realworldqa scienceqa"
 

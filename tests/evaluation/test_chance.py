@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from eaglebench.evaluation.chance import of_figure, of_mean, paired
+from eaglebench.evaluation.significance import of_figure, of_mean, paired
 
 
 def test_the_interval_of_independent_answers_is_the_binomial_one() -> None:

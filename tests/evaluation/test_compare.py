@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eaglebench.evaluation.compare import answers_of, differences
+from eaglebench.tasks.compare import answers_of, differences
 from tests.conftest import Outcome
 
 

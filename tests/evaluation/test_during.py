@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from eaglebench.evaluation.during import evenly
+from eaglebench.evaluation.validation import evenly
 
 
 @pytest.mark.parametrize(("there", "wanted"), [(100, 70), (139, 70), (1800, 70), (7, 70), (5, 0), (0, 3)])

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from eaglebench.config import named
-from eaglebench.evaluation.answer import Answerer
-from eaglebench.report.read import read_entry
+from eaglebench.config.compose import named
+from eaglebench.evaluation.generation import Answerer
+from eaglebench.report.entries import read_entry
 from tests.conftest import Outcome
 
 

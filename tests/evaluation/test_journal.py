@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from eaglebench.evaluation.journal import Journal
+from eaglebench.evaluation.answer_log import Journal
 
 
 def interrupted(*answers: str) -> Iterator[str]:

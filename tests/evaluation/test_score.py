@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from eaglebench.data.sample import Sample, Turn
-from eaglebench.evaluation.answer import Question, questions
 from eaglebench.evaluation.benchmarks import EAGLE11, eagle_average
-from eaglebench.evaluation.score import Scoring, rows_of, shuffled, summary, together
+from eaglebench.evaluation.generation import Question, questions
+from eaglebench.evaluation.scoring import Scoring, rows_of, shuffled, summary, together
 
 
 def ask(identity: str, family: str, answer: str = "1", image: bool = True) -> Question:

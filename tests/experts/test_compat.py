@@ -4,13 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from eaglebench.build import build_workshop
-from eaglebench.checkpoints import read_checkpoint
-from eaglebench.config import validate
-from eaglebench.errors import UserError
+from eaglebench.config.build import build_workshop
+from eaglebench.config.compose import validate
+from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
 from eaglebench.experts.sam import Sam
-from eaglebench.experts.statistics import CLIP_MEAN, CLIP_STD
 from eaglebench.fusion.grid import to_grid
+from eaglebench.utils.errors import UserError
+from eaglebench.weights.sources import read_checkpoint
 from tests.conftest import EXPERTS, composed
 from tests.experts.upstream import sam_arguments, sam_segment_anything
 

@@ -9,13 +9,13 @@ from segment_anything.modeling.image_encoder import Attention
 from torch import nn
 from transformers import Pix2StructImageProcessor
 
-from eaglebench.build import build_workshop
+from eaglebench.config.build import build_workshop
 from eaglebench.data.images import square
-from eaglebench.errors import UserError
 from eaglebench.experts.base import VisionExpert, tokens_to_map
 from eaglebench.experts.clip import Clip
 from eaglebench.experts.pix2struct import Pix2Struct
 from eaglebench.experts.sam import FusedAttention, Sam
+from eaglebench.utils.errors import UserError
 from tests.conftest import EXPERTS, composed
 
 

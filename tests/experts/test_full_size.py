@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from eaglebench.bench.expert import Variant, prepared
-from eaglebench.bench.upstream import ways
-from eaglebench.build import build_workshop, constructor_arguments, plain
+from eaglebench.config.build import build_workshop, constructor_arguments, plain
+from eaglebench.profiling.bench.expert_subject import Variant, prepared
+from eaglebench.profiling.bench.upstream import ways
 from tests.conftest import EXPERTS, composed
 from tests.experts.upstream import as_map
 

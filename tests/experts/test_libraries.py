@@ -11,14 +11,14 @@ import transformers
 from safetensors.torch import save_file
 from torch import Tensor
 
-from eaglebench.build import build_workshop
-from eaglebench.config import validate
-from eaglebench.errors import UserError
+from eaglebench.config.build import build_workshop
+from eaglebench.config.compose import validate
+from eaglebench.experts.backbones import repeated_blocks
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.hf import Hf
-from eaglebench.experts.libraries import repeated_blocks
 from eaglebench.experts.open_clip import OpenClip, known
 from eaglebench.experts.timm import Timm
+from eaglebench.utils.errors import UserError
 from tests.conftest import composed
 from tests.experts.upstream import randomised, square
 

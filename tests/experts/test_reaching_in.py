@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from eaglebench.build import build_workshop
+from eaglebench.config.build import build_workshop
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.vit import VisionTransformer
 from tests.conftest import EXPERTS, composed

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from eaglebench.build import build_workshop
-from eaglebench.config import validate
-from eaglebench.errors import UserError
+from eaglebench.config.build import build_workshop
+from eaglebench.config.compose import validate
 from eaglebench.experts.clip import Clip
 from eaglebench.experts.tiled import Tiled
-from eaglebench.treatment import cast
+from eaglebench.model.adapt import cast
+from eaglebench.utils.errors import UserError
 from tests.conftest import EXPERTS, composed
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from eaglebench.checkpoints import read_checkpoint
-from eaglebench.errors import UserError
 from eaglebench.experts.sam import Sam
 from eaglebench.experts.sam_vary import SamVary
+from eaglebench.utils.errors import UserError
+from eaglebench.weights.sources import read_checkpoint
 from tests.experts.upstream import CASES, Case, clip, eagle, sam_arguments, sam_segment_anything
 
 RELATIVE = {torch.float64: 1e-6, torch.float32: 1e-4}

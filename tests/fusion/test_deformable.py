@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.models.deformable_detr.modeling_deformable_detr import MultiScaleDeformableAttention
 
-from eaglebench.errors import UserError
 from eaglebench.fusion.base import MapShape, Outline
 from eaglebench.fusion.deformable import Deformable, ring, sampled
+from eaglebench.utils.errors import UserError
 from tests.fusion.cases import GRID, build, randomised
 
 SIDES = [(4, 8), (6, 3)]  # rows, columns: unequal, so that x and y cannot be mistaken for each other

@@ -5,9 +5,7 @@ import re
 import pytest
 import torch
 
-from eaglebench.bench.fusing import StandIn
-from eaglebench.config import options
-from eaglebench.errors import UserError
+from eaglebench.config.compose import options
 from eaglebench.fusion.base import Fusion, MapShape, Outline
 from eaglebench.fusion.channel_concat import ChannelConcat
 from eaglebench.fusion.deformable import Deformable
@@ -17,6 +15,8 @@ from eaglebench.fusion.mova import Mova
 from eaglebench.fusion.projector import mlp_projector
 from eaglebench.fusion.sequence_append import SequenceAppend
 from eaglebench.fusion.sva import Sva
+from eaglebench.profiling.bench.fusion_subject import StandIn
+from eaglebench.utils.errors import UserError
 from tests.fusion.cases import ARGUMENTS, FUSIONS, GRID, OUTLINES, WIDTH, build, maps_of, randomised
 
 TOKENS = {SequenceAppend: lambda experts: experts * GRID**2, Mova: lambda _: GRID**2 // 4}

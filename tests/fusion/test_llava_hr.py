@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from eaglebench.bench.fusing import StandIn
 from eaglebench.fusion.base import MapShape, Outline
 from eaglebench.fusion.llava_hr import LlavaHr, MixtureOfResolutionAdapter, sites_among
+from eaglebench.profiling.bench.fusion_subject import StandIn
 from tests.fusion.cases import build, maps_of, randomised
 
 

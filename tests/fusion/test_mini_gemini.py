@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eaglebench.fusion import mining
+from eaglebench.fusion import window_attention as mining
 from eaglebench.fusion.base import Fusion, MapShape, Outline
 from eaglebench.fusion.grid import in_windows, to_grid, weights_along
 from eaglebench.fusion.mini_gemini import MiniGemini

@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from eaglebench.errors import UserError
 from eaglebench.language.pretrained import pretrained
 from eaglebench.language.tokenizer import tiny_tokenizer
+from eaglebench.utils.errors import UserError
 
 
 def test_a_saved_model_gives_the_same_outputs(tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from eaglebench.build import build_workshop
+from eaglebench.config.build import build_workshop
 from eaglebench.language.base import LanguageModel
 from eaglebench.language.pretrained import pretrained
 from eaglebench.language.tiny import tiny_llama
 from eaglebench.language.tokenizer import tiny_tokenizer
-from eaglebench.language.treatment import treated
-from eaglebench.training.groups import freeze
-from eaglebench.weights import adapters, load_weights, write_weights
+from eaglebench.model.adapt_language import treated
+from eaglebench.training.parameter_groups import freeze
+from eaglebench.weights.files import adapters, load_weights, write_weights
 from tests.conftest import composed
 
 LORA = {"rank": 2, "alpha": 4, "dropout": 0.0}

@@ -6,12 +6,20 @@ import pytest
 import torch
 from torch import nn
 
-from eaglebench.bench.measure import apart, forget_peak, memory
-from eaglebench.build import build_workshop
-from eaglebench.model import EagleModel
-from eaglebench.plan.outlay import Outlay, Sharding, loss_of, operations, outlay, parameters_of, samples
-from eaglebench.plan.sketch import sketching
-from eaglebench.training.groups import freeze
+from eaglebench.config.build import build_workshop
+from eaglebench.model.eagle import EagleModel
+from eaglebench.profiling.bench.measure import apart, forget_peak, memory
+from eaglebench.profiling.estimate.meta_device import sketching
+from eaglebench.profiling.estimate.step_cost import (
+    Outlay,
+    Sharding,
+    loss_of,
+    operations,
+    outlay,
+    parameters_of,
+    samples,
+)
+from eaglebench.training.parameter_groups import freeze
 from tests.conftest import EXPERTS, FUSIONS, composed
 
 M_MMAP_THRESHOLD = -3  # of glibc's malloc.h

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from eaglebench.plan.task import sharding_of
+from eaglebench.tasks.plan import sharding_of
 from tests.conftest import Outcome, composed
 
 

@@ -1,6 +1,6 @@
 """Runs side by side."""
 
-from eaglebench.report.compare import OVERALL, Run, setting_of, settings_of
+from eaglebench.report.settings import OVERALL, Run, setting_of, settings_of
 
 
 def run(experts: str, seed: int, chart: float, text: float, **fields: str) -> Run:

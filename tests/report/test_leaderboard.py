@@ -4,9 +4,9 @@ import csv
 import io
 from pathlib import Path
 
-from eaglebench.report.compare import settings_of
+from eaglebench.report.entries import Entry
 from eaglebench.report.leaderboard import csv_text, line, markdown, table
-from eaglebench.report.read import Entry
+from eaglebench.report.settings import settings_of
 from tests.report.test_compare import run
 
 

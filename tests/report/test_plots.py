@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from eaglebench.report.compare import Run, settings_of
+from eaglebench.report.entries import Entry
 from eaglebench.report.plots import Plot, plots
-from eaglebench.report.read import Entry
+from eaglebench.report.settings import Run, settings_of
 
 FAMILIES = ("chart", "counting", "text")
 

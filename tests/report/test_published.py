@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from eaglebench.report.compare import Run, settings_of
-from eaglebench.report.published import Meaning, beside_ours, meaning_of, ours, paper_markdown, published
-from eaglebench.report.read import Entry
+from eaglebench.report.entries import Entry
+from eaglebench.report.paper import Meaning, beside_ours, meaning_of, ours, paper_markdown, published
+from eaglebench.report.settings import Run, settings_of
 from tests.conftest import composed
 
 MEANINGS = sorted(

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from eaglebench.config import named
+from eaglebench.config.compose import named
 from eaglebench.evaluation.benchmarks import EAGLE11, eagle_average
-from eaglebench.report.read import Entry, is_run, read_curves, read_entry, read_selection
+from eaglebench.report.entries import Entry, is_run, read_curves, read_entry, read_selection
 from tests.report.folders import write_run
 
 

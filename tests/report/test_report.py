@@ -6,9 +6,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from eaglebench.build import build_stages, build_workshop
-from eaglebench.report.picture import draw_samples, shortened
-from eaglebench.report.tables import parts_rows, parts_table, scores_table
+from eaglebench.config.build import build_stages, build_workshop
+from eaglebench.evaluation.figure import draw_samples, shortened
+from eaglebench.evaluation.tables import parts_rows, parts_table, scores_table
 from tests.conftest import composed
 
 

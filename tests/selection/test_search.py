@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from eaglebench.errors import UserError
-from eaglebench.selection.search import (
+from eaglebench.search.selection import (
     Figure,
     Figures,
     Found,
@@ -17,6 +16,7 @@ from eaglebench.selection.search import (
     round_robin,
     walk,
 )
+from eaglebench.utils.errors import UserError
 
 # The paper's figure 4.
 PAPER = {

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from eaglebench.selection import task
-from eaglebench.selection.cost import Cost
-from eaglebench.trials import Result, Trial
+from eaglebench.profiling.estimate.vision_cost import Cost
+from eaglebench.search.trials import Result, Trial
+from eaglebench.tasks import select as task
 from tests.cluster import until
 from tests.conftest import Outcome
 

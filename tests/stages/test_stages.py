@@ -8,10 +8,18 @@ import torch
 from omegaconf import DictConfig
 from rich.console import Console
 
-from eaglebench.build import build_blind, build_data, build_fit, build_look, build_stages, build_store, build_workshop
-from eaglebench.errors import UserError
+from eaglebench.config.build import (
+    build_blind,
+    build_data,
+    build_fit,
+    build_look,
+    build_stages,
+    build_store,
+    build_workshop,
+)
 from eaglebench.stages.base import Stage, Unit
 from eaglebench.stages.runner import Runner, State
+from eaglebench.utils.errors import UserError
 from tests.conftest import FUSIONS, composed, turns, write_records
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from eaglebench.errors import UserError
-from eaglebench.stages.inventory import ALL, UNUSED, chosen, entries, removed
+from eaglebench.stages.prune import ALL, UNUSED, chosen, entries, removed
 from eaglebench.stages.store import MANIFEST, WEIGHTS, Artefact, Store
+from eaglebench.utils.errors import UserError
 from tests.conftest import Outcome
 
 ARTEFACT = Artefact({"experts.sam.w": torch.arange(4.0)}, {"label": "pre_align/sam", "description": {"parents": {}}})

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 import sweeps
-from eaglebench.config import validate, validate_overrides
-from eaglebench.sweep.points import points, words
+from eaglebench.config.compose import validate, validate_overrides
+from eaglebench.search.sweep_points import points, words
 from tests.conftest import Outcome, composed
 
 FILES = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))

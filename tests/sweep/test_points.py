@@ -7,8 +7,8 @@ import pytest
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 import sweeps
-from eaglebench.errors import UserError
-from eaglebench.sweep.points import points, random_points, words
+from eaglebench.search.sweep_points import points, random_points, words
+from eaglebench.utils.errors import UserError
 
 GRID: dict[str, Any] = {
     "fusion": {"values": ["channel_concat", "mova"]},

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from rich.console import Console
 
-from eaglebench.sweep.task import table
-from eaglebench.trials import Result, Trial
+from eaglebench.search.trials import Result, Trial
+from eaglebench.tasks.sweep import table
 from tests.conftest import Outcome
 
 SHIPPED = Path(__file__).parents[2] / "sweeps/table4_fusion.yaml"

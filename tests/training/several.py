@@ -15,15 +15,15 @@ from lightning.pytorch.loggers import Logger
 from PIL import Image
 from rich.console import Console
 
-from eaglebench.build import build_data, build_fit, build_look, build_stages, build_workshop, processes_of
-from eaglebench.errors import UserError
-from eaglebench.model import EagleModel
+from eaglebench.config.build import build_data, build_fit, build_look, build_stages, build_workshop, processes_of
+from eaglebench.model.eagle import EagleModel
 from eaglebench.stages.runner import Runner
 from eaglebench.stages.store import Store
-from eaglebench.training.fit import Fit, Fitted
-from eaglebench.training.processes import environment, joined, leads
 from eaglebench.training.strategies import Devices
-from eaglebench.weights import write_weights
+from eaglebench.training.trainer import Fit, Fitted
+from eaglebench.utils.distributed import environment, joined, leads
+from eaglebench.utils.errors import UserError
+from eaglebench.weights.files import write_weights
 from tests.conftest import composed, turns
 
 STEPS = 20

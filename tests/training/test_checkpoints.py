@@ -14,10 +14,10 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset, default_collate
 
-from eaglebench.errors import TERMINATED, UserError
-from eaglebench.training.checkpoints import Checkpoints, intact, publish, step_of
-from eaglebench.training.fit import Fit
-from eaglebench.training.training import Schedule, Training
+from eaglebench.training.checkpointing import Checkpoints, intact, publish, step_of
+from eaglebench.training.setup import Schedule, Training
+from eaglebench.training.trainer import Fit
+from eaglebench.utils.errors import TERMINATED, UserError
 
 STEPS = 11
 

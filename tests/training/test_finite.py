@@ -8,10 +8,10 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset, default_collate
 
-from eaglebench.errors import UserError
-from eaglebench.training.finite import unfinished
-from eaglebench.training.fit import Fit
-from eaglebench.training.training import Schedule, Training
+from eaglebench.training.nonfinite import unfinished
+from eaglebench.training.setup import Schedule, Training
+from eaglebench.training.trainer import Fit
+from eaglebench.utils.errors import UserError
 
 
 class Two(nn.Module):

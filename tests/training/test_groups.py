@@ -3,8 +3,8 @@
 import pytest
 from torch import nn
 
-from eaglebench.build import build_workshop
-from eaglebench.training.groups import LayerDecay, freeze, parameter_groups
+from eaglebench.config.build import build_workshop
+from eaglebench.training.parameter_groups import LayerDecay, freeze, parameter_groups
 from tests.conftest import EXPERTS, composed
 
 

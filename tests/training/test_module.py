@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from eaglebench.errors import UserError
 from eaglebench.training.module import TrainingModule, cosine_with_warmup
-from eaglebench.training.training import Schedule, Training
+from eaglebench.training.setup import Schedule, Training
+from eaglebench.utils.errors import UserError
 
 
 def test_the_schedule_rises_then_falls_to_zero() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from eaglebench.training.order import BatchOrder
+from eaglebench.training.batch_sampler import BatchOrder
 
 
 def test_it_is_the_order_of_torchs_own_shuffling_loader() -> None:

@@ -6,11 +6,11 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from eaglebench.errors import UserError
-from eaglebench.training.fit import Fit
-from eaglebench.training.order import BatchOrder
-from eaglebench.training.pieces import Cut, Cuts, Pieces, piece_size
-from eaglebench.training.training import Schedule, Training
+from eaglebench.training.batch_sampler import BatchOrder
+from eaglebench.training.micro_batches import Cut, Cuts, Pieces, piece_size
+from eaglebench.training.setup import Schedule, Training
+from eaglebench.training.trainer import Fit
+from eaglebench.utils.errors import UserError
 
 
 def test_processes_share_each_batch_and_leave_nothing_out() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from eaglebench.errors import TERMINATED
-from eaglebench.training.slurm import listening, queue_again
+from eaglebench.training.preemption import listening, queue_again
+from eaglebench.utils.errors import TERMINATED
 
 
 @pytest.fixture

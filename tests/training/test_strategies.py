@@ -18,10 +18,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from eaglebench.errors import UserError
 from eaglebench.training.module import TrainingModule
+from eaglebench.training.setup import Schedule, Training
 from eaglebench.training.strategies import Devices, deepspeed
-from eaglebench.training.training import Schedule, Training
+from eaglebench.utils.errors import UserError
 from tests.training import several
 
 SCHEDULE = Schedule(1, 4, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop")

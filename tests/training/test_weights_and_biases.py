@@ -12,8 +12,8 @@ import pytest
 import wandb
 import yaml
 
-from eaglebench.errors import UserError
-from eaglebench.training.weights_and_biases import mode_of
+from eaglebench.integrations.wandb import mode_of
+from eaglebench.utils.errors import UserError
 from tests.conftest import Outcome
 
 

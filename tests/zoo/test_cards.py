@@ -8,12 +8,12 @@ import pytest
 import torch
 from hydra.utils import get_object
 
-from eaglebench.build import build_pretext, build_workshop, checkpoint_of
-from eaglebench.config import options
-from eaglebench.digests import file_digest
-from eaglebench.errors import UserError
-from eaglebench.pretrain import card_settings, measured, pictures
-from eaglebench.weights import read_weights
+from eaglebench.config.build import build_pretext, build_workshop, checkpoint_of
+from eaglebench.config.compose import options
+from eaglebench.tasks.pretrain import card_settings, measured, pictures
+from eaglebench.utils.errors import UserError
+from eaglebench.utils.hashing import file_digest
+from eaglebench.weights.files import read_weights
 from eaglebench.zoo import cards
 from eaglebench.zoo.cards import SHIPPED, read_card, weights_file
 from eaglebench.zoo.pretext import GROUP

@@ -8,13 +8,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from eaglebench.build import build_pretext
-from eaglebench.config import options
+from eaglebench.config.build import build_pretext
+from eaglebench.config.compose import options
 from eaglebench.data.conversation import IGNORE
 from eaglebench.data.synthetic.drawing import Mark, Picture, box_regions
 from eaglebench.data.synthetic.engine import KINDS
 from eaglebench.data.synthetic.shapes import PLACES
-from eaglebench.training.groups import parameter_groups
+from eaglebench.training.parameter_groups import parameter_groups
 from eaglebench.zoo.captions import caption, description, sentences
 from eaglebench.zoo.cells import CELLS, LABELS, cell_targets, f1
 from eaglebench.zoo.contrastive import Contrastive

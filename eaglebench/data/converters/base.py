@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from eaglebench.data.benchmark import LETTERS
-from eaglebench.errors import UserError
-from eaglebench.files import write_bytes, write_jsonl
+from eaglebench.utils.errors import UserError
+from eaglebench.utils.files import write_bytes, write_jsonl
 
 
 @dataclass(frozen=True)

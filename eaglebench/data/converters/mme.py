@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from eaglebench.data.converters.base import Record, Source
-from eaglebench.errors import UserError
+from eaglebench.utils.errors import UserError
 
 IMAGES = {".jpg", ".png", ".jpeg"}
 QUESTIONS_OF_AN_IMAGE = 2

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from eaglebench.data.converters.base import Picture, Record, Source
-from eaglebench.errors import UserError
+from eaglebench.utils.errors import UserError
 
 MOST_IMAGES = 7  # of one question
 GAP = 16  # pixels between two images

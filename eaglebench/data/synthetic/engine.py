@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from eaglebench.data.synthetic import chart, document, pile, shapes, text
 from eaglebench.data.synthetic.drawing import Question
-from eaglebench.digests import digest
-from eaglebench.files import write_text
+from eaglebench.utils.files import write_text
+from eaglebench.utils.hashing import digest
 
 # Raise it whenever a renderer draws or asks something else: rendered folders are reused by these numbers.
 VERSION = 11

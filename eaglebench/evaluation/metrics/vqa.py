@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from statistics import fmean
 
-from eaglebench.errors import UserError
+from eaglebench.utils.errors import UserError
 
 AGREEING = 3  # so many people make an answer fully right
 PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eaglebench.data.converters.base import Picture, Record, Source, write_records
-from eaglebench.errors import UserError
+from eaglebench.utils.errors import UserError
 
 
 def test_a_source_must_be_a_folder(tmp_path: Path) -> None:

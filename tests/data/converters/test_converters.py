@@ -16,9 +16,9 @@ from eaglebench.data.benchmark import read_benchmark
 from eaglebench.data.converters import CONVERTERS
 from eaglebench.data.converters.base import Source, write_records
 from eaglebench.data.sample import Sample
-from eaglebench.errors import UserError
 from eaglebench.evaluation.benchmarks import BENCHMARKS, EAGLE11
 from eaglebench.evaluation.metrics import METRICS
+from eaglebench.utils.errors import UserError
 
 SIDE = 64
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from eaglebench.data.sample import Turn
-from eaglebench.errors import UserError
-from eaglebench.evaluation.lmms.messages import conversation, generation
+from eaglebench.integrations.lmms_eval.messages import conversation, generation
+from eaglebench.utils.errors import UserError
 
 IMAGE = {"type": "image", "url": Image.new("RGB", (4, 2))}
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from eaglebench.errors import UserError
 from eaglebench.evaluation.metrics.vqa import normalised, vqa
+from eaglebench.utils.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+"""The files that a run reads, and what they hold: a name says little where files change."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from eaglebench.config.build import file_state, optional_path
+from eaglebench.utils.hashing import file_digest
+from eaglebench.zoo.cards import ZOO
+
+INPUTS = "inputs"  # in the manifest of a run
+
+
+def input_states(cfg: DictConfig) -> dict[str, Any]:
+    """The state of each local file that the config names, by that name, of those that are there: the SHA-256 of questions and answers; of
+    weights, which are large, names, sizes and times."""
+    found: dict[str, Any] = {}
+    for name in data_files(cfg):
+        path = Path(name)
+        if path.is_file():
+            stat = path.stat()
+            found[name] = remembered(path.resolve(), stat.st_size, stat.st_mtime_ns)
+    for name in (
+        *(expert.checkpoint for expert in cfg.experts.values()),
+        cfg.llm.get("checkpoint"),
+        cfg.llm.get("model"),
+    ):
+        weights = None if name == ZOO else optional_path(name)  # what ships with the package is the same for all runs
+        if weights is not None and weights.exists():
+            found[str(name)] = file_state(weights)
+    return found
+
+
+def data_files(cfg: DictConfig) -> Iterator[str]:
+    """The names of the files of questions and answers."""
+    of_data = [cfg.data[key] for key in ("train", "val") if key in cfg.data and not OmegaConf.is_missing(cfg.data, key)]
+    of_stages = [stage.train for stage in cfg.stages.values()]
+    of_benchmarks = (cfg.evaluation.get("benchmarks") or {}).values()
+    return (str(file) for file in (*of_data, *of_stages, *of_benchmarks) if file is not None)
+
+
+@cache
+def remembered(path: Path, size: int, changed: int) -> str:
+    """The digest of a file, which is read again when its size or time has changed: many runs read the same ones."""
+    return file_digest(path)

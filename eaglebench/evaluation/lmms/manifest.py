@@ -1,8 +1,0 @@
-"""What lmms-eval finds under the entry point `lmms_eval.models`. Every command of lmms-eval imports this: nothing heavy."""
-
-from lmms_eval.models.registry_v2 import ModelManifest
-
-
-def manifests() -> list[ModelManifest]:
-    """The models of this package, by the name that `lmms-eval --model` takes."""
-    return [ModelManifest(model_id="eaglebench", chat_class_path="eaglebench.evaluation.lmms.model.EagleBench")]

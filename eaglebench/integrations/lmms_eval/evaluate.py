@@ -1,0 +1,87 @@
+"""task=eval evaluation=lmms_eval: a finished run on tasks of lmms-eval."""
+
+import argparse
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.table import Table
+
+from eaglebench.config.build import device_of, new_console, plain
+from eaglebench.utils.errors import UserError, first_line
+
+FOLDER = "lmms"  # inside the run's
+
+
+def evaluate_lmms(cfg: DictConfig, run: DictConfig) -> None:
+    """Let lmms-eval ask and score `cfg.run`, whose config is `run` with this evaluation's settings.
+
+    Prints lmms-eval's table, and writes its files (the scores, and every answer) into the run's folder.
+
+    Raises:
+        UserError: lmms-eval is not installed, does not know a task, or cannot get its data.
+    """
+    if importlib.util.find_spec("lmms_eval") is None:
+        raise UserError(
+            "evaluation=lmms_eval needs lmms-eval: uv sync --extra lmms (with pip, pip install lmms-eval in an environment of its own)."
+        )
+    from lmms_eval.evaluator import simple_evaluate
+    from lmms_eval.loggers import EvaluationTracker
+    from lmms_eval.tasks import TaskManager
+    from lmms_eval.utils import get_datetime_str
+    from tenacity import RetryError
+
+    from eaglebench.integrations.lmms_eval.model import EagleBench
+
+    settings = plain(run.evaluation)
+    manager = TaskManager(include_path=settings["include_path"], model_name="eaglebench")
+    if unknown := [name for name in settings["tasks"] if not manager.match_tasks([name])]:
+        raise UserError(
+            f"evaluation.tasks names {', '.join(unknown)}, which lmms-eval does not have: `lmms-eval tasks list` prints what it "
+            "has, and evaluation.include_path=FOLDER adds tasks of your own."
+        )
+    folder = Path(cfg.run) / FOLDER
+    folder.mkdir(exist_ok=True)
+    time = get_datetime_str("UTC")
+    tracker = EvaluationTracker(output_path=str(folder))
+    tracker.general_config_tracker.log_experiment_args("eaglebench", f"run={cfg.run}", None, None, False)
+    try:
+        results = simple_evaluate(
+            EagleBench(cfg.run, settings["batch_size"], device_of(run), settings["max_new_tokens"]),
+            model_args=f"run={cfg.run}",  # for the files
+            batch_size=settings["batch_size"],
+            tasks=manager.match_tasks(settings["tasks"]),
+            task_manager=manager,
+            limit=settings["limit"],
+            gen_kwargs=settings["gen_kwargs"],
+            datetime_str=time,
+            # What lmms-eval's tasks read of its command line: where their own files go.
+            cli_args=argparse.Namespace(output_path=str(folder), process_with_media=False),
+        )
+    except RetryError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        raise UserError(
+            f"lmms-eval cannot get the data of a task ({first_line(error.__cause__)}): they come from the Hugging Face hub; a task "
+            "file of your own can name a local copy, evaluation.include_path=FOLDER."
+        ) from error
+    samples = results.pop("samples")
+    tracker.save_results_aggregated(results, samples, time)
+    for name in results["configs"]:
+        tracker.save_results_samples(name, samples[name])
+    new_console().print(scores_table(results), f"wrote {folder}")
+
+
+def scores_table(results: Mapping[str, Any]) -> Table:
+    """The scores of every task, by the names and in the units that it gives them."""
+    table = Table("task", "metric", "score", "n", title="lmms-eval")
+    for task, scores in results["results"].items():
+        for key, score in scores.items():
+            if isinstance(score, (int, float)) and "_stderr" not in key:
+                error = scores.get(key.replace(",", "_stderr,"))
+                shown = f"{score:.4f} ± {error:.4f}" if isinstance(error, float) else f"{score:.4f}"
+                count = results["n-samples"].get(task, {}).get("effective", "")  # a group has none of its own
+                table.add_row(task, key.removesuffix(",none"), shown, str(count))
+    return table

@@ -1,1 +1,0 @@
-"""Sweep files of Weights & Biases, run without it."""

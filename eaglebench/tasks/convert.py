@@ -1,0 +1,42 @@
+"""task=convert: a benchmark as its makers give it out, made into a benchmark file."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+from PIL import UnidentifiedImageError
+
+from eaglebench.config.build import new_console
+from eaglebench.data.benchmark import read_benchmark
+from eaglebench.data.converters import CONVERTERS
+from eaglebench.data.converters.base import Source, write_records
+from eaglebench.evaluation.benchmarks import BENCHMARKS
+from eaglebench.utils.errors import UserError
+
+SUFFIX = ".jsonl"
+
+
+def convert(cfg: DictConfig) -> None:
+    """Write the benchmark file `convert.to` from the folder `convert.source`, and read it back."""
+    name, to = str(cfg.convert.benchmark), Path(str(cfg.convert.to)).expanduser()
+    source = Source(Path(str(cfg.convert.source)).expanduser())
+    if name not in CONVERTERS:
+        raise UserError(f"convert.benchmark={name} is unknown: choose from {', '.join(CONVERTERS)}.")
+    if to.suffix != SUFFIX:
+        raise UserError(f"convert.to={to} must be a file {SUFFIX}.")
+    try:
+        write_records(CONVERTERS[name](source), to)
+    except (KeyError, IndexError, TypeError, ValueError, SyntaxError, UnidentifiedImageError) as error:
+        raise UserError(
+            f"{source.folder} does not hold {name} in its makers' format ({type(error).__name__}: {error}): "
+            "unpack their own files there."
+        ) from error
+    samples = read_benchmark(to, name)
+    images = {sample.image for sample in samples if sample.image is not None}
+    console = new_console()
+    console.print(f"wrote {to}: {len(samples):,} questions about {len(images):,} images.", soft_wrap=True)
+    if differs := BENCHMARKS[name].differs:
+        console.print(f"Its figures are not quite those of Eagle's paper: {differs}.", soft_wrap=True)
+    console.print(
+        f"To evaluate a run: python -m eaglebench task=eval run=FOLDER evaluation=eagle11 evaluation.benchmarks.{name}={to}",
+        soft_wrap=True,
+    )

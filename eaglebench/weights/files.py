@@ -1,0 +1,92 @@
+"""Weights in files: safetensors, and torch files without pickled objects."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from zipfile import is_zipfile
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from eaglebench.utils.errors import UserError, first_line
+
+NAMED = 10  # keys that an error names
+WRAPPERS = ("ema_state", "module", "model", "state_dict")  # under which training code saves the weights
+
+
+def read_weights(path: Path, wanted_by: str) -> dict[str, Tensor]:
+    """The tensors of a `.safetensors` file, or of a torch file with `weights_only=True`, inside one of WRAPPERS or not.
+
+    Raises:
+        UserError: the file is missing, damaged, or holds more than tensors.
+    """
+    if not path.is_file():
+        raise UserError(f"the checkpoint {path} of {wanted_by} does not exist.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # Mapped into memory, as safetensors are: of a whole model's file, only the tensors that are used are read.
+        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, IndexError) as error:
+        raise UserError(f"the checkpoint {path} of {wanted_by} cannot be read ({first_line(error)}).") from error
+    except Exception as error:  # torch raises pickle.UnpicklingError and others for refused contents
+        raise UserError(f"the checkpoint {path} of {wanted_by} holds more than tensors, and is not opened.") from error
+    if isinstance(weights, dict):
+        weights = next((weights[name] for name in WRAPPERS if isinstance(weights.get(name), dict)), weights)
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise UserError(f"the checkpoint {path} of {wanted_by} is not a dictionary of tensors.")
+    return dict(weights)
+
+
+def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors, beside their place and renamed."""
+    temporary = path.with_name(f".{path.name}")
+    # Clones, because safetensors refuses tensors that share memory, as tied embeddings do.
+    save_file({name: tensor.detach().cpu().clone() for name, tensor in weights.items()}, temporary)
+    temporary.chmod(0o644)
+    temporary.rename(path)
+
+
+def load_weights(module: nn.Module, path: Path, wanted_by: str) -> None:
+    """Load a file into a module; every key and shape must fit."""
+    copy_weights(module, read_weights(path, wanted_by), f"the checkpoint {path} of {wanted_by}")
+
+
+@contextmanager
+def way_out(owner: str) -> Iterator[None]:
+    """Adds to the errors of a checkpoint how the user of the part `owner` can go on."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(
+            f"{error} Give {owner}.checkpoint=FILE that fits, or {owner}.checkpoint=none to start from random weights."
+        ) from error
+
+
+def copy_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Copy tensors into a module.
+
+    Raises:
+        UserError: missing, unexpected or wrongly shaped keys, the first ten of each kind and how many.
+    """
+    own = module.state_dict()
+    problems = {
+        "missing": sorted(own.keys() - weights.keys()),
+        "unexpected": sorted(weights.keys() - own.keys()),
+        "wrongly shaped": sorted(
+            f"{key} {tuple(weights[key].shape)} for {tuple(own[key].shape)}"
+            for key in own.keys() & weights.keys()
+            if own[key].shape != weights[key].shape
+        ),
+    }
+    told = [f"{len(keys)} {kind} ({', '.join(keys[:NAMED])})" for kind, keys in problems.items() if keys]
+    if told:
+        raise UserError(f"{source} does not fit: {'; '.join(told)}.")
+    module.load_state_dict(dict(weights), strict=True)
+
+
+def adapters(module: nn.Module) -> list[nn.Parameter]:
+    """The weights of a module's LoRA adapters, as peft names them."""
+    return [parameter for name, parameter in module.named_parameters() if ".lora_" in name]
