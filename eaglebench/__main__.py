@@ -16,7 +16,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from eaglebench.config.compose import CONF, TASKS, register_resolvers, validate, validate_overrides
+from eaglebench.config.compose import CONF, TASKS, validate_overrides
+from eaglebench.config.resolvers import register_resolvers
+from eaglebench.config.schema import validate
 from eaglebench.utils.errors import UserError
 
 USER_ERROR = 2  # exit code

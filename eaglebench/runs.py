@@ -9,7 +9,7 @@ from eaglebench.language.base import LanguageModel
 from eaglebench.model.eagle import EagleModel
 from eaglebench.model.factory import Workshop
 from eaglebench.utils.errors import UserError
-from eaglebench.utils.files import write_text
+from eaglebench.utils.files import read_object, write_text
 from eaglebench.weights.files import load_weights, write_weights
 
 CONFIG, MODEL, MANIFEST = "config.yaml", "model.safetensors", "manifest.json"
@@ -49,3 +49,24 @@ def load_model(folder: str | Path, workshop: Workshop) -> tuple[EagleModel, Lang
     model, language = workshop.eagle(workshop.experts)
     load_weights(model, Path(folder) / MODEL, f"run={folder}")
     return model, language
+
+
+PREDICTIONS, SCORES, PICTURE = "predictions.jsonl", "scores.json", "samples.png"
+
+BENCHMARKED = (
+    "benchmarks"  # folder of a run, with one for each official benchmark that it was asked later, and the scores of all
+)
+
+
+def benchmark_predictions(folder: Path) -> list[Path]:
+    """The predictions of the benchmarks that the scores of a folder BENCHMARKED have; others there are of earlier weights."""
+    families = (read_object(folder / SCORES) or {}).get("families", {})
+    paths = [folder / name / PREDICTIONS for name in sorted(families)]
+    return [path for path in paths if path.is_file()]
+
+
+METRICS = "metrics.csv"
+
+ASKED = f"{BENCHMARKED}/{SCORES}"
+
+SELECTION = "selection.json"

@@ -13,7 +13,8 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from eaglebench.__main__ import main
-from eaglebench.config.compose import CONF, options, register_resolvers
+from eaglebench.config.compose import CONF, options
+from eaglebench.config.resolvers import register_resolvers
 
 EXPERTS = ("clip", "convnext", "pix2struct", "eva02", "sam", "sam_vary", "dinov2")
 LIBRARIES = ("timm", "open_clip", "hf")  # experts that are any backbone of a library

@@ -5,12 +5,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.utils import get_class, instantiate
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from eaglebench.config.inputs import file_state
+from eaglebench.config.schema import (
+    HIGH_RES,
+    LANGUAGE_TREATMENT,
+    NONE,
+    OTHER_VERSION,
+    SCHEDULE,
+    STAGE_DATA,
+    TREATMENT,
+    device_of,
+    optional_path,
+    plain,
+    processes_of,
+)
 from eaglebench.data.benchmark import read_benchmark
 from eaglebench.data.llava import read_samples, samples_digest
 from eaglebench.data.sample import Sample
@@ -21,7 +34,7 @@ from eaglebench.evaluation.evaluate import Settings
 from eaglebench.evaluation.validation import Look, evenly
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.tiled import Tiled
-from eaglebench.model.adapt_language import treated
+from eaglebench.model.adapt import treated
 from eaglebench.model.factory import ExpertSpec, Workshop
 from eaglebench.stages.base import Stage
 from eaglebench.stages.blind import BLIND, Blind
@@ -30,48 +43,17 @@ from eaglebench.training.setup import Schedule
 from eaglebench.training.trainer import Fit
 from eaglebench.utils.distributed import leads
 from eaglebench.utils.errors import UserError
-from eaglebench.utils.hashing import file_digest
-from eaglebench.weights.sources import commit_of, is_hub_name
-from eaglebench.zoo.cards import SHIPPED, ZOO, shipped
+from eaglebench.zoo.cards import ZOO, shipped
 from eaglebench.zoo.pretext import Pretext
 
-LOG_WIDTH = 110
 PRETRAINED, OUTLINED = "eaglebench.language.pretrained.pretrained", "eaglebench.language.pretrained.outlined"
 QUICK = 64  # questions of an evaluation, or of each benchmark, with debug=fast
-NONE = "none"  # on the command line, for a path that is not wanted
-# Of an expert, not its constructor's.
-TREATMENT = (
-    "aligned",
-    "frozen",
-    "lr",
-    "layer_decay",
-    "checkpoint",
-    "pixels",
-    "dtype",
-    "activation_checkpointing",
-    "lora",
-)
-LANGUAGE_TREATMENT = ("lora", "activation_checkpointing")
-OTHER_VERSION = "its config is of another version of eaglebench; train the run again."
 UNSEEN = ("activation_checkpointing",)  # changes nothing of what a stage gives
-HIGH_RES = ("high_res", "native_size", "global_view")
-STAGE_DATA = ("train", "image_root")  # of a stage, not its constructor's
-SCHEDULE = tuple(Schedule.__dataclass_fields__)
-
-
-def plain(node: Any) -> Any:
-    """A config node as resolved plain Python."""
-    return OmegaConf.to_container(node, resolve=True)
 
 
 def constructor(config: Mapping[str, Any]) -> Callable[..., Any]:
     """The class or function behind `_target_`, with the node's other fields bound."""
     return instantiate({**config, "_partial_": True}, _convert_="all")
-
-
-def optional_path(value: str | None) -> Path | None:
-    """The path of a field that may be null or none."""
-    return None if value is None or str(value) == NONE else Path(value).expanduser()
 
 
 def checkpoint_of(name: str, value: str | None) -> Path | None:
@@ -154,24 +136,6 @@ def build_pretext(cfg: DictConfig) -> tuple[Pretext, dict[str, Any]]:
     return workshop.seeded(f"pretext {name}", lambda: make(part=part)), config
 
 
-def file_state(path: Path | None) -> list[str] | None:
-    """Names, sizes and times of a local file, or of a folder's files: a changed checkpoint is another one.
-
-    What ships with the package is known by its digest, wherever and whenever it was installed; what the hub has, by its commit.
-    """
-    if path is None:
-        return None
-    if is_hub_name(str(path)):
-        return [f"{path} {commit_of(str(path))}"]
-    if path.parent == SHIPPED:
-        return [path.name, file_digest(path)]
-    folder = path.parent if path.suffix == ".json" else path  # an index, whose shards lie beside it
-    files = sorted(folder.iterdir()) if folder.is_dir() else [path]
-    return [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files if file.is_file()] or [
-        str(path)
-    ]
-
-
 def build_stages(cfg: DictConfig) -> list[Stage]:
     """The stages in the user's order."""
     return [build_stage(str(name), plain(node)) for name, node in cfg.stages.items()]
@@ -249,24 +213,10 @@ def build_evaluation(cfg: DictConfig) -> Settings:
     return Settings(**config, benchmarks=benchmarks, device=device_of(cfg), seed=cfg.seed, cache_mb=cfg.data.cache_mb)
 
 
-def device_of(cfg: DictConfig) -> str:
-    """What generates answers."""
-    devices = {"gpu": "cuda", "cuda": "cuda", "mps": "mps", "auto": "cuda" if torch.cuda.is_available() else "cpu"}
-    return devices.get(cfg.trainer.accelerator, "cpu")
-
-
 def build_look(cfg: DictConfig, data: DataSource) -> Look | None:
     """What looks at held-out samples while a stage trains; None where there are none."""
     samples = evenly(data.val, cfg.held_out.samples) if cfg.held_out.every else []
     return Look(samples, build_evaluation(cfg), data.reader) if samples else None
-
-
-def new_console() -> Console:
-    """Where tasks tell what they do; of several processes, one speaks."""
-    console = Console(highlight=False, quiet=not leads())
-    if not console.is_terminal:  # a log file has no width of its own
-        console.width = LOG_WIDTH
-    return console
 
 
 def build_fit(cfg: DictConfig, loggers: list[Logger], console: Console, seed: int | None = None) -> Fit:
@@ -284,21 +234,6 @@ def build_fit(cfg: DictConfig, loggers: list[Logger], console: Console, seed: in
         None if strategy is None else instantiate(strategy),
         compiled,
     )
-
-
-def processes_of(cfg: DictConfig) -> int:
-    """How many processes train together, one for each device of each node."""
-    return devices_of(cfg) * int(cfg.trainer.nodes)
-
-
-def devices_of(cfg: DictConfig) -> int:
-    """How many devices of each node are used."""
-    devices = cfg.trainer.devices
-    if isinstance(devices, ListConfig):
-        return len(devices)
-    if devices == "auto":
-        return 1 if cfg.trainer.accelerator == "cpu" else max(1, torch.cuda.device_count())
-    return int(devices)
 
 
 def build_loggers(cfg: DictConfig, folder: Path) -> list[Logger]:

@@ -7,9 +7,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from eaglebench.config.build import file_state, optional_path
+from eaglebench.config.schema import optional_path
 from eaglebench.utils.hashing import file_digest
-from eaglebench.zoo.cards import ZOO
+from eaglebench.weights.sources import commit_of, is_hub_name
+from eaglebench.zoo.cards import SHIPPED, ZOO
 
 INPUTS = "inputs"  # in the manifest of a run
 
@@ -46,3 +47,21 @@ def data_files(cfg: DictConfig) -> Iterator[str]:
 def remembered(path: Path, size: int, changed: int) -> str:
     """The digest of a file, which is read again when its size or time has changed: many runs read the same ones."""
     return file_digest(path)
+
+
+def file_state(path: Path | None) -> list[str] | None:
+    """Names, sizes and times of a local file, or of a folder's files: a changed checkpoint is another one.
+
+    What ships with the package is known by its digest, wherever and whenever it was installed; what the hub has, by its commit.
+    """
+    if path is None:
+        return None
+    if is_hub_name(str(path)):
+        return [f"{path} {commit_of(str(path))}"]
+    if path.parent == SHIPPED:
+        return [path.name, file_digest(path)]
+    folder = path.parent if path.suffix == ".json" else path  # an index, whose shards lie beside it
+    files = sorted(folder.iterdir()) if folder.is_dir() else [path]
+    return [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files if file.is_file()] or [
+        str(path)
+    ]

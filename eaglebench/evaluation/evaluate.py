@@ -20,12 +20,9 @@ from eaglebench.evaluation.generation import Answerer, Question, questions
 from eaglebench.evaluation.scoring import Scoring, rows_of, shuffled, summary
 from eaglebench.language.base import LanguageModel
 from eaglebench.model.eagle import EagleModel, encoder_of
-from eaglebench.utils.files import read_object, write_json, write_jsonl
+from eaglebench.runs import PICTURE, PREDICTIONS, SCORES
+from eaglebench.utils.files import write_json, write_jsonl
 
-PREDICTIONS, SCORES, PICTURE = "predictions.jsonl", "scores.json", "samples.png"
-BENCHMARKED = (
-    "benchmarks"  # folder of a run, with one for each official benchmark that it was asked later, and the scores of all
-)
 KEPT = ".answers-"  # begins the names of files of answers as they come
 
 
@@ -173,13 +170,6 @@ def check_scoring(samples: Sequence[Sample], scoring: Scoring) -> None:
     for name in scoring.benchmarks:
         of_one = [row for question, row in zip(asked, rows, strict=True) if question.family == name]
         BENCHMARKS[name].check(name, of_one)
-
-
-def benchmark_predictions(folder: Path) -> list[Path]:
-    """The predictions of the benchmarks that the scores of a folder BENCHMARKED have; others there are of earlier weights."""
-    families = (read_object(folder / SCORES) or {}).get("families", {})
-    paths = [folder / name / PREDICTIONS for name in sorted(families)]
-    return [path for path in paths if path.is_file()]
 
 
 def forget_answers(folder: Path) -> None:

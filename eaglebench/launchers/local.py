@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,31 +9,22 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from submitit import AutoExecutor
-from submitit.core.utils import FailedJobError
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from eaglebench.config.build import devices_of, optional_path, plain, processes_of
+from eaglebench.config.schema import devices_of, optional_path, processes_of
+from eaglebench.launchers.base import LOGS, MISTAKE, NO_SCORES, Planned, Running
+from eaglebench.launchers.slurm import SLURM, submit
+from eaglebench.search.trials import Result, finished, tell_change
 from eaglebench.training.micro_batches import piece_size
-from eaglebench.training.preemption import OURS
-from eaglebench.training.strategies import CPU
-from eaglebench.utils.distributed import environment
-from eaglebench.utils.errors import TERMINATED, UserError, first_line
+from eaglebench.training.strategies import CPU, environment
+from eaglebench.utils.errors import TERMINATED, UserError
 
-SLURM = "slurm"
 SHUTDOWN = "120"  # seconds that processes have to write a checkpoint once they are asked to end
-
-
-def launch(cfg: DictConfig) -> None:
-    """Train what `cfg` says: in this process, or where it wants to be."""
-    if not elsewhere(cfg):
-        from eaglebench.tasks.train import train  # not needed by who only starts others
-
-        train(cfg)
 
 
 def elsewhere(cfg: DictConfig) -> bool:
@@ -64,59 +54,6 @@ def elsewhere(cfg: DictConfig) -> bool:
         )
     start(count, words())
     return True
-
-
-def submit(cfg: DictConfig, arguments: Sequence[str]) -> None:
-    """Give `python -m eaglebench` to SLURM, and come back at once.
-
-    Raises:
-        UserError: SLURM does not take it.
-    """
-    settings = cfg.launcher
-    folder = Path(settings.folder)
-    check_slurm()
-    executor = AutoExecutor(folder, cluster=SLURM)
-    named = {key: settings[key] for key in ("partition", "account", "qos", "constraint") if settings[key] is not None}
-    devices = devices_of(cfg)
-    executor.update_parameters(
-        name=cfg.run_name,
-        nodes=cfg.trainer.nodes,
-        tasks_per_node=devices,
-        cpus_per_task=settings.cpus_per_task,
-        timeout_min=settings.time,
-        **({} if settings.mem_gb is None else {"mem_gb": settings.mem_gb}),
-        **({} if cfg.trainer.accelerator == CPU else {"gpus_per_node": devices}),
-        slurm_setup=list(settings.setup),
-        # srun does not take the cores of a task over from sbatch; and one process, which evaluates, may end long after the others.
-        slurm_srun_args=["--kill-on-bad-exit=1", f"--cpus-per-task={settings.cpus_per_task}", "--wait=0"],
-        # submitit's own signal would have it queue again by itself, in the middle of a step.
-        slurm_additional_parameters={
-            "signal": f"USR1@{settings.warning}",
-            "requeue": True,
-            **named,
-            **(plain(settings.options) if settings.options is not None else {}),
-        },
-    )
-    try:
-        job = executor.submit(run_job, list(arguments))
-    except (FailedJobError, subprocess.CalledProcessError) as error:
-        raise UserError(f"SLURM does not take the job: {first_line(error)}") from error
-    print(f"{cfg.run_name}: job {job.job_id}; it prints to {job.paths.stdout}")
-
-
-def check_slurm() -> None:
-    """Refuse jobs where there is no SLURM."""
-    if shutil.which("sbatch") is None:
-        raise UserError("launcher=slurm needs SLURM's sbatch, which is not on this machine: leave launcher=local.")
-
-
-def run_job(arguments: list[str]) -> None:
-    """What a job runs: `python -m eaglebench` with these words."""
-    from eaglebench.__main__ import main
-
-    os.environ[OURS] = "1"
-    sys.argv = ["eaglebench", *arguments]
-    main()
 
 
 def words() -> list[str]:
@@ -155,3 +92,55 @@ def start(count: int, arguments: Sequence[str]) -> None:
         if error.sigval == signal.SIGINT:
             raise KeyboardInterrupt from error
         sys.exit(TERMINATED)
+
+
+def here(planned: Planned, place: int, at_once: int, runs: Running, lock: int) -> Result:
+    """Run a trial in a process, which prints into a file and holds the lock."""
+    if found := finished(planned, reused=True):
+        return found
+    tell_change(planned, runs.console)
+    log = LOGS / f"{planned.folder.name}.log"
+    with log.open("ab") as out:
+        begin = out.seek(0, os.SEEK_END)
+        command = [sys.executable, "-m", "eaglebench", *planned.words, f"hydra.run.dir='{planned.folder}'"]
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **share(planned.cfg, place, at_once)},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            pass_fds=[lock],
+            start_new_session=True,  # Ctrl-C is for this process; a trial gets SIGTERM, and writes a checkpoint
+        )
+        runs.processes.add(process)
+        if runs.ending.is_set():  # it may have been set since it was looked at
+            process.terminate()
+        code = process.wait()
+        runs.processes.discard(process)
+    if code == 0 and (found := finished(planned, reused=False)):
+        return found
+    why = reason(log, begin, code) if code else NO_SCORES
+    return Result(planned.trial, planned.folder, None, error=f"{why} (all it said: {log})")
+
+
+def share(cfg: DictConfig, place: int, at_once: int) -> dict[str, str]:
+    """The environment in which a trial leaves room for the others: its share of the cores, and devices of its own."""
+    if cfg.trainer.accelerator == CPU:
+        cores, processes = len(os.sched_getaffinity(0)), at_once * devices_of(cfg)
+        return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // processes)))}
+    there = torch.cuda.device_count()
+    if not isinstance(cfg.trainer.devices, int) or cfg.trainer.devices > there:
+        return {}  # all of them, or those that are named
+    count = cfg.trainer.devices
+    known = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(there)))).split(",")
+    first = place % (there // count) * count
+    return {"CUDA_VISIBLE_DEVICES": ",".join(known[first : first + count])}
+
+
+def reason(log: Path, begin: int, code: int) -> str:
+    """Why a trial failed, by the end of what it printed from byte `begin` on."""
+    with log.open("rb") as file:
+        file.seek(begin)
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    mistakes = [line.removeprefix(MISTAKE) for line in lines if line.startswith(MISTAKE)]
+    return mistakes[-1] if mistakes else f"it ended with {code}: {lines[-1]}" if lines else f"it ended with {code}"

@@ -1,18 +1,19 @@
 """What a run does to a part beside training it: precision, LoRA, activation checkpointing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
     CheckpointImpl,
     apply_activation_checkpointing,
     checkpoint_wrapper,
 )
 
+from eaglebench.language.base import LanguageModel, repeated
 from eaglebench.utils.errors import UserError
-from eaglebench.weights.files import adapters
 
 LINEAR = ("Linear", "Linear4bit")  # of torch, and bitsandbytes' with four bits a weight
 
@@ -57,3 +58,40 @@ def checkpoint_activations(part: nn.Module, blocks: Iterable[nn.Module]) -> None
         checkpoint_wrapper_fn=partial(checkpoint_wrapper, checkpoint_impl=CheckpointImpl.NO_REENTRANT),
         check_fn=found.__contains__,
     )
+
+
+def adapters(module: nn.Module) -> list[nn.Parameter]:
+    """The weights of a module's LoRA adapters, as peft names them."""
+    return [parameter for name, parameter in module.named_parameters() if ".lora_" in name]
+
+
+def treated(language: LanguageModel, lora: Mapping[str, Any], activation_checkpointing: bool) -> LanguageModel:
+    """The language model, its layers with adapters if `lora.rank` is not 0; the words that it reads and writes stay as they are."""
+    network = language.network
+    if lora["rank"]:
+        add_lora(network, [network.base_model], "llm", **lora)
+    if activation_checkpointing:
+        # Not transformers' own, which leaves a frozen model alone.
+        checkpoint_activations(network, repeated(network))
+    leave_out_quantized(network)
+    return language
+
+
+def leave_out_quantized(network: nn.Module) -> None:
+    """Keep weights of four bits out of the network's state dict: they come from their checkpoint, and nothing trains them."""
+    quantized = [f"{name}.weight" for name, module in network.named_modules() if type(module).__name__ == "Linear4bit"]
+    if not quantized:
+        return
+
+    def left_out(key: str) -> bool:
+        return any(name in key for name in quantized)
+
+    def save(module: nn.Module, state: dict[str, Tensor], prefix: str, _: Any) -> None:
+        for key in [key for key in state if key.startswith(prefix) and left_out(key)]:
+            del state[key]
+
+    def load(module: nn.Module, incompatible: Any) -> None:
+        incompatible.missing_keys[:] = [key for key in incompatible.missing_keys if not left_out(key)]
+
+    network.register_state_dict_post_hook(save)
+    network.register_load_state_dict_post_hook(load)

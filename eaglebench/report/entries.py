@@ -11,16 +11,12 @@ from typing import Any, TypeGuard
 import yaml
 from safetensors import SafetensorError, safe_open
 
-from eaglebench.evaluation.evaluate import BENCHMARKED, PREDICTIONS, SCORES
 from eaglebench.evaluation.scoring import average_of
 from eaglebench.report.settings import OVERALL, Run, setting_of
-from eaglebench.runs import CONFIG, MANIFEST, MODEL
+from eaglebench.runs import ASKED, CONFIG, MANIFEST, MODEL, PREDICTIONS, SCORES
 from eaglebench.stages.blind import BLIND
 from eaglebench.utils.errors import first_line
 
-METRICS = "metrics.csv"
-ASKED = f"{BENCHMARKED}/{SCORES}"
-SELECTION = "selection.json"
 CURVE_POINTS = 100
 TO_READ = (ValueError, OSError, csv.Error, yaml.YAMLError, RecursionError)  # what a damaged file raises
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it is there

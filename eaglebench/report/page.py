@@ -10,13 +10,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from eaglebench.evaluation.evaluate import BENCHMARKED, PREDICTIONS, benchmark_predictions
-from eaglebench.report.entries import METRICS, TO_READ, Entry, read_curves
+from eaglebench.report.entries import TO_READ, Entry, read_curves
 from eaglebench.report.leaderboard import table
 from eaglebench.report.paper import SCALES, Table
 from eaglebench.report.plots import Plot
 from eaglebench.report.predictions import Chosen, Pictures, choose
 from eaglebench.report.settings import Setting, by_family, families_of, flat
+from eaglebench.runs import BENCHMARKED, METRICS, PREDICTIONS, benchmark_predictions
 from eaglebench.utils.errors import first_line
 
 TEMPLATES = Path(__file__).with_name("templates")

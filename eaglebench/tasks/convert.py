@@ -5,11 +5,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 from PIL import UnidentifiedImageError
 
-from eaglebench.config.build import new_console
 from eaglebench.data.benchmark import read_benchmark
 from eaglebench.data.converters import CONVERTERS
 from eaglebench.data.converters.base import Source, write_records
 from eaglebench.evaluation.benchmarks import BENCHMARKS
+from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError
 
 SUFFIX = ".jsonl"

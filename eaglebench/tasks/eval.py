@@ -7,38 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
-from eaglebench.config.build import QUICK, build_data, build_evaluation, build_store, build_workshop, new_console
+from eaglebench.config.build import QUICK, build_data, build_evaluation, build_store, build_workshop
+from eaglebench.config.compose import take_overrides
 from eaglebench.data.sample import Sample
-from eaglebench.evaluation.evaluate import (
-    BENCHMARKED,
-    SCORES,
-    Evaluated,
-    Settings,
-    check_scoring,
-    evaluate,
-    forget_answers,
-)
+from eaglebench.evaluation.evaluate import Evaluated, Settings, check_scoring, evaluate, forget_answers
 from eaglebench.evaluation.scoring import together
 from eaglebench.evaluation.tables import scores_table
 from eaglebench.evaluation.validation import evenly
 from eaglebench.model.factory import Workshop
-from eaglebench.runs import MODEL, load_config, load_model
+from eaglebench.runs import BENCHMARKED, MODEL, SCORES, load_config, load_model
 from eaglebench.stages.blind import BLIND, blind_model
 from eaglebench.stages.prune import manifest_of
 from eaglebench.stages.runner import State
+from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import read_object, write_json
 from eaglebench.utils.hashing import digest, file_digest
 
 FOLDER = "eval"  # inside the run's
 OF = "of"  # in the scores of benchmarks: the digest of the weights, and of how they answered
-# What a finished run can be evaluated with again; the rest made its model.
-CHANGEABLE = ("data", "evaluation", "trainer", "store")
-OF_THE_COMMAND = ("task", "run", "image", "prompt", "debug", "hydra")
 
 
 def evaluate_run(cfg: DictConfig) -> None:
@@ -110,19 +100,3 @@ def trained_blind(folder: Path, run: DictConfig, workshop: Workshop, console: Co
     state = State()
     state.take(keys[0], ("llm",), artefact.weights)
     return Evaluated(keys[0], cache(lambda: blind_model(workshop, state)))
-
-
-def take_overrides(run: DictConfig, cfg: DictConfig, overrides: Sequence[str]) -> None:
-    """Copy into `run` what the command line set in `cfg`; refuse what made the model."""
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
-        key = override.key_or_group
-        top = key.split(".")[0]
-        if top in CHANGEABLE:
-            node = OmegaConf.select(cfg, key)
-            value = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-            OmegaConf.update(run, key, value, merge=False)
-        elif top not in OF_THE_COMMAND:
-            raise UserError(
-                f"{key} made the model of the finished run and cannot be changed now; "
-                f"what can: {', '.join(CHANGEABLE)}."
-            )

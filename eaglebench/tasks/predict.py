@@ -7,12 +7,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from eaglebench.config.build import build_evaluation, build_workshop
+from eaglebench.config.compose import take_overrides
 from eaglebench.data.images import load_image
 from eaglebench.data.sample import Sample, Turn
 from eaglebench.evaluation.evaluate import answerer_of
 from eaglebench.evaluation.generation import Question
 from eaglebench.runs import load_config, load_model
-from eaglebench.tasks.eval import take_overrides
 from eaglebench.utils.errors import UserError
 
 

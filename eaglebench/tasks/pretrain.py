@@ -11,9 +11,11 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from eaglebench.config.build import SCHEDULE, build_fit, build_loggers, build_pretext, new_console, plain
+from eaglebench.config.build import build_fit, build_loggers, build_pretext
+from eaglebench.config.schema import SCHEDULE, plain
 from eaglebench.data.synthetic.engine import VERSION
 from eaglebench.training.setup import Schedule, Training
+from eaglebench.utils.console import new_console
 from eaglebench.utils.provenance import versions
 from eaglebench.weights.files import load_weights
 from eaglebench.zoo.cards import Card, head_file, save_half, weights_file, write_card

@@ -5,14 +5,15 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from eaglebench.config.build import new_console
-from eaglebench.config.compose import named
-from eaglebench.report.entries import SELECTION, is_run, read_entry, read_selection
+from eaglebench.config.identity import named
+from eaglebench.report.entries import is_run, read_entry, read_selection
 from eaglebench.report.leaderboard import csv_text, markdown, table
 from eaglebench.report.page import page
 from eaglebench.report.paper import beside_ours, paper_markdown
 from eaglebench.report.plots import plots
 from eaglebench.report.settings import settings_of
+from eaglebench.runs import SELECTION
+from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import write_text
 

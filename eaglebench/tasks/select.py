@@ -3,21 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from hydra import compose
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from eaglebench.config.build import build_workshop, device_of, new_console, plain
-from eaglebench.config.compose import options
+from eaglebench.config.build import build_workshop
+from eaglebench.config.schema import check, device_of, plain
 from eaglebench.profiling.estimate.vision_cost import Cost, cost_of
-from eaglebench.report.entries import SELECTION, read_selection
+from eaglebench.report.entries import read_selection
 from eaglebench.report.plots import plots
 from eaglebench.report.settings import by_family
+from eaglebench.runs import SELECTION
 from eaglebench.search.outcome import Tried, markdown, outcome
+from eaglebench.search.overrides import field_of, given, grouped, of_experts, trials_of, words_of
 from eaglebench.search.selection import Figure, Figures, Set, walk
-from eaglebench.search.trials import Trial, field_of, given, grouped, run_trials
+from eaglebench.search.trials import run_trials
+from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError, first_line
 from eaglebench.utils.files import read_object, write_json, write_text
 from eaglebench.utils.hashing import digest
@@ -72,66 +74,6 @@ def select(cfg: DictConfig) -> None:
     console.print(f"wrote {folder}/: selection.json, selection.md, selection.svg")
     if failed := sum(what.error is not None for what in tried.values()):
         raise UserError(f"{failed} of {len(tried)} sets failed; the same command runs these again, and no others.")
-
-
-def check(settings: Mapping[str, Any]) -> None:
-    """Refuse what cannot be searched.
-
-    Raises:
-        UserError: one sentence with the way out.
-    """
-    known = options("experts")
-    for field in ("start", "pool"):
-        if not isinstance(settings.get(field, []), list):
-            raise UserError(f"select.{field}={settings[field]} is no list: give 'select.{field}=[clip,sam]'.")
-    for field, kind in (("seeds", int), ("min_gain", (int, float)), ("max_loss", (int, float)), ("max_sets", int)):
-        if field in settings and not isinstance(settings[field], kind):
-            raise UserError(f"select.{field}={settings[field]} is not a number that it can be.")
-    if settings["name"] == "round_robin" and not settings["start"]:
-        raise UserError("select.start is empty: name the expert to begin with, the base.")
-    names = [*settings.get("start", ()), *settings["pool"]]
-    for name in names:
-        if name not in known:
-            raise UserError(f"select names the expert {name}, which is unknown: choose from {', '.join(known)}.")
-        if names.count(name) > 1:
-            raise UserError(f"select names the expert {name} twice: leave it in select.start or in select.pool.")
-    if not names:
-        raise UserError("select.pool is empty: name experts.")
-    if settings["seeds"] < 1:
-        raise UserError(f"select.seeds={settings['seeds']} is not a number of trials: give 1 or more.")
-    if settings.get("beyond_spread") and settings["seeds"] < 2:
-        raise UserError("select.beyond_spread=true needs a spread: give select.seeds=3, or another number above 1.")
-
-
-def of_experts(words: Sequence[str]) -> dict[str, list[str]]:
-    """The words that are of one expert each, by its name: they go to the trials that have it.
-
-    Raises:
-        UserError: one sets what is each trial's own.
-    """
-    found: dict[str, list[str]] = {}
-    for word in words:
-        group, _, rest = field_of(word).partition(".")
-        if group == "seed" or (group == "experts" and not rest):
-            instead = "select.seeds=N" if group == "seed" else "select.start and select.pool"
-            raise UserError(f"{word} is each trial's own here: give {instead}.")
-        if group == "experts":
-            found.setdefault(rest.partition(".")[0], []).append(word)
-    return found
-
-
-def words_of(one: Set, own: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The words of a set of experts."""
-    return (f"experts=[{','.join(one)}]", *(word for name in one for word in own.get(name, ())))
-
-
-def trials_of(one: Set, seeds: int, own: Mapping[str, Sequence[str]]) -> list[Trial]:
-    """A trial of a set for each seed."""
-    label = "+".join(one)
-    return [
-        Trial(f"{label} seed {seed}" if seeds > 1 else label, (*words_of(one, own), f"seed={seed}"))
-        for seed in range(seeds)
-    ]
 
 
 def figure_of(what: Tried, name: str) -> Figure | None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.table import Table
 
-from eaglebench.config.build import new_console, optional_path, plain
+from eaglebench.config.schema import optional_path, plain
 from eaglebench.stages.prune import Entry, chosen, entries, removed
+from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError
 
 SHOWN = 3  # users of an artefact that are named

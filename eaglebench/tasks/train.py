@@ -20,33 +20,25 @@ from eaglebench.config.build import (
     build_stages,
     build_store,
     build_workshop,
-    new_console,
-    plain,
-    processes_of,
 )
 from eaglebench.config.inputs import INPUTS, input_states
+from eaglebench.config.schema import plain, processes_of
 from eaglebench.data.source import DataSource
-from eaglebench.evaluation.evaluate import (
-    BENCHMARKED,
-    PICTURE,
-    PREDICTIONS,
-    SCORES,
-    Evaluated,
-    check_scoring,
-    evaluate,
-    forget_answers,
-)
+from eaglebench.evaluation.evaluate import Evaluated, check_scoring, evaluate, forget_answers
 from eaglebench.evaluation.figure import first_of_each
-from eaglebench.evaluation.tables import parts_rows, parts_table, scores_table
+from eaglebench.evaluation.tables import scores_table
 from eaglebench.language.base import LanguageModel
+from eaglebench.launchers.local import elsewhere
 from eaglebench.model.eagle import EagleModel
-from eaglebench.runs import MANIFEST, MODEL, save_config, save_model
+from eaglebench.runs import BENCHMARKED, MANIFEST, MODEL, PICTURE, PREDICTIONS, SCORES, save_config, save_model
 from eaglebench.stages.blind import Blind, blind_model
 from eaglebench.stages.runner import Finished, Runner, State
+from eaglebench.stages.summary import parts_rows, parts_table
 from eaglebench.training.preemption import listening
 from eaglebench.training.run_logger import Rows, trackers
-from eaglebench.training.strategies import Devices
-from eaglebench.utils.distributed import environment, joined, leads, one_after_another
+from eaglebench.training.strategies import Devices, environment
+from eaglebench.utils.console import new_console
+from eaglebench.utils.distributed import joined, leads, one_after_another
 from eaglebench.utils.files import write_json
 from eaglebench.utils.hashing import file_digest
 from eaglebench.utils.provenance import versions
@@ -186,3 +178,11 @@ def manifest(cfg: DictConfig, run: Trained, seconds: float) -> dict[str, Any]:
         ],
         "versions": versions(),
     }
+
+
+def launch(cfg: DictConfig) -> None:
+    """Train what `cfg` says: in this process, or where it wants to be."""
+    if not elsewhere(cfg):
+        from eaglebench.tasks.train import train  # not needed by who only starts others
+
+        train(cfg)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from eaglebench.weights.files import adapters
+from eaglebench.model.adapt import adapters
 
 
 class LayerDecay(NamedTuple):

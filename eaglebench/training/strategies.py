@@ -3,12 +3,15 @@
 Each of the functions that a config names gives the strategy of one training.
 """
 
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
+from lightning.fabric.plugins.environments import ClusterEnvironment
+from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.plugins.precision import DeepSpeedPrecision
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, ModelParallelStrategy, Strategy
 from torch import Tensor, nn
@@ -167,3 +170,21 @@ def release(strategy: Strategy) -> None:
         for cell in getattr(method, "__closure__", None) or ():
             if hasattr(cell.cell_contents, "cache_clear"):
                 cell.cell_contents.cache_clear()
+
+
+def environment(count: int) -> ClusterEnvironment | None:
+    """Who this process is among `count` that were started together; None if they are yet to be started.
+
+    Raises:
+        UserError: another number of them was started.
+    """
+    found: ClusterEnvironment | None = None
+    if TorchElasticEnvironment.detect():
+        found = TorchElasticEnvironment()
+    elif "SLURM_STEP_ID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+        found = SLURMEnvironment(auto_requeue=False)  # ours waits for the end of a step
+    if found is not None and found.world_size() != count:
+        raise UserError(
+            f"{found.world_size()} processes were started, and trainer.devices x trainer.nodes is {count}: make them the same."
+        )
+    return LightningEnvironment() if found is None and count == 1 else found

@@ -23,9 +23,8 @@ from eaglebench.training.micro_batches import Cuts, Pieces, piece_size
 from eaglebench.training.module import TrainingModule
 from eaglebench.training.progress import StageProgress
 from eaglebench.training.setup import Schedule, Training
-from eaglebench.training.strategies import FP32, Devices, ddp, release
+from eaglebench.training.strategies import FP32, Devices, ddp, environment, release
 from eaglebench.training.validation import HeldOut, Look
-from eaglebench.utils.distributed import environment
 from eaglebench.utils.errors import TERMINATED, UserError, first_line
 from eaglebench.utils.hashing import named_seed
 

@@ -12,9 +12,6 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from lightning.fabric.plugins.environments import ClusterEnvironment
-from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
-
-from eaglebench.utils.errors import UserError
 
 Given = TypeVar("Given")
 # One of them may wait for another run to finish a stage, for days.
@@ -22,24 +19,6 @@ PATIENCE = timedelta(days=30)
 EXCHANGE = timedelta(hours=2)  # while one of them writes a checkpoint of many GB, the others wait
 
 _agreeing: dist.ProcessGroup | None = None
-
-
-def environment(count: int) -> ClusterEnvironment | None:
-    """Who this process is among `count` that were started together; None if they are yet to be started.
-
-    Raises:
-        UserError: another number of them was started.
-    """
-    found: ClusterEnvironment | None = None
-    if TorchElasticEnvironment.detect():
-        found = TorchElasticEnvironment()
-    elif "SLURM_STEP_ID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-        found = SLURMEnvironment(auto_requeue=False)  # ours waits for the end of a step
-    if found is not None and found.world_size() != count:
-        raise UserError(
-            f"{found.world_size()} processes were started, and trainer.devices x trainer.nodes is {count}: make them the same."
-        )
-    return LightningEnvironment() if found is None and count == 1 else found
 
 
 @contextmanager

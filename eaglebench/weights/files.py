@@ -85,8 +85,3 @@ def copy_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str) 
     if told:
         raise UserError(f"{source} does not fit: {'; '.join(told)}.")
     module.load_state_dict(dict(weights), strict=True)
-
-
-def adapters(module: nn.Module) -> list[nn.Parameter]:
-    """The weights of a module's LoRA adapters, as peft names them."""
-    return [parameter for name, parameter in module.named_parameters() if ".lora_" in name]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eaglebench.config.compose import named
+from eaglebench.config.identity import named
 from eaglebench.evaluation.generation import Answerer
 from eaglebench.report.entries import read_entry
 from tests.conftest import Outcome

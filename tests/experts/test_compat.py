@@ -5,14 +5,14 @@ import torch
 import torch.nn.functional as F
 
 from eaglebench.config.build import build_workshop
-from eaglebench.config.compose import validate
+from eaglebench.config.schema import validate
 from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
 from eaglebench.experts.sam import Sam
 from eaglebench.fusion.grid import to_grid
 from eaglebench.utils.errors import UserError
 from eaglebench.weights.sources import read_checkpoint
 from tests.conftest import EXPERTS, composed
-from tests.experts.upstream import sam_arguments, sam_segment_anything
+from tests.helpers.upstream.cases import sam_arguments, sam_segment_anything
 
 X5 = ("clip", "convnext", "sam", "eva02", "pix2struct")  # in the order of the release's config
 

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from eaglebench.config.build import build_workshop, constructor_arguments, plain
+from eaglebench.config.build import build_workshop, constructor_arguments
+from eaglebench.config.schema import plain
 from eaglebench.profiling.bench.expert_subject import Variant, prepared
 from eaglebench.profiling.bench.upstream import ways
 from tests.conftest import EXPERTS, composed
-from tests.experts.upstream import as_map
+from tests.helpers.upstream.cases import as_map
 
 PUBLISHED = {
     # Eagle's CLIP at 336 without the final norm, plus 448 more rows of the position table at 448.

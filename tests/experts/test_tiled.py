@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from eaglebench.config.build import build_workshop
-from eaglebench.config.compose import validate
+from eaglebench.config.schema import validate
 from eaglebench.experts.clip import Clip
 from eaglebench.experts.tiled import Tiled
 from eaglebench.model.adapt import cast

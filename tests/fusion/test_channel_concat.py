@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from eaglebench.fusion.channel_concat import ChannelConcat
-from tests.fusion.cases import WIDTH, build, randomised
+from tests.helpers.fusions import WIDTH, build, randomised
 
 
 def test_it_equals_sliced_matrix_products() -> None:

@@ -11,7 +11,7 @@ from transformers.models.deformable_detr.modeling_deformable_detr import MultiSc
 from eaglebench.fusion.base import MapShape, Outline
 from eaglebench.fusion.deformable import Deformable, ring, sampled
 from eaglebench.utils.errors import UserError
-from tests.fusion.cases import GRID, build, randomised
+from tests.helpers.fusions import GRID, build, randomised
 
 SIDES = [(4, 8), (6, 3)]  # rows, columns: unequal, so that x and y cannot be mistaken for each other
 HEADS, POINTS, QUERIES = 2, 3, 5

@@ -17,7 +17,7 @@ from eaglebench.fusion.sequence_append import SequenceAppend
 from eaglebench.fusion.sva import Sva
 from eaglebench.profiling.bench.fusion_subject import StandIn
 from eaglebench.utils.errors import UserError
-from tests.fusion.cases import ARGUMENTS, FUSIONS, GRID, OUTLINES, WIDTH, build, maps_of, randomised
+from tests.helpers.fusions import ARGUMENTS, FUSIONS, GRID, OUTLINES, WIDTH, build, maps_of, randomised
 
 TOKENS = {SequenceAppend: lambda experts: experts * GRID**2, Mova: lambda _: GRID**2 // 4}
 

@@ -7,7 +7,7 @@ from torch import nn
 from eaglebench.fusion.base import MapShape, Outline
 from eaglebench.fusion.llava_hr import LlavaHr, MixtureOfResolutionAdapter, sites_among
 from eaglebench.profiling.bench.fusion_subject import StandIn
-from tests.fusion.cases import build, maps_of, randomised
+from tests.helpers.fusions import build, maps_of, randomised
 
 
 def adapter(**highs: int) -> MixtureOfResolutionAdapter:

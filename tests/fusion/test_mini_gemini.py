@@ -11,7 +11,7 @@ from eaglebench.fusion import window_attention as mining
 from eaglebench.fusion.base import Fusion, MapShape, Outline
 from eaglebench.fusion.grid import in_windows, to_grid, weights_along
 from eaglebench.fusion.mini_gemini import MiniGemini
-from tests.fusion.cases import GRID, build, randomised
+from tests.helpers.fusions import GRID, build, randomised
 
 
 def written_out(fusion: Fusion, features: dict[str, Tensor]) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from eaglebench.fusion.mova import Attention, Mova
-from tests.fusion.cases import GRID, build, randomised
+from tests.helpers.fusions import GRID, build, randomised
 
 
 def test_a_fresh_one_is_the_projected_pooled_base() -> None:

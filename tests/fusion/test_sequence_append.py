@@ -4,7 +4,7 @@ import torch
 
 from eaglebench.fusion.channel_concat import ChannelConcat
 from eaglebench.fusion.sequence_append import SequenceAppend
-from tests.fusion.cases import build
+from tests.helpers.fusions import build
 
 
 def test_each_expert_has_its_own_run_of_tokens() -> None:

@@ -7,7 +7,7 @@ from torch import nn
 
 from eaglebench.fusion.base import MapShape, Outline
 from eaglebench.fusion.sva import Layer, Sva
-from tests.fusion.cases import GRID, build, randomised
+from tests.helpers.fusions import GRID, build, randomised
 
 
 def test_a_layer_equals_a_loop_over_places_and_heads() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.folders import write_images, write_run
+from tests.helpers.run_folders import write_images, write_run
 from tests.report.test_page import EVIL, made
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

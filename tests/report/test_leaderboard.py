@@ -7,7 +7,7 @@ from pathlib import Path
 from eaglebench.report.entries import Entry
 from eaglebench.report.leaderboard import csv_text, line, markdown, table
 from eaglebench.report.settings import settings_of
-from tests.report.test_compare import run
+from tests.report.test_settings import run
 
 
 def test_a_row_for_each_setting_with_the_spread_over_its_seeds() -> None:

@@ -8,12 +8,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from eaglebench.config.compose import named
+from eaglebench.config.identity import named
 from eaglebench.report import page as module
 from eaglebench.report.entries import read_entry
 from eaglebench.report.page import page
 from eaglebench.report.settings import settings_of
-from tests.report.folders import write_images, write_run
+from tests.helpers.run_folders import write_images, write_run
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)><!--\u2028"
 

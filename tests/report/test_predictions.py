@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from eaglebench.report.predictions import Pictures, choose
-from tests.report.folders import FAMILIES, write_images, write_run
+from tests.helpers.run_folders import FAMILIES, write_images, write_run
 
 
 def test_the_same_questions_in_every_run_evenly_from_all_families(tmp_path: Path) -> None:

@@ -22,10 +22,10 @@ from eaglebench.training.module import TrainingModule
 from eaglebench.training.setup import Schedule, Training
 from eaglebench.training.strategies import Devices, deepspeed
 from eaglebench.utils.errors import UserError
-from tests.training import several
+from tests.helpers import distributed as several
 
 SCHEDULE = Schedule(1, 4, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop")
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 # About half a minute each; those that are slow to start are proved by the slow suite.
 STRATEGIES = [
     "ddp",

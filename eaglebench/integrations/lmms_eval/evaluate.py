@@ -9,7 +9,8 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.table import Table
 
-from eaglebench.config.build import device_of, new_console, plain
+from eaglebench.config.schema import device_of, plain
+from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError, first_line
 
 FOLDER = "lmms"  # inside the run's

@@ -9,13 +9,15 @@ from lmms_eval.api.model import lmms
 from PIL import Image
 from rich.progress import track
 
-from eaglebench.config.build import build_workshop, device_of, new_console
+from eaglebench.config.build import build_workshop
+from eaglebench.config.schema import device_of
 from eaglebench.data.images import square
 from eaglebench.data.sample import Sample
 from eaglebench.evaluation.generation import Answerer, Question
 from eaglebench.integrations.lmms_eval.messages import Generation, conversation, generation
 from eaglebench.model.eagle import encoder_of
 from eaglebench.runs import load_config, load_model
+from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError
 
 

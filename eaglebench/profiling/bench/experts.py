@@ -6,11 +6,13 @@ from itertools import product
 
 from omegaconf import DictConfig
 
-from eaglebench.config.build import constructor_arguments, new_console, plain
+from eaglebench.config.build import constructor_arguments
+from eaglebench.config.schema import plain
 from eaglebench.profiling.bench.expert_subject import Variant, size, subject
 from eaglebench.profiling.bench.measure import costs
 from eaglebench.profiling.bench.table import beside, check_device, compared, write_table
 from eaglebench.profiling.bench.upstream import WRITTEN_OUT
+from eaglebench.utils.console import new_console
 
 HEADER = ("expert", "image", "parameters", "GMACs", "pass", "weights", "activations")
 NOTE = (

@@ -9,11 +9,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from torch import nn
 
-from eaglebench.config.build import build_workshop, constructor, new_console, plain
+from eaglebench.config.build import build_workshop, constructor
+from eaglebench.config.schema import plain
 from eaglebench.model.factory import outline
 from eaglebench.profiling.bench.fusion_subject import subject
 from eaglebench.profiling.bench.measure import costs
 from eaglebench.profiling.bench.table import beside, check_device, compared, write_table
+from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError
 
 HEADER = ("fusion", "experts", "parameters", "of these projector", "visual tokens")
