@@ -25,7 +25,7 @@ from eaglebench.training.trainer import Fit
 from eaglebench.utils.distributed import agreed, leads, several
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import write_json
-from eaglebench.utils.hashing import digest
+from eaglebench.utils.hashing import digest, without_module_paths
 from eaglebench.utils.provenance import versions
 from eaglebench.weights.files import copy_weights
 
@@ -144,6 +144,7 @@ class Runner:
             "parents": {part: state.origins[part] for part in stage.part_names(unit) if part in state.origins},
             "of": stage.described(unit, self.workshop, self.data),
         }
+        description = without_module_paths(description)
         return digest(description, KEY_LENGTH), description
 
     def train(
