@@ -11,11 +11,11 @@ from io import TextIOWrapper
 from pathlib import Path
 from threading import Event
 from types import FrameType
+from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
 
-from eaglebench.search.trials import Trial
 from eaglebench.utils.errors import TERMINATED, UserError
 
 LOGS = Path("results/jobs")  # what trials print here
@@ -31,7 +31,7 @@ MISTAKE = "error: "  # begins the line that says what was wrong
 class Planned:
     """A trial with all its words, and its config."""
 
-    trial: Trial
+    trial: Any
     words: tuple[str, ...]
     cfg: DictConfig
 

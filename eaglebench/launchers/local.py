@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -19,7 +20,6 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from eaglebench.config.schema import devices_of, optional_path, processes_of
 from eaglebench.launchers.base import LOGS, MISTAKE, NO_SCORES, Planned, Running
 from eaglebench.launchers.slurm import SLURM, submit
-from eaglebench.search.trials import Result, finished, tell_change
 from eaglebench.training.micro_batches import piece_size
 from eaglebench.training.strategies import CPU, environment
 from eaglebench.utils.errors import TERMINATED, UserError
@@ -94,8 +94,10 @@ def start(count: int, arguments: Sequence[str]) -> None:
         sys.exit(TERMINATED)
 
 
-def here(planned: Planned, place: int, at_once: int, runs: Running, lock: int) -> Result:
+def here(planned: Planned, place: int, at_once: int, runs: Running, lock: int) -> Any:
     """Run a trial in a process, which prints into a file and holds the lock."""
+    from eaglebench.search.trials import Result, finished, tell_change
+
     if found := finished(planned, reused=True):
         return found
     tell_change(planned, runs.console)

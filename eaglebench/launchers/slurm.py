@@ -15,7 +15,6 @@ from submitit.core.utils import FailedJobError
 
 from eaglebench.config.schema import devices_of, plain
 from eaglebench.launchers.base import NO_SCORES, POLL, Ending, Planned, Running
-from eaglebench.search.trials import Result, finished, tell_change
 from eaglebench.training.preemption import OURS, slurm
 from eaglebench.training.strategies import CPU
 from eaglebench.utils.errors import UserError, first_line
@@ -81,8 +80,10 @@ PATIENCE = 150  # questions to SLURM without an answer
 LATE = 5  # looks for the files of a job that ended
 
 
-def in_a_job(planned: Planned, launcher: Mapping[str, Any], runs: Running) -> Result:
+def in_a_job(planned: Planned, launcher: Mapping[str, Any], runs: Running) -> Any:
     """Run a trial as a job, and wait for it; one that is in the queue already is waited for too."""
+    from eaglebench.search.trials import Result, finished, tell_change
+
     name = str(planned.cfg.run_name)
     there = queued(name, runs)
     if found := finished(planned, reused=True):
