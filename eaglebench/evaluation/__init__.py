@@ -1,1 +1,1 @@
-"""Answers, their metrics, and the scores of a run."""
+"""Generated answers, their metrics and scores, and comparisons between runs."""

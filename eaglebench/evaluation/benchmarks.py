@@ -1,11 +1,11 @@
-"""The benchmarks of Eagle's tables: how each is asked, scored and counted."""
+"""The benchmarks of Eagle's tables: how each is prompted, scored and aggregated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from eaglebench.evaluation.metrics import AGGREGATES
 from eaglebench.evaluation.metrics.aggregate import PERCEPTION
-from eaglebench.evaluation.metrics.rows import Rows
+from eaglebench.evaluation.metrics.rows import AnswerRows
 from eaglebench.utils.errors import UserError
 
 SHORT = "\nAnswer the question using a single word or phrase."
@@ -13,10 +13,11 @@ WORD = "\nAnswer the question with a single word."
 LETTER = "\nAnswer with the option's letter from the given choices directly."
 UNANSWERABLE = "\nWhen the provided information is insufficient, respond with 'Unanswerable'." + SHORT
 PERCENT = 100.0
-AVERAGED = 11
-CATEGORIES = {"mme": set(PERCEPTION), "groups": None}  # of aggregates that need them: those that count, or any
-AT_MOST = 1000.0  # of each benchmark, in Eagle's average
-OF_1000 = 10.0  # what a point of a percentage counts in the average, where each benchmark gives at most 1000
+AVERAGED = 11  # benchmarks in Eagle's average
+# The categories that an aggregate needs: one of these, or any at all.
+REQUIRED_CATEGORIES = {"mme": set(PERCEPTION), "groups": None}
+MAX_POINTS = 1000.0  # of each benchmark in Eagle's average
+POINTS_PER_PERCENT = 10.0
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,15 @@ class Benchmark:
     """One benchmark.
 
     Attributes:
-        metric: of an answer, see `METRICS`.
-        aggregate: of all answers, see `AGGREGATES`.
-        suffix: stands after every question.
-        max_new_tokens: of an answer.
-        scale: what the aggregate is multiplied by to give the figure that papers print.
-        weight: what a point of that figure counts in Eagle's average; 0 for a benchmark outside it.
-        open_suffix: stands instead of `suffix` after a question without options; None for the same.
-        metrics: of the categories that have another metric.
-        differs: what the paper did otherwise, so that its figures cannot be compared to the last point; empty if nothing.
+        metric: the name of the metric of an answer, see `METRICS`.
+        suffix: follows every question in the prompt.
+        max_new_tokens: most tokens of an answer.
+        aggregate: the name of the aggregate of all answers, see `AGGREGATES`.
+        scale: the factor from the aggregate to the official score.
+        weight: points in Eagle's average for one unit of the official score; 0 for a benchmark outside the average.
+        open_suffix: follows questions without options, in place of `suffix`; None for the same.
+        metrics: the metrics of categories that have another one.
+        differs: what the paper did otherwise, so that its scores are not exactly comparable; empty if nothing.
     """
 
     metric: str
@@ -47,56 +48,63 @@ class Benchmark:
 
     @property
     def unit(self) -> str:
-        """The field of `meta` whose questions stand or fall together."""
+        """The field of `meta` whose questions the bootstrap resamples together."""
         return "category" if self.aggregate == "groups" else "image"
 
-    def metric_of(self, category: str | None) -> str:
-        """The metric of a question of this category."""
+    def metric_for(self, category: str | None) -> str:
+        """The name of the metric for questions of a category."""
         return self.metrics.get(category or "", self.metric)
 
-    def figure(self, rows: Rows) -> float:
-        """The figure that papers print for all answers."""
+    def compute_official_score(self, rows: AnswerRows) -> float:
+        """The score of all answers on the scale that papers report."""
         return self.scale * AGGREGATES[self.aggregate](rows)
 
-    def check(self, name: str, rows: Rows) -> None:
-        """Find out whether the figure means something.
+    def compute_fraction(self, rows: AnswerRows) -> float:
+        """The official score divided by its maximum.
+
+        The mean of these over the eleven benchmarks is Eagle's average divided by 1000.
+        """
+        return self.compute_official_score(rows) * (self.weight / MAX_POINTS if self.weight else 1 / self.scale)
+
+    def check_categories(self, name: str, rows: AnswerRows) -> None:
+        """Check that the questions have the categories that the aggregate needs.
 
         Raises:
-            UserError: it needs categories, and there are none.
+            UserError: they have not.
         """
         found = {row["meta"]["category"] for row in rows}
-        if self.aggregate in CATEGORIES and (None in found or not found & (CATEGORIES[self.aggregate] or found)):
+        if self.aggregate not in REQUIRED_CATEGORIES:
+            return
+        if None in found or not found & (REQUIRED_CATEGORIES[self.aggregate] or found):
             raise UserError(
-                f"{name} is counted by category, and the category of its questions is {sorted(map(str, found))[0]}: give each its own, "
-                f"as task=convert convert.benchmark={name} does."
+                f"{name} is aggregated by category, and the category of its questions is "
+                f"{sorted(map(str, found))[0]}: give each its own, as task=convert convert.benchmark={name} does."
             )
-
-    def share(self, rows: Rows) -> float:
-        """The figure as a part of the most that it can be: the mean of these is Eagle's average over 1000."""
-        return self.figure(rows) * (self.weight / AT_MOST if self.weight else 1 / self.scale)
 
 
 # Suffixes, lengths and metrics are those of the lmms-eval tasks that Eagle was evaluated with, where it had the task.
 BENCHMARKS = {
     # The eleven of the average (Eagle, section 4), in the order of its detail tables.
-    "gqa": Benchmark("exact_words", SHORT, 16, weight=OF_1000),
+    "gqa": Benchmark("exact_words", SHORT, 16, weight=POINTS_PER_PERCENT),
     "vizwiz": Benchmark(
-        "vqa", UNANSWERABLE, 1024, weight=OF_1000,
+        "vqa", UNANSWERABLE, 1024, weight=POINTS_PER_PERCENT,
         differs="the released models were scored on the test server, with about 5 points less than on val",
     ),
     "mme": Benchmark("yes_no", SHORT, 16, aggregate="mme", scale=1.0, weight=1 / 2),
-    "seed": Benchmark("choice", LETTER, 1024, weight=OF_1000),
+    "seed": Benchmark("choice", LETTER, 1024, weight=POINTS_PER_PERCENT),
     "ocrbench": Benchmark(
         "contains", "", 128, aggregate="count", scale=1.0, weight=1.0,
         metrics={"Handwritten Mathematical Expression Recognition": "contains_formula"},
     ),
-    "docvqa": Benchmark("anls", SHORT, 32, weight=OF_1000, differs="the paper does not name its split"),
-    "chartqa": Benchmark("relaxed", WORD, 16, weight=OF_1000),
-    "ai2d": Benchmark("choice", LETTER, 16, weight=OF_1000),
-    "pope": Benchmark("yes_no", SHORT, 128, aggregate="yes_f1", weight=OF_1000),
+    "docvqa": Benchmark("anls", SHORT, 32, weight=POINTS_PER_PERCENT, differs="the paper does not name its split"),
+    "chartqa": Benchmark("relaxed", WORD, 16, weight=POINTS_PER_PERCENT),
+    "ai2d": Benchmark("choice", LETTER, 16, weight=POINTS_PER_PERCENT),
+    "pope": Benchmark("yes_no", SHORT, 128, aggregate="yes_f1", weight=POINTS_PER_PERCENT),
     # Its questions end with their own instruction.
-    "realworldqa": Benchmark("choice", "", 16, weight=OF_1000, differs="the paper's evaluation code has no such task"),
-    "scienceqa": Benchmark("choice", LETTER, 16, weight=OF_1000),
+    "realworldqa": Benchmark(
+        "choice", "", 16, weight=POINTS_PER_PERCENT, differs="the paper's evaluation code has no such task"
+    ),
+    "scienceqa": Benchmark("choice", LETTER, 16, weight=POINTS_PER_PERCENT),
     # The others of its tables.
     "vqav2": Benchmark("vqa", SHORT, 16, differs="the paper's figures are the test server's"),
     "textvqa": Benchmark(
@@ -105,8 +113,8 @@ BENCHMARKS = {
     "mmbench": Benchmark("choice", LETTER, 1024, differs="the paper had GPT-3.5 read the letter out of each answer"),
     "mmmu": Benchmark(
         "choice", "\n" + LETTER, 16, open_suffix="\n" + SHORT,
-        differs="the official script guesses an option where it finds none, looks for open answers within the text, and gives several "
-        "images one by one, which stand side by side here",
+        differs="the official script guesses an option where it finds none, looks for open answers within the text, "
+        "and gives several images one by one, which stand side by side here",
     ),
     # Its questions begin with their own instruction.
     "mathvista": Benchmark("choice", "", 1024, differs="the paper had GPT-4 read the answer out of each text"),
@@ -120,15 +128,15 @@ BENCHMARKS = {
 EAGLE11 = tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.weight)
 
 
-def eagle_average(figures: Mapping[str, float]) -> float:
-    """Eagle's average over its eleven benchmarks, each of at most 1000.
+def compute_eagle_average(scores: Mapping[str, float]) -> float:
+    """Eagle's average over its eleven benchmarks, of 1000 (Eagle, section 4).
 
     Args:
-        figures: by benchmark as papers print them: percentages, OCRBench's count, MME's perception sum.
+        scores: official scores by benchmark: percentages, OCRBench's count, MME's perception sum.
 
     Raises:
-        UserError: names the benchmarks that have no figure; none is made up.
+        UserError: a benchmark has no score; it names all of these.
     """
-    if missing := [name for name in EAGLE11 if name not in figures]:
-        raise UserError(f"Eagle's average is over {AVERAGED} benchmarks, and {', '.join(missing)} have no figure.")
-    return sum(BENCHMARKS[name].weight * figures[name] for name in EAGLE11) / AVERAGED
+    if missing := [name for name in EAGLE11 if name not in scores]:
+        raise UserError(f"Eagle's average is over {AVERAGED} benchmarks, and {', '.join(missing)} have no score.")
+    return sum(BENCHMARKS[name].weight * scores[name] for name in EAGLE11) / AVERAGED

@@ -1,62 +1,90 @@
-"""TODO."""
+"""Two runs on the same questions: their scores by family, and whether the difference is significant."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from eaglebench.evaluation.significance import Paired, paired
+from eaglebench.evaluation.significance import PairedTest, paired_test
 from eaglebench.runs import PREDICTIONS, benchmark_predictions
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.hashing import named_seed
 
-Key = tuple[str, str, int, str]  # family, id, turn, question
+Key = tuple[str, str, int, str]  # family, id, turn and question
 
-Answers = Mapping[Key, Mapping[str, Any]]
+Answers = Mapping[Key, Mapping[str, Any]]  # rows of predictions.jsonl
 
 
-def answers_of(folder: Path) -> Answers:
-    """The answers of a finished run, or of a folder that task=eval wrote: one benchmark's, or that of all of them.
+class FamilyComparison(NamedTuple):
+    """The mean scores of two runs on one family, and the test of their difference."""
+
+    first: float
+    second: float
+    test: PairedTest
+
+
+def read_answers(folder: Path) -> Answers:
+    """The answers of a finished run, or of a folder that task=eval wrote for one benchmark or for all of them.
 
     Raises:
-        UserError: there are none, or one question is there twice.
+        UserError: the folder has no answers, or the same question twice.
     """
     paths = [folder / PREDICTIONS] if (folder / PREDICTIONS).is_file() else benchmark_predictions(folder)
     if not paths:
         raise UserError(f"{folder} is not the folder of an evaluated run (no {PREDICTIONS} in it).")
-    found: dict[Key, Mapping[str, Any]] = {}
+    answers: dict[Key, Mapping[str, Any]] = {}
     for path in paths:
         with path.open(encoding="utf-8") as lines:
             for line in lines:
                 row = json.loads(line)
                 key = (row["family"], row["id"], row.get("turn", 0), row["question"])
-                if key in found:
+                if key in answers:
                     raise UserError(
                         f"{path} has the question {row['id']} of {row['family']} twice: give each an id of its own."
                     )
-                found[key] = row
-    return found
+                answers[key] = row
+    return answers
 
 
-def differences(first: Answers, second: Answers) -> dict[str, tuple[float, float, Paired]]:
-    """By family, and first of all overall, where each family counts once: both means and what they differ by."""
+def check_same_questions(first: Answers, second: Answers) -> None:
+    """Check that two runs answered the same questions with the same references.
+
+    Raises:
+        UserError: they did not.
+    """
+    if first.keys() != second.keys() or any(first[key]["reference"] != second[key]["reference"] for key in first):
+        raise UserError(
+            f"the two runs answered different questions ({len(first.keys() - second.keys())} of the first alone, "
+            f"{len(second.keys() - first.keys())} of the second alone; or references differ): "
+            "evaluate both on the same data with task=eval."
+        )
+
+
+def compare_answers(first: Answers, second: Answers) -> dict[str, FamilyComparison]:
+    """The comparison of two runs on the same questions, by family.
+
+    The first entry is `overall`, the mean over families.
+    """
     keys = sorted(first)
     counts: dict[str, int] = {}
     for family, *_ in keys:
         counts[family] = counts.get(family, 0) + 1
+    # With these, the mean over all questions is the mean over families.
     weights = {family: len(keys) / (len(counts) * count) for family, count in counts.items()}
 
-    def compared(chosen: list[Key], weigh: Mapping[str, float]) -> tuple[float, float, Paired]:
+    def compare(chosen: list[Key], weigh: Mapping[str, float]) -> FamilyComparison:
         own, other = ([answers[key]["score"] * weigh.get(key[0], 1.0) for key in chosen] for answers in (first, second))
         units = [first[key]["image"] or key[1] for key in chosen]
         seed = named_seed(0, chosen[0][0])
-        return sum(own) / len(own), sum(other) / len(other), paired(own, other, units, seed)
+        test = paired_test(own, other, units, seed)
+        return FamilyComparison(sum(own) / len(own), sum(other) / len(other), test)
 
-    families = {family: compared([key for key in keys if key[0] == family], {}) for family in sorted(counts)}
-    own, other, overall = compared(keys, weights)
-    # The weights are right for the means and the signs, and not for drawing: a family would be drawn more often or less.
-    drawn = np.mean([what.drawn for _, _, what in families.values()], axis=0)
-    return {"overall": (own, other, replace(overall, drawn=drawn)), **families}
+    families = {family: compare([key for key in keys if key[0] == family], {}) for family in sorted(counts)}
+    overall = compare(keys, weights)
+    # The weighted questions serve the means and the permutation test, but not the bootstrap: a resample of all
+    # questions would not keep the share of each family. So the interval is that of families resampled independently.
+    resampled = np.mean([family.test.resampled for family in families.values()], axis=0)
+    return {"overall": overall._replace(test=replace(overall.test, resampled=resampled)), **families}

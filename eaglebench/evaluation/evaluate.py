@@ -1,142 +1,81 @@
-"""From a model and held-out samples to predictions, scores and a picture."""
+"""Evaluate a model on held-out samples: predictions, scores and a figure of sample answers."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
-from rich.progress import track
-from torch import Tensor
 
-from eaglebench.data.images import ImageReader
 from eaglebench.data.sample import Sample
-from eaglebench.evaluation.answer_log import Journal
+from eaglebench.evaluation.answering import AnswerPasses, EvaluatedModel
 from eaglebench.evaluation.benchmarks import BENCHMARKS
+from eaglebench.evaluation.evaluation_settings import EvaluationSettings
 from eaglebench.evaluation.figure import draw_samples
-from eaglebench.evaluation.generation import Answerer, Question, questions
-from eaglebench.evaluation.scoring import Scoring, rows_of, shuffled, summary
+from eaglebench.evaluation.questions import EvalQuestion, drop_image, list_questions, shuffle_images
+from eaglebench.evaluation.scoring import Scoring, summarize
 from eaglebench.language.base import LanguageModel
-from eaglebench.model.eagle import EagleModel, encoder_of
 from eaglebench.runs import PICTURE, PREDICTIONS, SCORES
 from eaglebench.utils.files import write_json, write_jsonl
 
-KEPT = ".answers-"  # begins the names of files of answers as they come
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How answers are made and scored.
-
-    Attributes:
-        batch_size, max_new_tokens: of generation.
-        generate: more options of transformers' generation; greedy without any.
-        metrics: names of them by family.
-        default_metric: of families that `metrics` does not name.
-        benchmarks: families that are official benchmarks: asked, scored and counted as these are.
-        shuffled: whether all is asked again with each other's images, for a blind score.
-        device: what generates.
-        seed: of the shuffled images, and of answers that are drawn.
-        cache_mb: memory for decoded images.
-    """
-
-    batch_size: int
-    max_new_tokens: int
-    generate: Mapping[str, Any] | None
-    metrics: Mapping[str, str]
-    default_metric: str
-    benchmarks: Sequence[str]
-    shuffled: bool
-    device: str
-    seed: int
-    cache_mb: int
-
-    @property
-    def scoring(self) -> Scoring:
-        return Scoring(self.metrics, self.default_metric, frozenset(self.benchmarks))
-
-    @property
-    def lengths(self) -> dict[str, int]:
-        """The most new tokens of an answer, by benchmark."""
-        return {name: BENCHMARKS[name].max_new_tokens for name in self.benchmarks}
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """A model that is evaluated.
-
-    Attributes:
-        of: what its weights are known by.
-        model: gives it; called when it is to answer.
-    """
-
-    of: str
-    model: Callable[[], EagleModel]
-
 
 def evaluate(
-    own: Evaluated,
+    model: EvaluatedModel,
     language: LanguageModel,
     samples: Sequence[Sample],
-    settings: Settings,
+    settings: EvaluationSettings,
     folder: Path,
     console: Console,
-    blind: Evaluated | None = None,
+    blind: EvaluatedModel | None = None,
 ) -> dict[str, Any]:
-    """Answer every question of `samples`, again with shuffled images, and again by the `blind` model if there is one.
+    """Answer every question of `samples` and write predictions, scores and a figure into `folder`; gives the scores of
+    `summarize`.
 
-    Writes predictions, scores and a picture into `folder`, and gives the scores (see `summary`). Answers are kept there as they come:
-    the same call goes on where an earlier one was interrupted, until `forget_answers`.
+    The questions are answered again with shuffled images if the settings say so, and without images by the no-image
+    baseline `blind`, if there is one. Answers are cached in `folder`: the same call resumes an interrupted one, until
+    `remove_answer_logs`.
 
     Raises:
-        UserError: a metric or benchmark cannot score such references; before anything is answered.
+        UserError: a metric or benchmark cannot score such references (before anything is answered), transformers
+            refuses the options of generation, or an image cannot be read.
     """
-    asked, scoring = questions(samples), settings.scoring
+    questions, scoring = list_questions(samples), settings.scoring
     check_scoring(samples, scoring)
-    reader = cache(partial(ImageReader, megabytes=settings.cache_mb))  # by the side of images
+    passes = AnswerPasses(language, settings, folder, console)
+    rows = scoring.build_rows(questions, passes.answer("own", model, questions, "answering"))
+    blind_answers = answer_blind(passes, model, blind, questions)
+    blind_rows = {name: scoring.build_rows(questions, answers) for name, answers in blind_answers.items()}
+    scores = summarize(questions, rows, blind_rows, scoring)
+    predictions = build_predictions(questions, rows, blind_answers)
+    write_jsonl(folder / PREDICTIONS, predictions)
+    write_json(folder / SCORES, scores)
+    draw_samples(predictions, folder / PICTURE)
+    return scores
 
-    def answers(name: str, which: Evaluated, about: Sequence[Question], doing: str) -> list[str]:
-        depends = [
-            which.of,
-            language.template,
-            language.max_length,
-            settings.max_new_tokens,
-            settings.lengths,
-            settings.generate,
-            settings.seed,
-            [repr(question) for question in about],
-        ]
-        journal = Journal(folder / f"{KEPT}{name}.jsonl", depends)
-        known = journal.known()
-        if known:
-            console.print(f"{doing}: goes on from {len(known)} of {len(about)}")
-        elif journal.foreign():
-            console.print(f"{doing}: begins anew; what was kept is of other weights, questions or settings")
-        if len(known) == len(about):
-            return known
-        model = which.model()
-        side = model.image_side if model.experts else 1  # a blind one reads none
-        answerer = answerer_of(model, language, reader(side), settings, settings.device)
-        kept = journal.kept(known, answerer.answers(about, len(known)))
-        given = list(track(kept, doing, len(about), console=console, disable=not console.is_terminal))
-        model.to("cpu")  # the next one may need the room
-        return given
 
-    def rows(texts: Sequence[str]) -> list[dict[str, Any]]:
-        return rows_of(asked, texts, scoring.scores(asked, texts))
+def answer_blind(
+    passes: AnswerPasses, model: EvaluatedModel, blind: EvaluatedModel | None, questions: Sequence[EvalQuestion]
+) -> dict[str, list[str]]:
+    """The answers without the right image, by the name of the blind score: `shuffled` images, and `trained` without
+    any.
 
-    given = rows(answers("own", own, asked, "answering"))
-    guesses = {}
-    if settings.shuffled:
-        swapped = shuffled(asked, settings.seed)
-        guesses["shuffled"] = answers("shuffled", own, swapped, "answering, images shuffled")
+    Raises:
+        UserError: transformers refuses the options of generation, or an image cannot be read.
+    """
+    answers = {}
+    if passes.settings.shuffled:
+        shuffled = shuffle_images(questions, passes.settings.seed)
+        answers["shuffled"] = passes.answer("shuffled", model, shuffled, "answering, images shuffled")
     if blind is not None:
-        without = [without_image(question) for question in asked]
-        guesses["trained"] = answers("trained", blind, without, "answering, trained blind")
-    result = summary(asked, given, {name: rows(texts) for name, texts in guesses.items()}, scoring)
-    lines = [
+        without = [drop_image(question) for question in questions]
+        answers["trained"] = passes.answer("trained", blind, without, "answering, no-image baseline")
+    return answers
+
+
+def build_predictions(
+    questions: Sequence[EvalQuestion], rows: Sequence[Mapping[str, Any]], blind_answers: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """The lines of predictions.jsonl, one for each question."""
+    return [
         {
             "id": question.sample.id,
             "turn": question.turn,
@@ -145,61 +84,23 @@ def evaluate(
             "question": question.sample.turns[question.turn].question,
             "reference": question.reference,
             "references": question.references,
-            "prediction": given[index]["prediction"],
-            "score": given[index]["score"],
-            **{f"blind_{name}": texts[index] for name, texts in guesses.items()},
+            "prediction": rows[index]["prediction"],
+            "score": rows[index]["score"],
+            **{f"blind_{name}": answers[index] for name, answers in blind_answers.items()},
             "meta": dict(question.sample.turns[question.turn].meta),
         }
-        for index, question in enumerate(asked)
+        for index, question in enumerate(questions)
     ]
-    write_jsonl(folder / PREDICTIONS, lines)
-    write_json(folder / SCORES, result)
-    draw_samples(lines, folder / PICTURE)
-    return result
 
 
 def check_scoring(samples: Sequence[Sample], scoring: Scoring) -> None:
-    """Find out, without any answer, whether all questions can be scored.
+    """Check, before anything is answered, that every question can be scored.
 
     Raises:
-        UserError: they cannot.
+        UserError: a metric or benchmark cannot score such references.
     """
-    asked = questions(samples)
-    nothing = [""] * len(asked)
-    rows = rows_of(asked, nothing, scoring.scores(asked, nothing))
+    questions = list_questions(samples)
+    rows = scoring.build_rows(questions, [""] * len(questions))
     for name in scoring.benchmarks:
-        of_one = [row for question, row in zip(asked, rows, strict=True) if question.family == name]
-        BENCHMARKS[name].check(name, of_one)
-
-
-def forget_answers(folder: Path) -> None:
-    """What `evaluate` kept in a folder is in its predictions."""
-    for path in folder.glob(f"{KEPT}*.jsonl"):
-        path.unlink()
-
-
-def answerer_of(
-    model: EagleModel,
-    language: LanguageModel,
-    read_image: Callable[[Path], Tensor],
-    settings: Settings,
-    device: torch.device | str,
-) -> Answerer:
-    """Answers by a model and its language model, in batches and lengths of the settings."""
-    return Answerer(
-        model,
-        encoder_of(model, language),
-        language.tokenizer,
-        read_image,
-        device=device,
-        batch_size=settings.batch_size,
-        max_new_tokens=settings.max_new_tokens,
-        lengths=settings.lengths,
-        options=settings.generate,
-        seed=settings.seed,
-    )
-
-
-def without_image(question: Question) -> Question:
-    """The question about nothing."""
-    return replace(question, sample=replace(question.sample, image=None))
+        own = [row for question, row in zip(questions, rows, strict=True) if question.family == name]
+        BENCHMARKS[name].check_categories(name, own)

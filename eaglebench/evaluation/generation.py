@@ -1,7 +1,6 @@
-"""Generating answers to the questions of a data set."""
+"""Generated answers to the questions of a data set."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -12,66 +11,30 @@ from transformers import PreTrainedTokenizerBase
 
 from eaglebench.data.collate import Collator, read
 from eaglebench.data.conversation import Encoder
-from eaglebench.data.sample import Sample
-from eaglebench.model.eagle import EagleModel
+from eaglebench.evaluation.evaluation_settings import EvaluationSettings
+from eaglebench.evaluation.questions import EvalQuestion
+from eaglebench.language.base import LanguageModel
+from eaglebench.model.eagle import EagleModel, build_encoder
 from eaglebench.utils.errors import UserError, first_line
 from eaglebench.utils.hashing import named_seed
 
 
-@dataclass(frozen=True)
-class Question:
-    """One turn of a sample to be answered, after its earlier turns with their reference answers."""
-
-    sample: Sample
-    turn: int
-
-    @property
-    def family(self) -> str:
-        return self.sample.turns[self.turn].family or "all"
-
-    @property
-    def reference(self) -> str:
-        return self.sample.turns[self.turn].answer
-
-    @property
-    def references(self) -> tuple[str, ...]:
-        """All answers that count."""
-        return self.sample.turns[self.turn].references or (self.reference,)
-
-    @property
-    def unit(self) -> str:
-        """What is drawn together with it when questions are drawn: those about the same image."""
-        return str(self.sample.image or self.sample.id)
-
-    @property
-    def meta(self) -> Mapping[str, Any]:
-        """What scoring a benchmark needs besides."""
-        return {**self.sample.turns[self.turn].meta, "image": self.unit}
-
-
-def questions(samples: Sequence[Sample]) -> list[Question]:
-    """Every turn of every sample."""
-    return [Question(sample, turn) for sample in samples for turn in range(len(sample.turns))]
-
-
-def batched(asked: Iterable[Question], size: int) -> Iterator[list[Question]]:
-    """So many questions at a time."""
-    left = iter(asked)
-    while batch := list(islice(left, size)):
-        yield batch
-
-
-class Answerer:
-    """Answers questions, in batches.
+class AnswerGenerator:
+    """Answers questions with a model, in batches.
 
     Args:
-        model: in whatever state it is; put into evaluation mode.
-        encoder, tokenizer: of its language model.
-        read_image: gives the image of a path at the model's side; unused by a blind model.
-        max_new_tokens: of an answer.
-        lengths: instead, by family.
-        options: of transformers' generation (`num_beams`, `do_sample`, `temperature` ...); None: greedy.
-        seed: of what is drawn.
+        model: moved to `device` and put into evaluation mode.
+        encoder: makes token ids of conversations.
+        tokenizer: of the model's language model.
+        read_image: gives the image of a path as uint8 [3, S, S], S being the model's side in pixels; never called for a
+            model without experts.
+        device: where answers are generated.
+        batch_size: questions that are answered at once.
+        max_new_tokens: most tokens of an answer.
+        token_limits: most tokens of an answer by family, in place of `max_new_tokens`.
+        options: of transformers' `generate` (`num_beams`, `do_sample`, `temperature` ...); greedy decoding if None or
+            empty.
+        seed: of sampled answers.
     """
 
     def __init__(
@@ -84,7 +47,7 @@ class Answerer:
         device: torch.device | str,
         batch_size: int,
         max_new_tokens: int,
-        lengths: Mapping[str, int] | None = None,
+        token_limits: Mapping[str, int] | None = None,
         options: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
@@ -96,41 +59,45 @@ class Answerer:
         self.device = device
         self.batch_size = batch_size
         self.max_new_tokens = max_new_tokens
-        self.lengths = lengths or {}
+        self.token_limits = token_limits or {}
         self.options = options or {}
         self.seed = seed
 
-    def answers(self, asked: Sequence[Question], known: int = 0) -> Iterator[str]:
-        """An answer to each question after the first `known` ones, in their order.
+    def answer(self, questions: Sequence[EvalQuestion], skip: int = 0) -> Iterator[str]:
+        """Yield an answer to each question but the first `skip` ones, in their order.
 
-        Batches are cut as if none were known: what stands beside a question can change the last digits of its scores.
-        """
-        for _, run in groupby(asked, self.length):
-            for batch in batched(run, self.batch_size):
-                if known < len(batch):
-                    yield from self.batch(batch)[known:]
-                known = max(0, known - len(batch))
-
-    def length(self, question: Question) -> int:
-        """The most new tokens of an answer."""
-        return self.lengths.get(question.family, self.max_new_tokens)
-
-    # Not inference_mode: what a fusion keeps for the next batch may be used in training.
-    @torch.no_grad()
-    def batch(self, asked: Sequence[Question]) -> list[str]:
-        """Answers to one batch of questions, all of one length.
+        Batches are formed as if nothing were skipped: the other questions of a batch can change the last digits of the
+        logits.
 
         Raises:
-            UserError: transformers refuses the options.
+            UserError: transformers refuses the options, or an image cannot be read.
         """
-        prompts = [self.encoder.prompt(question.sample, question.turn) for question in asked]
-        images = [read(question.sample, self.read_image) for question in asked]
-        batch = self.collator.prompts(prompts, images, [question.sample.id for question in asked])
+        for _, same_limit in groupby(questions, self.token_limit):
+            for batch in split_batches(same_limit, self.batch_size):
+                if skip < len(batch):
+                    yield from self.answer_batch(batch)[skip:]
+                skip = max(0, skip - len(batch))
+
+    def token_limit(self, question: EvalQuestion) -> int:
+        """The most new tokens of the answer to a question."""
+        return self.token_limits.get(question.family, self.max_new_tokens)
+
+    # Not inference_mode: tensors that a fusion caches for the next batch may be used in training.
+    @torch.no_grad()
+    def answer_batch(self, questions: Sequence[EvalQuestion]) -> list[str]:
+        """The answers to one batch of questions, all with the same token limit.
+
+        Raises:
+            UserError: transformers refuses the options, or an image cannot be read.
+        """
+        prompts = [self.encoder.prompt(question.sample, question.turn) for question in questions]
+        images = [read(question.sample, self.read_image) for question in questions]
+        batch = self.collator.prompts(prompts, images, [question.sample.id for question in questions])
         with torch.random.fork_rng():
-            # Of the batch, not of those before it: an evaluation that goes on draws what an unbroken one would.
-            torch.manual_seed(named_seed(self.seed, f"{asked[0].sample.id} {asked[0].turn}"))
+            # A seed for each batch: a resumed evaluation samples what an uninterrupted one would.
+            torch.manual_seed(named_seed(self.seed, f"{questions[0].sample.id} {questions[0].turn}"))
             try:
-                tokens = self.model.generate(batch.to(self.device), self.length(asked[0]), **self.options)
+                tokens = self.model.generate(batch.to(self.device), self.token_limit(questions[0]), **self.options)
             except (ValueError, TypeError) as error:
                 if not self.options:
                     raise
@@ -138,3 +105,32 @@ class Answerer:
                     f"evaluation.generate={dict(self.options)} cannot be used: {first_line(error)}"
                 ) from error
         return [text.strip() for text in self.tokenizer.batch_decode(tokens, skip_special_tokens=True)]
+
+
+def split_batches(questions: Iterable[EvalQuestion], size: int) -> Iterator[list[EvalQuestion]]:
+    """Yield `size` questions at a time; the last batch may be smaller."""
+    remaining = iter(questions)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def build_generator(
+    model: EagleModel,
+    language: LanguageModel,
+    read_image: Callable[[Path], Tensor],
+    settings: EvaluationSettings,
+    device: torch.device | str,
+) -> AnswerGenerator:
+    """An `AnswerGenerator` for a model and its language model, with the batch size and token limits of the settings."""
+    return AnswerGenerator(
+        model,
+        build_encoder(model, language),
+        language.tokenizer,
+        read_image,
+        device=device,
+        batch_size=settings.batch_size,
+        max_new_tokens=settings.max_new_tokens,
+        token_limits=settings.token_limits,
+        options=settings.generate,
+        seed=settings.seed,
+    )

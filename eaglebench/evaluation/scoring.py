@@ -1,42 +1,23 @@
-"""Scores by family, each beside its blind twins and with its interval."""
+"""Scores by family, each beside its blind scores and with its bootstrap interval."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import hypot
-from pathlib import Path
-from random import Random
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from eaglebench.evaluation.benchmarks import BENCHMARKS, EAGLE11, eagle_average
-from eaglebench.evaluation.generation import Question
+from eaglebench.evaluation.benchmarks import BENCHMARKS, EAGLE11, compute_eagle_average
 from eaglebench.evaluation.metrics import METRICS
 from eaglebench.evaluation.metrics.aggregate import mean
-from eaglebench.evaluation.metrics.rows import Rows
-from eaglebench.evaluation.significance import DRAWS, Interval, of_figure, of_mean
+from eaglebench.evaluation.metrics.rows import AnswerRows
+from eaglebench.evaluation.questions import EvalQuestion
+from eaglebench.evaluation.significance import RESAMPLES, Interval, bootstrap_mean, bootstrap_statistic
 from eaglebench.utils.hashing import named_seed
 
-EAGLE_AVERAGE = "eagle_average"  # in the scores of runs that were asked all of Eagle's eleven
-NORMAL = 1.96  # standard errors of a normal 95 % interval
-
-
-def shuffled(asked: Sequence[Question], seed: int) -> list[Question]:
-    """The questions with each other's images: within a family, and never their own if the family has two images or more."""
-    images: dict[str, list[Path]] = {}
-    for question in asked:
-        if question.sample.image is not None and question.sample.image not in images.setdefault(question.family, []):
-            images[question.family].append(question.sample.image)
-    following: dict[tuple[str, Path | None], Path] = {}
-    for family, own in images.items():
-        order = Random(f"{seed} {family}").sample(own, len(own))
-        following.update({(family, image): other for image, other in zip(order, order[1:] + order[:1], strict=True)})
-    swapped = []
-    for question in asked:
-        image = following.get((question.family, question.sample.image))
-        swapped.append(replace(question, sample=replace(question.sample, image=image)))
-    return swapped
+EAGLE_AVERAGE = "eagle_average"  # key in the scores of runs that answered all of Eagle's eleven benchmarks
+NORMAL_95 = 1.96  # standard errors from the mean to the bounds of a normal 95 % interval
 
 
 @dataclass(frozen=True)
@@ -44,112 +25,130 @@ class Scoring:
     """How answers are scored.
 
     Attributes:
-        metrics: names of them by family.
-        default: of the other families.
-        benchmarks: families that are official benchmarks, with metrics and figures of their own.
+        metrics: names of metrics by family.
+        default: the metric of the other families.
+        benchmarks: families that are official benchmarks, with metrics and scores of their own.
     """
 
     metrics: Mapping[str, str]
     default: str
     benchmarks: frozenset[str] = frozenset()
 
-    def score(self, question: Question, answer: str) -> float:
-        """The score of an answer, in [0, 1]."""
+    def score(self, question: EvalQuestion, answer: str) -> float:
+        """The score of an answer, in [0, 1].
+
+        Raises:
+            UserError: the metric cannot score such references.
+        """
         if question.family in self.benchmarks:
-            name = BENCHMARKS[question.family].metric_of(question.meta.get("category"))
+            name = BENCHMARKS[question.family].metric_for(question.meta.get("category"))
         else:
             name = self.metrics.get(question.family, self.default)
         return METRICS[name](answer, question.references)
 
-    def scores(self, asked: Sequence[Question], answers: Sequence[str]) -> list[float]:
-        """The score of each answer."""
-        return [self.score(question, answer) for question, answer in zip(asked, answers, strict=True)]
+    def score_all(self, questions: Sequence[EvalQuestion], answers: Sequence[str]) -> list[float]:
+        """The score of each answer, in [0, 1].
 
-    def figure(self, family: str, rows: Rows) -> float:
-        """The score of a family, in [0, 1]: the mean, or what a benchmark has instead."""
-        return BENCHMARKS[family].share(rows) if family in self.benchmarks else mean(rows)
+        Raises:
+            UserError: a metric cannot score such references.
+        """
+        return [self.score(question, answer) for question, answer in zip(questions, answers, strict=True)]
 
-    def interval(self, family: str, rows: Rows) -> Interval:
-        """How far it may be chance."""
+    def build_rows(self, questions: Sequence[EvalQuestion], answers: Sequence[str]) -> list[dict[str, Any]]:
+        """The scored answers as the rows that aggregates take.
+
+        Raises:
+            UserError: a metric cannot score such references.
+        """
+        scores = self.score_all(questions, answers)
+        return [
+            {"prediction": answer, "references": question.references, "score": score, "meta": question.meta}
+            for question, answer, score in zip(questions, answers, scores, strict=True)
+        ]
+
+    def score_family(self, family: str, rows: AnswerRows) -> float:
+        """The score of a family, in [0, 1]: the mean over answers, or a benchmark's official score as a fraction."""
+        return BENCHMARKS[family].compute_fraction(rows) if family in self.benchmarks else mean(rows)
+
+    def bootstrap_family(self, family: str, rows: AnswerRows) -> Interval:
+        """The bootstrap interval of a family's score."""
         seed = named_seed(0, family)
         benchmark = BENCHMARKS[family] if family in self.benchmarks else None
         if benchmark is None or benchmark.aggregate == "mean":
-            return of_mean([row["score"] for row in rows], [row["meta"]["image"] for row in rows], seed)
-        return of_figure(rows, benchmark.share, benchmark.unit, seed)
+            return bootstrap_mean([row["score"] for row in rows], [row["meta"]["image"] for row in rows], seed)
+        return bootstrap_statistic(rows, benchmark.compute_fraction, benchmark.unit, seed)
 
 
-def rows_of(asked: Sequence[Question], answers: Sequence[str], scores: Sequence[float]) -> list[dict[str, Any]]:
-    """What aggregates are given of each answer."""
-    return [
-        {"prediction": answer, "references": question.references, "score": score, "meta": question.meta}
-        for question, answer, score in zip(asked, answers, scores, strict=True)
-    ]
+def summarize(
+    questions: Sequence[EvalQuestion], rows: AnswerRows, blind: Mapping[str, AnswerRows], scoring: Scoring
+) -> dict[str, Any]:
+    """The scores of a run, as `scores.json` holds them.
 
-
-def summary(asked: Sequence[Question], rows: Rows, blind: Mapping[str, Rows], scoring: Scoring) -> dict[str, Any]:
-    """`overall` and `families.<name>`, each with `score`, its 95 % interval from `low` to `high`, `stderr`, `n`, `blind` and every blind
-    score by its name; of a benchmark also `figure`, as papers print it, and, where Eagle did otherwise, `differs`. With all of Eagle's
-    eleven, `eagle_average`.
-
-    `blind` is the higher of the blind scores: what a model gets without looking at the right image. The overall figure is the
-    mean over families, each counting once.
+    `overall` and each of `families` have `score`, the 95 % interval from `low` to `high`, `stderr`, `n`, and every
+    blind score as `blind_NAME`. `blind` is the highest blind score: what is possible without the right image. The
+    overall score is the mean over families. A benchmark also has `figure`, its official score, and `differs` where
+    Eagle scored otherwise. With all of Eagle's eleven benchmarks there is `eagle_average`.
 
     Args:
-        rows: of the answers, see `rows_of`.
-        blind: those of other answers by name.
+        questions: in the order of all rows.
+        rows: the scored answers, see `Scoring.build_rows`.
+        blind: the scored answers without the right image, by the name of the blind score.
     """
     families: dict[str, dict[str, Any]] = {}
-    drawn = []
-    for family in sorted({question.family for question in asked}):
-        places = [index for index, question in enumerate(asked) if question.family == family]
+    resampled = []
+    for family in sorted({question.family for question in questions}):
+        places = [index for index, question in enumerate(questions) if question.family == family]
         own = [rows[place] for place in places]
-        interval = scoring.interval(family, own)
-        blinds = {name: scoring.figure(family, [of[place] for place in places]) for name, of in blind.items()}
-        families[family] = entry(scoring.figure(family, own), interval, len(own), blinds)
+        interval = scoring.bootstrap_family(family, own)
+        blinds = {
+            name: scoring.score_family(family, [answers[place] for place in places]) for name, answers in blind.items()
+        }
+        families[family] = build_entry(scoring.score_family(family, own), interval, len(own), blinds)
         if family in scoring.benchmarks:
-            families[family]["figure"] = round(BENCHMARKS[family].figure(own), 2)
+            families[family]["figure"] = round(BENCHMARKS[family].compute_official_score(own), 2)
             if BENCHMARKS[family].differs:
                 families[family]["differs"] = BENCHMARKS[family].differs
-        drawn.append(interval.drawn)
-    # Families are drawn apart from each other; where one has fewer drawings, they serve again.
-    all_drawn = Interval(np.mean([np.resize(one, DRAWS) for one in drawn], axis=0))
-    overall = entry(
+        resampled.append(interval.resampled)
+    # Families are resampled independently. Where one has fewer resamples than RESAMPLES, they are repeated.
+    overall = build_entry(
         fmean(family["score"] for family in families.values()),
-        all_drawn,
-        len(asked),
+        Interval(np.mean([np.resize(one, RESAMPLES) for one in resampled], axis=0)),
+        len(questions),
         {name: fmean(family[f"blind_{name}"] for family in families.values()) for name in blind},
     )
-    return {"overall": overall, "families": families, **average_of(families)}
+    return {"overall": overall, "families": families, **average_entry(families)}
 
 
-def together(families: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The scores of benchmarks that were asked apart, as `summary` gives them. The overall interval is that of a mean of independent
-    figures, ± 1.96 standard errors."""
+def merge_families(families: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The scores of benchmarks that were evaluated separately, in the format of `summarize`.
+
+    The overall interval is that of a mean of independent scores: ± 1.96 standard errors.
+    """
     rows = list(families.values())
     score, stderr = fmean(row["score"] for row in rows), hypot(*(row["stderr"] for row in rows)) / len(rows)
-    ways = [name for name in rows[0] if name.startswith("blind_") and all(name in row for row in rows)]
-    blinds = {name: round(fmean(row[name] for row in rows), 4) for name in ways}
+    blind_keys = [key for key in rows[0] if key.startswith("blind_") and all(key in row for row in rows)]
+    blinds = {key: round(fmean(row[key] for row in rows), 4) for key in blind_keys}
     overall = {
         "score": round(score, 4),
-        "low": round(score - NORMAL * stderr, 4),
-        "high": round(score + NORMAL * stderr, 4),
+        "low": round(score - NORMAL_95 * stderr, 4),
+        "high": round(score + NORMAL_95 * stderr, 4),
         **({"blind": max(blinds.values())} if blinds else {}),
         **blinds,
         "stderr": round(stderr, 4),
         "n": sum(row["n"] for row in rows),
     }
-    return {"overall": overall, "families": dict(families), **average_of(families)}
+    return {"overall": overall, "families": dict(families), **average_entry(families)}
 
 
-def average_of(families: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """`eagle_average`, where there are figures of all of Eagle's eleven."""
+def average_entry(families: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """`eagle_average` under its key; empty unless all of Eagle's eleven benchmarks have an official score."""
     if any("figure" not in families.get(name, {}) for name in EAGLE11):
         return {}
-    return {EAGLE_AVERAGE: round(eagle_average({name: families[name]["figure"] for name in EAGLE11}), 2)}
+    return {EAGLE_AVERAGE: round(compute_eagle_average({name: families[name]["figure"] for name in EAGLE11}), 2)}
 
 
-def entry(score: float, interval: Interval, n: int, blinds: Mapping[str, float]) -> dict[str, Any]:
-    """One row of a summary."""
+def build_entry(score: float, interval: Interval, n: int, blinds: Mapping[str, float]) -> dict[str, Any]:
+    """One family of a `scores.json`, or its `overall`."""
     named = {f"blind_{name}": round(value, 4) for name, value in blinds.items()}
     blind = {"blind": max(named.values())} if named else {}
     bounds = {"low": round(interval.low, 4), "high": round(interval.high, 4)}
@@ -157,7 +156,7 @@ def entry(score: float, interval: Interval, n: int, blinds: Mapping[str, float])
         "score": round(score, 4),
         **bounds,
         **blind,
-        "stderr": round(float(interval.drawn.std()), 4),
+        "stderr": round(float(interval.resampled.std()), 4),
         "n": n,
         **named,
     }

@@ -1,6 +1,6 @@
-"""How far scores may be chance: intervals by drawing the questions again, and two runs on the same questions.
+"""Statistical significance of scores: bootstrap intervals, and a paired permutation test of two runs.
 
-Questions about one image stand or fall together, so that images are drawn, not questions.
+Questions about one image are not independent. Therefore images are resampled, and not questions.
 """
 
 from collections import Counter
@@ -14,36 +14,42 @@ from scipy.stats import bootstrap, permutation_test
 
 Floats = NDArray[np.float64]
 
-DRAWS = 1000
-DRAWS_ONE_BY_ONE = 200  # of figures that are no means: each takes a pass over all rows
-FLIPS = 9999
-BATCH_BYTES = 2**27  # of what is drawn at a time
+RESAMPLES = 1000
+STATISTIC_RESAMPLES = 200  # of statistics that are no means: each resample takes a pass over all rows
+PERMUTATIONS = 9999
+BATCH_BYTES = 2**27  # memory for the resamples that are drawn at once
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Interval:
-    """What a figure is when the questions are drawn again and again, and the bounds of the middle 95 %."""
+    """A bootstrap confidence interval.
 
-    drawn: Floats
+    Attributes:
+        resampled: [R], the statistic of each bootstrap resample.
+    """
+
+    resampled: Floats
 
     @property
     def low(self) -> float:
-        return float(np.quantile(self.drawn, (1 - CONFIDENCE) / 2))
+        """The lower bound of the 95 % percentile interval."""
+        return float(np.quantile(self.resampled, (1 - CONFIDENCE) / 2))
 
     @property
     def high(self) -> float:
-        return float(np.quantile(self.drawn, (1 + CONFIDENCE) / 2))
+        """The upper bound of the 95 % percentile interval."""
+        return float(np.quantile(self.resampled, (1 + CONFIDENCE) / 2))
 
 
 @dataclass(frozen=True)
-class Paired(Interval):
-    """Two runs on the same questions.
+class PairedTest(Interval):
+    """Two runs on the same questions; the interval is that of their mean difference.
 
     Attributes:
-        difference: of the means, the second less the first; the interval is its.
-        p_value: how often chance alone would give one as large, either way, by flipping signs at random.
-        n: questions.
+        difference: the mean of the second run less the mean of the first.
+        p_value: two-sided, of the paired sign-flip permutation test.
+        n: the number of questions.
     """
 
     difference: float
@@ -51,89 +57,103 @@ class Paired(Interval):
     n: int
 
 
-def of_mean(values: Sequence[float], units: Sequence[Hashable], seed: int = 0) -> Interval:
-    """The interval of a mean.
+def bootstrap_mean(values: Sequence[float], units: Sequence[Hashable], seed: int = 0) -> Interval:
+    """The bootstrap interval of the mean of `values`.
 
     Args:
-        values: of the questions.
-        units: what each question is about; those of one are drawn together.
-        seed: of the drawing; figures that are averaged want one each.
+        values: a score for each question.
+        units: what each question is about, such as its image; questions of one unit are resampled together.
+        seed: of the resamples. Means that are averaged afterwards need different seeds.
     """
-    sums, counts = per_unit(values, units)
-    if len(sums) == 1:  # nothing can be drawn
-        return Interval(np.full(DRAWS, sums[0] / counts[0]))
-    drawn = bootstrap(
+    sums, counts = sum_by_unit(values, units)
+    if len(sums) == 1:  # a single unit cannot be resampled
+        return Interval(np.full(RESAMPLES, sums[0] / counts[0]))
+    result = bootstrap(
         (sums, counts),
-        ratio,
+        divide_sums,
         paired=True,
         vectorized=True,
-        n_resamples=DRAWS,
-        batch=batch_of(sums),
+        n_resamples=RESAMPLES,
+        batch=resamples_per_batch(sums),
         method="percentile",
         rng=np.random.default_rng(seed),
     )
-    return Interval(drawn.bootstrap_distribution)
+    return Interval(result.bootstrap_distribution)
 
 
-def of_figure(rows: Sequence[Mapping[str, Any]], figure: Callable[[Any], float], unit: str, seed: int = 0) -> Interval:
-    """The interval of any figure of rows.
+def bootstrap_statistic(
+    rows: Sequence[Mapping[str, Any]], statistic: Callable[[Any], float], unit: str, seed: int = 0
+) -> Interval:
+    """The bootstrap interval of any statistic of rows.
 
     Args:
-        unit: the field of `meta` whose rows are drawn together; the same one drawn twice is two.
+        rows: one for each answer, see `metrics/rows.py`.
+        statistic: the number that a list of such rows gives.
+        unit: the field of `meta` whose rows are resampled together. A unit that is drawn twice counts as two units.
+        seed: of the resamples.
     """
-    return Interval(np.array([figure(drawn) for drawn in drawings(rows, unit, seed)]))
+    return Interval(np.array([statistic(resample) for resample in resample_rows(rows, unit, seed)]))
 
 
-def drawings(rows: Sequence[Mapping[str, Any]], unit: str, seed: int) -> Iterator[list[Mapping[str, Any]]]:
-    """The rows of units drawn at random, as many as there are."""
-    units: dict[str, list[Mapping[str, Any]]] = {}
+def resample_rows(rows: Sequence[Mapping[str, Any]], unit: str, seed: int) -> Iterator[list[Mapping[str, Any]]]:
+    """Yield bootstrap resamples: the rows of as many units as there are, drawn with replacement and renamed apart."""
+    by_unit: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        units.setdefault(row["meta"][unit], []).append(row)
-    generator, of_units = np.random.default_rng(seed), list(units.items())
-    for _ in range(DRAWS_ONE_BY_ONE):
-        taken = Counter(generator.integers(len(of_units), size=len(of_units)).tolist())
+        by_unit.setdefault(row["meta"][unit], []).append(row)
+    generator, units = np.random.default_rng(seed), list(by_unit.items())
+    for _ in range(STATISTIC_RESAMPLES):
+        drawn = Counter(generator.integers(len(units), size=len(units)).tolist())
         yield [
-            {**row, "meta": {**row["meta"], unit: f"{of_units[index][0]} {copy}"}}
-            for index, times in taken.items()
+            {**row, "meta": {**row["meta"], unit: f"{units[index][0]} {copy}"}}
+            for index, times in drawn.items()
             for copy in range(times)
-            for row in of_units[index][1]
+            for row in units[index][1]
         ]
 
 
-def paired(first: Sequence[float], second: Sequence[float], units: Sequence[Hashable], seed: int = 0) -> Paired:
-    """What two runs differ by on the same questions."""
+def paired_test(
+    first: Sequence[float], second: Sequence[float], units: Sequence[Hashable], seed: int = 0
+) -> PairedTest:
+    """The paired sign-flip permutation test of two runs, with the bootstrap interval of their mean difference.
+
+    Args:
+        first: the scores of the first run, one for each question.
+        second: those of the second run on the same questions.
+        units: what each question is about; signs are flipped for all questions of a unit together.
+        seed: of the resamples and the permutations.
+    """
     differences = np.asarray(second, dtype=float) - np.asarray(first, dtype=float)
-    interval = of_mean(differences.tolist(), units, seed)
-    sums, counts = per_unit(differences.tolist(), units)
-    moved = sums[sums != 0]  # the others are the same with either sign
+    interval = bootstrap_mean(differences.tolist(), units, seed)
+    sums, counts = sum_by_unit(differences.tolist(), units)
+    changed = sums[sums != 0]  # a unit without a difference is the same under either sign
     p_value = 1.0
-    if len(moved) > 1:  # the two signs of one are as far from 0
+    if len(changed) > 1:  # with a single one, both signs are as extreme
         p_value = permutation_test(
-            (moved,),
+            (changed,),
             np.sum,
             permutation_type="samples",
             vectorized=True,
-            n_resamples=FLIPS,
-            batch=batch_of(moved),
+            n_resamples=PERMUTATIONS,
+            batch=resamples_per_batch(changed),
             rng=np.random.default_rng(seed),
         ).pvalue
-    return Paired(interval.drawn, float(differences.mean()), float(min(1.0, p_value)), int(counts.sum()))
+    return PairedTest(interval.resampled, float(differences.mean()), float(min(1.0, p_value)), int(counts.sum()))
 
 
-def per_unit(values: Sequence[float], units: Sequence[Hashable]) -> tuple[Floats, Floats]:
-    """The sum and the number of the values of each unit."""
-    places: dict[Hashable, int] = {}
-    index = np.array([places.setdefault(unit, len(places)) for unit in units])
+def sum_by_unit(values: Sequence[float], units: Sequence[Hashable]) -> tuple[Floats, Floats]:
+    """The sum and the number of the values of each unit: two arrays [U]."""
+    indices: dict[Hashable, int] = {}
+    index = np.array([indices.setdefault(unit, len(indices)) for unit in units])
     sums: Floats = np.bincount(index, weights=np.asarray(values, dtype=np.float64)).astype(np.float64)
     return sums, np.bincount(index).astype(np.float64)
 
 
-def ratio(sums: Floats, counts: Floats, axis: int = -1) -> Floats:
-    """The mean of all values."""
+def divide_sums(sums: Floats, counts: Floats, axis: int = -1) -> Floats:
+    """The mean over all values of the units along `axis`."""
     quotient: Floats = sums.sum(axis) / counts.sum(axis)
     return quotient
 
 
-def batch_of(units: Floats) -> int:
-    """How many drawings fit into memory together."""
+def resamples_per_batch(units: Floats) -> int:
+    """How many resamples of the units fit into BATCH_BYTES."""
     return max(1, BATCH_BYTES // (8 * len(units)))

@@ -2,14 +2,14 @@
 
 import pytest
 
-from eaglebench.evaluation.benchmarks import BENCHMARKS, EAGLE11, eagle_average
+from eaglebench.evaluation.benchmarks import BENCHMARKS, EAGLE11, compute_eagle_average
 from eaglebench.evaluation.metrics import AGGREGATES, METRICS
 from eaglebench.utils.errors import UserError
 
 COLUMNS = "gqa vizwiz mme seed ocrbench docvqa chartqa ai2d pope realworldqa scienceqa"
 
 
-def figures(row: str) -> dict[str, float]:
+def parse_scores(row: str) -> dict[str, float]:
     return dict(zip(COLUMNS.split(), map(float, row.split()), strict=True))
 
 
@@ -42,7 +42,7 @@ def test_the_average_is_over_eleven() -> None:
     ],
 )
 def test_the_average_is_that_of_the_papers_tables(row: str, printed: float) -> None:
-    assert eagle_average(figures(row)) == pytest.approx(printed, abs=0.2)  # of rounded figures
+    assert compute_eagle_average(parse_scores(row)) == pytest.approx(printed, abs=0.2)  # of rounded scores
 
 
 @pytest.mark.parametrize(
@@ -54,20 +54,20 @@ def test_the_average_is_that_of_the_papers_tables(row: str, printed: float) -> N
     ],
 )
 def test_tables_2_and_9_print_another_average(row: str, printed: float, by_formula: float) -> None:
-    assert eagle_average(figures(row)) == pytest.approx(by_formula, abs=0.1)
-    assert abs(eagle_average(figures(row)) - printed) > 4
+    assert compute_eagle_average(parse_scores(row)) == pytest.approx(by_formula, abs=0.1)
+    assert abs(compute_eagle_average(parse_scores(row)) - printed) > 4
 
 
 def test_a_missing_benchmark_is_named() -> None:
-    known = figures("64.8 54.5 1563 73.4 532 77.7 67.6 72.4 87.9 61.2 68.8")
+    known = parse_scores("64.8 54.5 1563 73.4 532 77.7 67.6 72.4 87.9 61.2 68.8")
     del known["mme"], known["realworldqa"]
-    with pytest.raises(UserError, match="mme, realworldqa have no figure"):
-        eagle_average(known | {"textvqa": 70.0})
+    with pytest.raises(UserError, match="mme, realworldqa have no score"):
+        compute_eagle_average(known | {"textvqa": 70.0})
 
 
 def test_a_perfect_model_gets_1000() -> None:
     perfect = {name: 100.0 for name in EAGLE11} | {"ocrbench": 1000, "mme": 2000}
-    assert eagle_average(perfect) == 1000
+    assert compute_eagle_average(perfect) == 1000
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
@@ -78,17 +78,17 @@ def test_every_description_names_what_there_is(name: str) -> None:
     assert benchmark.suffix == "" or benchmark.suffix.startswith("\n")
 
 
-def test_a_figure_is_the_scaled_aggregate() -> None:
+def test_the_official_score_is_the_scaled_aggregate() -> None:
     rows = [
         {"prediction": "yes", "references": ["yes"], "score": 1.0},
         {"prediction": "yes", "references": ["no"], "score": 0},
     ]
-    assert BENCHMARKS["gqa"].figure(rows) == 50.0
-    assert BENCHMARKS["pope"].figure(rows) == pytest.approx(200 / 3)
-    assert BENCHMARKS["ocrbench"].figure(rows) == 1.0
+    assert BENCHMARKS["gqa"].compute_official_score(rows) == 50.0
+    assert BENCHMARKS["pope"].compute_official_score(rows) == pytest.approx(200 / 3)
+    assert BENCHMARKS["ocrbench"].compute_official_score(rows) == 1.0
 
 
 def test_handwritten_mathematics_has_its_own_metric() -> None:
-    assert BENCHMARKS["ocrbench"].metric_of("Handwritten Mathematical Expression Recognition") == "contains_formula"
-    assert BENCHMARKS["ocrbench"].metric_of("Doc-oriented VQA") == "contains"
-    assert BENCHMARKS["gqa"].metric_of(None) == "exact_words"
+    assert BENCHMARKS["ocrbench"].metric_for("Handwritten Mathematical Expression Recognition") == "contains_formula"
+    assert BENCHMARKS["ocrbench"].metric_for("Doc-oriented VQA") == "contains"
+    assert BENCHMARKS["gqa"].metric_for(None) == "exact_words"

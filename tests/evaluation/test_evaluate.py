@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from eaglebench.config.identity import named
-from eaglebench.evaluation.generation import Answerer
+from eaglebench.evaluation.generation import AnswerGenerator
 from eaglebench.report.entries import read_entry
 from tests.conftest import Outcome
 
@@ -23,20 +23,20 @@ def run(finished_run: Path, tmp_path: Path) -> Path:
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the batches that are answered; the fourth, where there is a 0 at the end, is interrupted."""
     sizes: list[int] = []
-    answer = Answerer.batch
+    answer_batch = AnswerGenerator.answer_batch
 
-    def counted(self: Answerer, asked: Any) -> list[str]:
+    def counted(self: AnswerGenerator, questions: Any) -> list[str]:
         if len(sizes) == 3:
             sizes.append(0)
             raise KeyboardInterrupt
-        sizes.append(len(asked))
-        return answer(self, asked)
+        sizes.append(len(questions))
+        return answer_batch(self, questions)
 
-    monkeypatch.setattr(Answerer, "batch", counted)
+    monkeypatch.setattr(AnswerGenerator, "answer_batch", counted)
     return sizes
 
 
-def test_it_goes_on_where_it_was_interrupted(run: Path, batches: list[int], command: Callable[..., Outcome]) -> None:
+def test_it_resumes_where_it_was_interrupted(run: Path, batches: list[int], command: Callable[..., Outcome]) -> None:
     """A batch of which answers were lost is answered again whole: what stands beside a question matters to rounding."""
     words = ["task=eval", f"run={run}", "evaluation.batch_size=4"]
     assert command(*words).code == 130
@@ -46,7 +46,7 @@ def test_it_goes_on_where_it_was_interrupted(run: Path, batches: list[int], comm
     kept.write_text("".join(lines[: 1 + 10]) + '"half')
     outcome = command(*words)
     assert outcome.code == 0, outcome.err
-    assert "answering: goes on from 10 of 42" in outcome.out
+    assert "answering: resuming with 10 of 42 answers cached" in outcome.out
     whole = [4] * 10 + [2]
     assert batches[4:] == whole[2:] + whole + whole  # once more with shuffled images, and once by the blind model
     again = (run / "eval/predictions.jsonl").read_text()
@@ -170,7 +170,7 @@ def test_a_few_questions_of_a_benchmark_do_not_replace_all(
     ("name", "told"),
     [
         ("vizwiz", "the metric vqa needs the answers of ten people to a question and got 1"),
-        ("mme", "mme is counted by category, and the category of its questions is None"),
+        ("mme", "mme is aggregated by category, and the category of its questions is None"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_before_anything_is_answered(
@@ -188,7 +188,7 @@ def test_a_finished_benchmark_is_not_asked_again_for_another(
     assert command(*words).code == 130
     assert batches == [1, 10, 10, 0]
     outcome = command(*words)
-    assert "answering: goes on from 20 of 70" in outcome.out
+    assert "answering: resuming with 20 of 70 answers cached" in outcome.out
     assert batches[4:] == [10] * 5
 
 
@@ -200,5 +200,5 @@ def test_weights_of_a_blind_model_matter_to_its_answers_alone(
     assert command(*words).code == 130  # in the middle of the blind pass
     assert batches == [21, 21, 21, 0]
     outcome = command(*words, "evaluation.blind.steps=0")
-    assert "answering: goes on from 42 of 42" in outcome.out
+    assert "answering: resuming with 42 of 42 answers cached" in outcome.out
     assert batches[4:] == []

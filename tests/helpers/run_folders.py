@@ -73,3 +73,22 @@ def write_run(
     stages = [{"label": "sft", "seconds": 100 * skill + seed}, {"label": "blind", "seconds": 9.0}]
     (folder / "manifest.json").write_text(json.dumps({"run": folder.name, "seed": seed, "stages": stages}))
     return folder
+
+
+def write_predictions(folder: Path, scores: dict[str, list[float]]) -> Path:
+    """A folder with predictions alone, given their scores by family."""
+    folder.mkdir()
+    rows = [
+        {
+            "family": family,
+            "id": f"{family}{index}",
+            "question": "q",
+            "image": f"{index}.png",
+            "reference": "r",
+            "score": score,
+        }
+        for family, own in scores.items()
+        for index, score in enumerate(own)
+    ]
+    (folder / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in reversed(rows)))
+    return folder

@@ -1,6 +1,7 @@
-"""Scores of one answer against its references, and of many answers together, by name.
+"""Metrics of one answer and aggregates of many, by name.
 
-A metric takes an answer and its references, and gives a score in [0, 1]. An aggregate takes the rows of one benchmark.
+A metric takes an answer and its references and gives a score in [0, 1]. An aggregate takes the rows of all answers to a
+benchmark and gives one number.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from eaglebench.evaluation.metrics.contains import contains, contains_formula
 from eaglebench.evaluation.metrics.exact import exact, exact_words
 from eaglebench.evaluation.metrics.ocr import bleu, edit, f1, meteor, precision, recall
 from eaglebench.evaluation.metrics.relaxed import relaxed
-from eaglebench.evaluation.metrics.rows import Rows
+from eaglebench.evaluation.metrics.rows import AnswerRows
 from eaglebench.evaluation.metrics.vqa import vqa
 from eaglebench.evaluation.metrics.yes_no import yes_f1, yes_no
 
@@ -33,7 +34,7 @@ METRICS: dict[str, Callable[[str, Sequence[str]], float]] = {
     "bleu": bleu,
     "meteor": meteor,
 }
-AGGREGATES: dict[str, Callable[[Rows], float]] = {
+AGGREGATES: dict[str, Callable[[AnswerRows], float]] = {
     "mean": mean,
     "count": count,
     "groups": groups,

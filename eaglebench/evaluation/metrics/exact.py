@@ -1,4 +1,4 @@
-"""Answers that must be the reference."""
+"""Exact match with a reference."""
 
 import string
 from collections.abc import Sequence
@@ -6,21 +6,21 @@ from collections.abc import Sequence
 NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
-def normalised(text: str) -> str:
-    """Lower case, single spaces, no full stop at the end."""
+def normalise(text: str) -> str:
+    """The text in lower case, with single spaces and without a final full stop."""
     return " ".join(text.lower().split()).removesuffix(".")
 
 
 def exact(prediction: str, references: Sequence[str]) -> float:
-    """1 if the answer is one of the references but for case, spaces and a final full stop."""
-    return float(normalised(prediction) in map(normalised, references))
+    """1 if the answer equals a reference, ignoring case, repeated spaces and a final full stop."""
+    return float(normalise(prediction) in map(normalise, references))
 
 
 def exact_words(prediction: str, references: Sequence[str]) -> float:
-    """1 if the answer is one of the references but for case, spaces and ASCII punctuation (GQA as lmms-eval scores it)."""
-    return float(words(prediction) in map(words, references))
+    """1 if the answer equals a reference, ignoring case, spaces and ASCII punctuation (GQA as lmms-eval scores it)."""
+    return float(remove_punctuation(prediction) in map(remove_punctuation, references))
 
 
-def words(text: str) -> str:
-    """Lower case, single spaces, no punctuation."""
+def remove_punctuation(text: str) -> str:
+    """The text in lower case, with single spaces and without punctuation."""
     return " ".join(text.lower().translate(NO_PUNCTUATION).split())

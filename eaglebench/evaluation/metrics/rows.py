@@ -1,7 +1,7 @@
-"""What an aggregate is given."""
+"""The rows that aggregates take."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# One row for each answer: `prediction`, `references`, `score`, and `meta` with the question's `category` and `image`.
-Rows = Sequence[Mapping[str, Any]]
+# One for each answer: `prediction`, `references`, `score` in [0, 1], and the question's `meta` (`category`, `image`).
+AnswerRows = Sequence[Mapping[str, Any]]

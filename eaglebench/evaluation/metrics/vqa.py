@@ -1,4 +1,4 @@
-"""VQA accuracy over the answers of ten people: VQAv2's, TextVQA's and VizWiz's metric."""
+"""VQA accuracy over the answers of ten annotators: VQAv2's, TextVQA's and VizWiz's metric."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from statistics import fmean
 
 from eaglebench.utils.errors import UserError
 
-AGREEING = 3  # so many people make an answer fully right
+AGREEING = 3  # annotators whose agreement makes an answer fully right
 PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 COMMA_IN_NUMBER = re.compile(r"\d,\d")
 FULL_STOP = re.compile(r"\.(?!\d)")
@@ -15,45 +15,53 @@ NUMBERS = {
     "none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
     "eight": "8", "nine": "9", "ten": "10",
 }  # fmt: skip
-CONTRACTED = """
-    ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've he's
-    how'd how'll how's isn't it'd it'd've it'll ma'am might've mightn't mightn't've must've mustn't needn't not've o'clock
-    oughtn't 'ow's'at shan't she'd've should've shouldn't shouldn't've somebody'd somebody'd've somebody'll somebody's
-    someone'd someone'd've someone'll someone's something'd something'd've something'll that's there'd there'd've there're
-    there's they'd they'd've they'll they're they've 'twas wasn't we'd've we've weren't what'll what're what's what've when's
-    where'd where's where've who'd who'd've who'll who's who've why'll why're why's won't would've wouldn't wouldn't've
-    y'all y'all'd've y'all'll you'd you'd've you'll you're you've
+CONTRACTION_WORDS = """
+    ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've
+    he's how'd how'll how's isn't it'd it'd've it'll ma'am might've mightn't mightn't've must've mustn't needn't not've
+    o'clock oughtn't 'ow's'at shan't she'd've should've shouldn't shouldn't've somebody'd somebody'd've somebody'll
+    somebody's someone'd someone'd've someone'll someone's something'd something'd've something'll that's there'd
+    there'd've there're there's they'd they'd've they'll they're they've 'twas wasn't we'd've we've weren't what'll
+    what're what's what've when's where'd where's where've who'd who'd've who'll who's who've why'll why're why's won't
+    would've wouldn't wouldn't've y'all y'all'd've y'all'll you'd you'd've you'll you're you've
 """.split()  # noqa: SIM905
-# Each form as it looks with one apostrophe forgotten.
+# By each form with one apostrophe missing.
 CONTRACTIONS = {
-    form[:place] + form[place + 1 :]: form for form in CONTRACTED for place, sign in enumerate(form) if sign == "'"
+    form[:place] + form[place + 1 :]: form
+    for form in CONTRACTION_WORDS
+    for place, sign in enumerate(form)
+    if sign == "'"
 }
 
 
 def vqa(prediction: str, references: Sequence[str]) -> float:
-    """The mean over the people of min(n / 3, 1), n being how many of the others gave this answer, all normalised.
+    """The mean over annotators of min(n / 3, 1), where n of the other annotators gave this answer.
+
+    Answers are normalised before they are compared.
 
     Raises:
-        UserError: so few references that no answer could be fully right.
+        UserError: there are too few references for any answer to be fully right.
     """
     if len(references) <= AGREEING:
         raise UserError(
             f"the metric vqa needs the answers of ten people to a question and got {len(references)}: "
             "give them all in answers, or choose the metric exact."
         )
-    answer = normalised(prediction)
-    agreeing = [normalised(reference) == answer for reference in references]
+    answer = normalise(prediction)
+    agreeing = [normalise(reference) == answer for reference in references]
     return fmean(min((sum(agreeing) - agrees) / AGREEING, 1) for agrees in agreeing)
 
 
-def normalised(text: str) -> str:
-    """Lower case, without punctuation and articles, numbers up to ten as digits, contractions with their apostrophe."""
-    words = (NUMBERS.get(word, word) for word in without_punctuation(" ".join(text.split())).lower().split())
+def normalise(text: str) -> str:
+    """The text in lower case without punctuation and articles; number words become digits, apostrophes are restored."""
+    words = (NUMBERS.get(word, word) for word in remove_punctuation(" ".join(text.split())).lower().split())
     return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in ARTICLES)
 
 
-def without_punctuation(text: str) -> str:
-    """Each sign as a space; as nothing if it stands beside one anywhere, or if a number has a comma."""
+def remove_punctuation(text: str) -> str:
+    """The text with each sign replaced by a space.
+
+    A sign is removed instead if it stands beside a space anywhere, or if a number in the text has a comma.
+    """
     removed = text
     for sign in PUNCTUATION:
         beside_space = f"{sign} " in text or f" {sign}" in text

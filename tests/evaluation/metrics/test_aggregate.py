@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from eaglebench.evaluation.metrics import AGGREGATES, METRICS
-from eaglebench.evaluation.metrics.aggregate import PERCEPTION, mme, mme_categories
+from eaglebench.evaluation.metrics.aggregate import PERCEPTION, mme, score_mme_categories
 
 
 def row(category: str, image: str, score: float) -> dict[str, Any]:
@@ -25,13 +25,13 @@ def test_groups_are_right_where_all_their_answers_are() -> None:
 
 def test_mme_counts_answers_and_images_that_are_all_right() -> None:
     rows = [row("count", "a", 1), row("count", "a", 1), row("count", "b", 1), row("count", "b", 0)]
-    assert mme_categories(rows) == {"count": (75.0, 50.0)}
+    assert score_mme_categories(rows) == {"count": (75.0, 50.0)}
     assert mme(rows) == 125.0
 
 
 def test_an_image_of_two_categories_is_one_of_each() -> None:
     rows = [row("count", "a", 1), row("count", "a", 1), row("color", "a", 0), row("color", "a", 1)]
-    assert mme_categories(rows) == {"count": (100.0, 100.0), "color": (50.0, 0.0)}
+    assert score_mme_categories(rows) == {"count": (100.0, 100.0), "color": (50.0, 0.0)}
 
 
 @pytest.mark.parametrize(("score", "total"), [(1, 2000), (0, 0)])

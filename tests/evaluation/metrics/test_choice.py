@@ -2,7 +2,7 @@
 
 import pytest
 
-from eaglebench.evaluation.metrics.choice import choice, letter
+from eaglebench.evaluation.metrics.choice import choice, find_letter
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ from eaglebench.evaluation.metrics.choice import choice, letter
     ],
 )
 def test_letter(text: str, expected: str | None) -> None:
-    assert letter(text) == expected
+    assert find_letter(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eaglebench.evaluation.metrics.vqa import normalised, vqa
+from eaglebench.evaluation.metrics.vqa import normalise, vqa
 from eaglebench.utils.errors import UserError
 
 
@@ -64,7 +64,7 @@ def test_an_empty_answer_scores_nothing() -> None:
     ],
 )
 def test_normalisation(text: str, plain: str) -> None:
-    assert normalised(text) == plain
+    assert normalise(text) == plain
 
 
 def test_one_answer_cannot_be_scored() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from eaglebench.evaluation.metrics import AGGREGATES
-from eaglebench.evaluation.metrics.yes_no import said, yes_no, yes_precision, yes_recall
+from eaglebench.evaluation.metrics.yes_no import parse_yes_no, yes_no, yes_precision, yes_recall
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ from eaglebench.evaluation.metrics.yes_no import said, yes_no, yes_precision, ye
         ("", None),
     ],
 )
-def test_said(text: str, expected: str | None) -> None:
-    assert said(text) == expected
+def test_parse_yes_no(text: str, expected: str | None) -> None:
+    assert parse_yes_no(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,8 @@ def rows(*pairs: tuple[str, str]) -> list[dict[str, object]]:
 def test_figures_of_many_answers() -> None:
     # 3 right and 1 wrong yes; 2 questions whose yes was missed, one of them by saying nothing.
     asked = rows(
-        ("yes", "yes"), ("Yes.", "yes"), ("yes", "yes"), ("yes", "no"), ("no", "yes"), ("hm", "yes"), ("no", "no"), ("No", "no")
+        ("yes", "yes"), ("Yes.", "yes"), ("yes", "yes"), ("yes", "no"),
+        ("no", "yes"), ("hm", "yes"), ("no", "no"), ("No", "no"),
     )  # fmt: skip
     assert yes_precision(asked) == 3 / 4
     assert yes_recall(asked) == 3 / 5

@@ -1,0 +1,101 @@
+"""One pass of a model over all questions, with its answers cached on disk."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from eaglebench.data.images import ImageReader
+from eaglebench.evaluation.answer_log import AnswerLog
+from eaglebench.evaluation.evaluation_settings import EvaluationSettings
+from eaglebench.evaluation.generation import build_generator
+from eaglebench.evaluation.questions import EvalQuestion
+from eaglebench.language.base import LanguageModel
+from eaglebench.model.eagle import EagleModel
+
+LOG_PREFIX = ".answers-"  # of the file names of answer logs
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """A model to be evaluated, which is loaded only when it has to answer.
+
+    Attributes:
+        fingerprint: a hash of its weights.
+        load: gives the model.
+    """
+
+    fingerprint: str
+    load: Callable[[], EagleModel]
+
+
+@dataclass(frozen=True)
+class AnswerPasses:
+    """Answers lists of questions, each pass with an answer log of its own.
+
+    Attributes:
+        language: the language model of every model that answers.
+        settings: how answers are generated.
+        folder: where the answer logs lie.
+        console: where progress is shown.
+        read_images: gives the image reader for a side in pixels; shared by all passes.
+    """
+
+    language: LanguageModel
+    settings: EvaluationSettings
+    folder: Path
+    console: Console
+    read_images: Callable[[int], ImageReader] = field(init=False)
+
+    def __post_init__(self) -> None:
+        readers = cache(partial(ImageReader, megabytes=self.settings.cache_mb))
+        object.__setattr__(self, "read_images", readers)  # the dataclass is frozen
+
+    def answer(self, name: str, model: EvaluatedModel, questions: Sequence[EvalQuestion], title: str) -> list[str]:
+        """The answers of a model to all questions: cached ones first, the others generated and cached.
+
+        Args:
+            name: of the pass, for the file of its answer log.
+            title: of the pass, for its progress bar.
+
+        Raises:
+            UserError: transformers refuses the options of generation, or an image cannot be read.
+        """
+        log = AnswerLog(self.folder / f"{LOG_PREFIX}{name}.jsonl", self.list_dependencies(model, questions))
+        cached = log.cached_answers()
+        if cached:
+            self.console.print(f"{title}: resuming with {len(cached)} of {len(questions)} answers cached")
+        elif log.is_stale():
+            self.console.print(f"{title}: restarting; the cached answers have other weights, questions or settings")
+        if len(cached) == len(questions):
+            return cached
+        network = model.load()
+        side = network.image_side if network.experts else 1  # a model without experts reads no image
+        generator = build_generator(network, self.language, self.read_images(side), self.settings, self.settings.device)
+        recorded = log.record(cached, generator.answer(questions, len(cached)))
+        quiet = not self.console.is_terminal
+        answers = list(track(recorded, title, len(questions), console=self.console, disable=quiet))
+        network.to("cpu")  # the model of the next pass may need the memory
+        return answers
+
+    def list_dependencies(self, model: EvaluatedModel, questions: Sequence[EvalQuestion]) -> list[object]:
+        """Everything that the answers of a pass depend on, as a JSON-like value."""
+        return [
+            model.fingerprint,
+            self.language.template,
+            self.language.max_length,
+            self.settings.max_new_tokens,
+            self.settings.token_limits,
+            self.settings.generate,
+            self.settings.seed,
+            [repr(question) for question in questions],
+        ]
+
+
+def remove_answer_logs(folder: Path) -> None:
+    """Delete the answer logs of a finished evaluation: its predictions hold all answers."""
+    for path in folder.glob(f"{LOG_PREFIX}*.jsonl"):
+        path.unlink()

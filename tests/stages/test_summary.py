@@ -1,0 +1,25 @@
+"""The table of a run's parts."""
+
+from eaglebench.config.build import build_factory, build_stages
+from eaglebench.stages.summary import parts_rows, parts_table
+from tests.conftest import composed
+from tests.helpers.tables import row_cells
+
+
+def test_parts_with_parameters_and_the_learning_rate_of_each_stage() -> None:
+    cfg = composed("experts.clip.frozen=true", "experts.sam.lr=1e-4", "stages=[pre_align,projector,sft]")
+    factory = build_factory(cfg)
+    model, _ = factory.build_model(factory.experts)
+    table = parts_table(parts_rows(model, factory, build_stages(cfg)))
+    assert [str(column.header) for column in table.columns] == [
+        "part",
+        "parameters",
+        "gives",
+        "pre_align",
+        "projector",
+        "sft",
+    ]
+    rows = row_cells(table)
+    assert rows["experts.clip"] == ["116,608", "64 px -> 4x4x256", "-", "frozen", "frozen"]
+    assert rows["experts.sam"][2:] == ["1e-04", "frozen", "1e-04"]
+    assert rows["llm"][2:] == ["frozen", "frozen", "1e-03"]
