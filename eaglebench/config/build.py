@@ -25,28 +25,29 @@ from eaglebench.config.schema import (
     processes_of,
 )
 from eaglebench.data.benchmark import read_benchmark
-from eaglebench.data.llava import read_samples, samples_digest
+from eaglebench.data.llava import hash_samples, read_samples
 from eaglebench.data.sample import Sample
 from eaglebench.data.source import DataSource, Split, SyntheticWorld
 from eaglebench.data.synthetic.engine import World
 from eaglebench.evaluation.benchmarks import BENCHMARKS
-from eaglebench.evaluation.evaluate import Settings
-from eaglebench.evaluation.validation import Look, evenly
+from eaglebench.evaluation.evaluation_settings import EvaluationSettings
+from eaglebench.evaluation.validation import Validator, take_evenly
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.tiled import Tiled
-from eaglebench.model.adapt import treated
-from eaglebench.model.factory import ExpertSpec, Workshop
+from eaglebench.model.adapt import adapt_language_model
+from eaglebench.model.factory import ExpertSpec, ModelFactory
 from eaglebench.stages.base import Stage
 from eaglebench.stages.blind import BLIND, Blind
 from eaglebench.stages.store import Store
 from eaglebench.training.setup import Schedule
 from eaglebench.training.trainer import Fit
-from eaglebench.utils.distributed import leads
+from eaglebench.utils.distributed import is_main_process
 from eaglebench.utils.errors import UserError
 from eaglebench.zoo.cards import ZOO, shipped
 from eaglebench.zoo.pretext import Pretext
 
-PRETRAINED, OUTLINED = "eaglebench.language.pretrained.pretrained", "eaglebench.language.pretrained.outlined"
+PRETRAINED = "eaglebench.language.pretrained.load_pretrained"
+FROM_ARCHITECTURE = "eaglebench.language.pretrained.build_from_architecture"
 QUICK = 64  # questions of an evaluation, or of each benchmark, with debug=fast
 UNSEEN = ("activation_checkpointing",)  # changes nothing of what a stage gives
 
@@ -61,14 +62,16 @@ def checkpoint_of(name: str, value: str | None) -> Path | None:
     return shipped(name) if value == ZOO else optional_path(value)
 
 
-def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = False, outlines: bool = False) -> Workshop:
+def build_factory(
+    cfg: DictConfig, seed: int | None = None, trained: bool = False, without_weights: bool = False
+) -> ModelFactory:
     """The factory of the run's parts.
 
     Args:
         trained: their weights come from the run, and not from their checkpoints.
-        outlines: their weights do not matter at all; nothing is read or downloaded.
+        without_weights: weights do not matter (task=plan); nothing is read or downloaded.
     """
-    trained = trained or outlines
+    trained = trained or without_weights
     experts = {}
     for name, node in cfg.experts.items():
         config = plain(node)
@@ -80,33 +83,33 @@ def build_workshop(cfg: DictConfig, seed: int | None = None, trained: bool = Fal
             build=tiled(arguments, config) if config["high_res"] == "tile" else constructor(arguments),
             **{key: config[key] for key in TREATMENT if key != "checkpoint"},
             checkpoint=checkpoint,
-            described=partial(described, config | {"name": name}, "checkpoint", checkpoint),
+            fingerprint=partial(fingerprint, config | {"name": name}, "checkpoint", checkpoint),
         )
     fusion, llm = plain(cfg.fusion), plain(cfg.llm)
     architecture = llm.pop("architecture", None)
     if missing := [key for key in LANGUAGE_TREATMENT if key not in llm]:
         raise UserError(f"llm has no {', '.join(missing)}: {OTHER_VERSION}")
-    treatment = {key: llm.pop(key) for key in LANGUAGE_TREATMENT}
+    adaptation = {key: llm.pop(key) for key in LANGUAGE_TREATMENT}
     weights = checkpoint_of("llm", llm.get("checkpoint"))
     files = weights or optional_path(llm.get("model"))
-    shown = {**llm, "lora": treatment["lora"]}
+    shown = {**llm, "lora": adaptation["lora"]}
     if "checkpoint" in llm:
         llm["checkpoint"] = None if trained else weights
-    if outlines and llm["_target_"] == PRETRAINED:
-        llm |= {"_target_": OUTLINED, "architecture": architecture}
+    if without_weights and llm["_target_"] == PRETRAINED:
+        llm |= {"_target_": FROM_ARCHITECTURE, "architecture": architecture}
         del llm["quantize"]  # what is planned for is at most too much
     make_language = constructor(llm)
-    return Workshop(
+    return ModelFactory(
         experts,
         constructor({key: value for key, value in fusion.items() if key != "name"}),
-        lambda: treated(make_language(), **treatment),
-        fusion_described=fusion,
-        llm_described=partial(described, shown, "files", files),
+        lambda: adapt_language_model(make_language(), **adaptation),
+        fusion_fingerprint=fusion,
+        llm_fingerprint=partial(fingerprint, shown, "files", files),
         seed=cfg.seed if seed is None else seed,
     )
 
 
-def described(config: Mapping[str, Any], name: str, weights: Path | None) -> dict[str, Any]:
+def fingerprint(config: Mapping[str, Any], name: str, weights: Path | None) -> dict[str, Any]:
     """What of a part's config a result depends on, with the state of its weights under `name`."""
     return {key: value for key, value in config.items() if key not in UNSEEN} | {name: file_state(weights)}
 
@@ -129,11 +132,11 @@ def build_pretext(cfg: DictConfig) -> tuple[Pretext, dict[str, Any]]:
     if name != "llm":
         cfg = cfg.copy()
         cfg.llm.checkpoint = NONE  # it plays no part
-    workshop = build_workshop(cfg)
-    part: Any = workshop.language() if name == "llm" else workshop.expert(name)
+    factory = build_factory(cfg)
+    part: Any = factory.build_language_model() if name == "llm" else factory.build_expert(name)
     config = constructor_arguments(plain(cfg.llm if name == "llm" else cfg.experts[name]))
     make = constructor(plain(cfg.pretrain.pretext))
-    return workshop.seeded(f"pretext {name}", lambda: make(part=part)), config
+    return factory.build_seeded(f"pretext {name}", lambda: make(part=part)), config
 
 
 def build_stages(cfg: DictConfig) -> list[Stage]:
@@ -175,7 +178,7 @@ def build_data(cfg: DictConfig, tell: Callable[[str], None], training: bool = Tr
     for name, stage in cfg.stages.items() if training else ():
         if stage.train is not None:
             samples = read(stage.train, image_root=stage.image_root)
-            of_stages[str(name)] = Split(samples, samples_digest(samples))
+            of_stages[str(name)] = Split(samples, hash_samples(samples))
     common = {"cache_mb": settings.cache_mb, "workers": settings.workers, "of_stages": of_stages}
     if settings.source == "synthetic":
         synthetic = SyntheticWorld(
@@ -190,7 +193,7 @@ def build_data(cfg: DictConfig, tell: Callable[[str], None], training: bool = Tr
         raise UserError("data.train is not set: give your LLaVA file, data.train=my.json.")
     train = read(settings.train, image_root=settings.image_root) if training else []
     val = read(settings.val, image_root=settings.image_root) if settings.val is not None and not official else []
-    return DataSource(train=train, val=official or val, digest=samples_digest(train), **common)
+    return DataSource(train=train, val=official or val, digest=hash_samples(train), **common)
 
 
 def build_benchmarks(cfg: DictConfig) -> list[Sample]:
@@ -205,18 +208,20 @@ def build_benchmarks(cfg: DictConfig) -> list[Sample]:
     return samples
 
 
-def build_evaluation(cfg: DictConfig) -> Settings:
+def build_evaluation(cfg: DictConfig) -> EvaluationSettings:
     """How answers are made and scored."""
     config = plain(cfg.evaluation)
     del config["blind"]
     benchmarks = [name for name, file in (config.pop("benchmarks", None) or {}).items() if file is not None]
-    return Settings(**config, benchmarks=benchmarks, device=device_of(cfg), seed=cfg.seed, cache_mb=cfg.data.cache_mb)
+    return EvaluationSettings(
+        **config, benchmarks=benchmarks, device=device_of(cfg), seed=cfg.seed, cache_mb=cfg.data.cache_mb
+    )
 
 
-def build_look(cfg: DictConfig, data: DataSource) -> Look | None:
+def build_look(cfg: DictConfig, data: DataSource) -> Validator | None:
     """What looks at held-out samples while a stage trains; None where there are none."""
-    samples = evenly(data.val, cfg.held_out.samples) if cfg.held_out.every else []
-    return Look(samples, build_evaluation(cfg), data.reader) if samples else None
+    samples = take_evenly(data.val, cfg.held_out.samples) if cfg.held_out.every else []
+    return Validator(samples, build_evaluation(cfg), data.reader) if samples else None
 
 
 def build_fit(cfg: DictConfig, loggers: list[Logger], console: Console, seed: int | None = None) -> Fit:
@@ -238,7 +243,7 @@ def build_fit(cfg: DictConfig, loggers: list[Logger], console: Console, seed: in
 
 def build_loggers(cfg: DictConfig, folder: Path) -> list[Logger]:
     """The run's loggers, writing into its folder; of several processes, one logs."""
-    nodes = cfg.logger.values() if leads() else ()
+    nodes = cfg.logger.values() if is_main_process() else ()
     return [instantiate(node, save_dir=str(folder), _convert_="all") for node in nodes]
 
 

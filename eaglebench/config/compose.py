@@ -1,85 +1,160 @@
-"""Where the configuration lives, its resolvers, and the one validation of a composed config. Imports nothing heavy."""
+"""Composes the configuration of a command from conf/, and from a user's own folders beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from eaglebench.utils.errors import UserError
+from eaglebench.config.read import UNTYPED, read_config
+from eaglebench.config.resolvers import register_resolvers
+from eaglebench.config.rules import check_rules
+from eaglebench.config.schema import Config
+from eaglebench.utils.errors import UserError, first_line
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # Beside the package in a checkout, inside it in a wheel.
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if (folder / "config.yaml").is_file())
-
-# What each task calls with the config, by the name that `task` has.
-TASKS = {
-    "train": "eaglebench.tasks.train.launch",
-    "eval": "eaglebench.tasks.eval.evaluate_run",
-    "predict": "eaglebench.tasks.predict.predict",
-    "compare": "eaglebench.tasks.compare.compare",
-    "select": "eaglebench.tasks.select.select",
-    "sweep": "eaglebench.tasks.sweep.sweep",
-    "report": "eaglebench.tasks.report.report",
-    "pretrain": "eaglebench.tasks.pretrain.pretrain",
-    "bench": "eaglebench.tasks.bench.bench",
-    "store": "eaglebench.tasks.store.store",
-    "plan": "eaglebench.tasks.plan.plan",
-    "convert": "eaglebench.tasks.convert.convert",
-}
+VERSION_BASE = "1.3"  # of Hydra
+HIDDEN_GROUPS = ("defaults",)  # what other files begin with; no choices
 
 
-def options(group: str) -> list[str]:
-    """What can be chosen for a config group."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+@dataclass(frozen=True)
+class Command:
+    """One command with its configuration.
+
+    Attributes:
+        config: the typed configuration.
+        resolved: the same as plain data, as it is written into a run folder.
+        overrides: what the user set; Hydra's own settings are not among them.
+        folder: the folder that a training writes its run into.
+        search_path: where Hydra looks for configs beside conf/, as in `file:///home/me/conf` or `pkg://mine.conf`.
+    """
+
+    config: Config
+    resolved: Mapping[str, Any]
+    overrides: tuple[str, ...]
+    folder: Path
+    search_path: tuple[str, ...] = ()
+
+    def compose(self, overrides: Sequence[str]) -> "Command":
+        """Another command of the same search path.
+
+        Raises:
+            UserError: the overrides give no configuration that can work.
+        """
+        try:
+            return compose_command(overrides, search_path=self.search_path)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(first_line(error)) from error
+
+    def arguments(self, overrides: Sequence[str], folder: Path) -> list[str]:
+        """The arguments of `python -m eaglebench` that run these overrides, of the same search path, into a run folder."""
+        return [*overrides, *search_path_override(self.search_path), f"hydra.run.dir='{folder}'"]
 
 
-def validate_overrides(arguments: Sequence[str]) -> None:
-    """Refuse unknown and repeated names of groups, which the composition would report badly or not at all.
+def compose_command(
+    overrides: Sequence[str], folder: Path | None = None, search_path: Sequence[str] = (), check: bool = True
+) -> Command:
+    """The command that `python -m eaglebench OVERRIDES` would run.
+
+    Args:
+        folder: of the run; None: results/ and its name.
+        check: refuse what cannot work (see `check_rules`), too.
 
     Raises:
-        UserError: it names the choices.
+        UserError: a field is unknown, or not what it must be.
+        HydraException: an override or a choice that Hydra refuses.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    words = [word for word in arguments if "=" in word and not word.startswith("-")]
-    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
-    for override in OverridesParser.create().parse_overrides(words):
-        group = override.key_or_group
-        if group in groups and (override.is_add() or override.is_force_add()):
-            raise UserError(
-                f"+{group}=... would be added to the default choice and lost: write {group}=... without the +."
-            )
-        if group not in groups or override.is_sweep_override() or override.is_delete():
-            continue
-        value = override.value()
-        names = [str(name) for name in value] if isinstance(value, (list, ListConfig)) else [str(value)]
-        known = options(group)
-        for name in names:
-            if name not in known:
-                raise UserError(f"{group}={name} is unknown: choose from {', '.join(known)}.")
-        repeated = {name for name in names if names.count(name) > 1}
-        if repeated:
-            raise UserError(f"{group} names {', '.join(sorted(repeated))} twice: each may appear once.")
+    with hydra_initialized():
+        cfg = compose("config", [*overrides, *search_path_override(search_path)])
+    command = command_of(cfg, overrides, folder, search_path)
+    if check:
+        check_rules(command.config, options("experts", search_path))
+    return command
 
 
-# What a finished run can be evaluated with again; the rest made its model.
-CHANGEABLE = ("data", "evaluation", "trainer", "store")
+def command_of(
+    cfg: DictConfig, overrides: Sequence[str], folder: Path | None = None, search_path: Sequence[str] = ()
+) -> Command:
+    """The command of a composed configuration."""
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(resolved, dict)
+    plain = {str(key): value for key, value in resolved.items() if key not in UNTYPED}
+    config = read_config(plain)
+    where = Path("results") / config.run_name if folder is None else folder
+    return Command(config, plain, tuple(overrides), where, tuple(search_path))
 
-OF_THE_COMMAND = ("task", "run", "image", "prompt", "debug", "hydra")
+
+def running_command(cfg: DictConfig) -> Command:
+    """The command that Hydra is running now."""
+    hydra = HydraConfig.get()
+    search_path = tuple(
+        f"{source.schema}://{source.path}"
+        for source in hydra.runtime.config_sources
+        if source.provider not in ("hydra", "main", "schema")
+    )
+    return command_of(cfg, hydra.overrides.task, Path(hydra.runtime.output_dir), search_path)
 
 
-def take_overrides(run: DictConfig, cfg: DictConfig, overrides: Sequence[str]) -> None:
-    """Copy into `run` what the command line set in `cfg`; refuse what made the model."""
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
-        key = override.key_or_group
-        top = key.split(".")[0]
-        if top in CHANGEABLE:
-            node = OmegaConf.select(cfg, key)
-            value = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-            OmegaConf.update(run, key, value, merge=False)
-        elif top not in OF_THE_COMMAND:
-            raise UserError(
-                f"{key} made the model of the finished run and cannot be changed now; "
-                f"what can: {', '.join(CHANGEABLE)}."
-            )
+@contextmanager
+def hydra_initialized() -> Iterator[None]:
+    """Within it, Hydra composes from conf/; what it was initialized with before is left as it was."""
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base=VERSION_BASE):
+        yield
+
+
+def search_path_override(search_path: Sequence[str]) -> list[str]:
+    """The override that gives Hydra folders beside conf/; none for none."""
+    return [f"hydra.searchpath=[{','.join(repr(one) for one in search_path)}]"] if search_path else []
+
+
+def options(group: str, search_path: Sequence[str] = ()) -> list[str]:
+    """The choices of a config group."""
+    return sorted({path.stem for folder in folders(search_path) for path in (folder / group).glob("*.yaml")})
+
+
+def groups(search_path: Sequence[str] = ()) -> list[str]:
+    """The config groups."""
+    found = {path.name for folder in folders(search_path) for path in folder.glob("*/") if any(path.glob("*.yaml"))}
+    return sorted(found - set(HIDDEN_GROUPS))
+
+
+def folders(search_path: Sequence[str] = ()) -> list[Path]:
+    """conf/ and the folders of a search path, those of packages too."""
+    found = [CONF]
+    for one in search_path:
+        scheme, separator, path = one.rpartition("://")
+        if separator and scheme == "pkg":
+            spec = find_spec(path.replace("/", "."))
+            found += [Path(place) for place in (spec.submodule_search_locations or () if spec else ())]
+        else:
+            found.append(Path(path))
+    return found
+
+
+def group_file(group: str, name: str, search_path: Sequence[str] = ()) -> Path:
+    """The YAML of a choice."""
+    return next(path for folder in folders(search_path) if (path := folder / group / f"{name}.yaml").is_file())
+
+
+def read_yaml(path: Path) -> Any:
+    """The contents of a YAML file, read as the files of conf/ are: `1e-3` is a number.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no YAML.
+    """
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path))
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise ValueError(first_line(error)) from error

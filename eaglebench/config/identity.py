@@ -1,14 +1,19 @@
-"""TODO."""
+"""What of a configuration can change the result of a run: the identity that names its folder and groups its seeds in a report."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# What does not change the result of a run, and so not its name.
-UNNAMED = (
+from eaglebench.utils.hashing import hash_json, without_module_paths
+
+# What does not change the result of a run.
+NOT_IDENTITY = (
+    "config_version",
     "hydra",
+    "presets",
     "run_name",
     "task",
     "run",
+    "runs",
     "image",
     "prompt",
     "store",
@@ -24,26 +29,25 @@ UNNAMED = (
     "sweep",
     "plan",
     "convert",
-    "weights",
-    "checkpoints",
-    "held_out",
+    "pretrained",  # resolved into the checkpoints of the experts that the run has
+    "checkpoint_every",
+    "validation",
     "prune",
 )
-
-NAMED_TRAINER = ("precision", "deterministic", "compile")  # what changes a result in more than its last digits
-
-UNNAMED_FIELDS = {"world": ("root",), "data": ("cache_mb", "workers")}
-
+TRAINER_IDENTITY = ("precision", "deterministic", "compile")  # what changes a result in more than its last digits
+NOT_IDENTITY_FIELDS = {"data": ("cache_mb", "cache_dir", "workers")}
 DIGEST_LENGTH = 6
 
 
-def named(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a config can change the result of a run."""
-    kept = {str(key): value for key, value in config.items() if key not in UNNAMED}
-    for group, keys in UNNAMED_FIELDS.items():
+def run_identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a resolved configuration, as plain data, can change the result of a run."""
+    kept = {str(key): value for key, value in config.items() if key not in NOT_IDENTITY}
+    for group, keys in NOT_IDENTITY_FIELDS.items():
         kept[group] = {key: value for key, value in kept[group].items() if key not in keys}
-    kept["trainer"] = {key: config["trainer"].get(key) for key in NAMED_TRAINER}
-    kept["fast"] = config.get("debug") == "fast"
-    # Those of experts that the run has.
-    weights = {name: file for name, file in config.get("weights", {}).items() if name in config["experts"]}
-    return kept | {"weights": {name: file for name, file in weights.items() if file is not None}}
+    kept["trainer"] = {key: config["trainer"].get(key) for key in TRAINER_IDENTITY}
+    return kept
+
+
+def run_digest(config: Mapping[str, Any]) -> str:
+    """The short hash of a run's identity that its name ends with."""
+    return hash_json(without_module_paths(run_identity(config)), DIGEST_LENGTH)

@@ -8,8 +8,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from eaglebench.config.schema import optional_path
-from eaglebench.utils.hashing import file_digest
-from eaglebench.weights.sources import commit_of, is_hub_name
+from eaglebench.utils.hashing import hash_file
+from eaglebench.weights.sources import is_hub_name, read_cached_commit
 from eaglebench.zoo.cards import SHIPPED, ZOO
 
 INPUTS = "inputs"  # in the manifest of a run
@@ -46,7 +46,7 @@ def data_files(cfg: DictConfig) -> Iterator[str]:
 @cache
 def remembered(path: Path, size: int, changed: int) -> str:
     """The digest of a file, which is read again when its size or time has changed: many runs read the same ones."""
-    return file_digest(path)
+    return hash_file(path)
 
 
 def file_state(path: Path | None) -> list[str] | None:
@@ -57,9 +57,9 @@ def file_state(path: Path | None) -> list[str] | None:
     if path is None:
         return None
     if is_hub_name(str(path)):
-        return [f"{path} {commit_of(str(path))}"]
+        return [f"{path} {read_cached_commit(str(path))}"]
     if path.parent == SHIPPED:
-        return [path.name, file_digest(path)]
+        return [path.name, hash_file(path)]
     folder = path.parent if path.suffix == ".json" else path  # an index, whose shards lie beside it
     files = sorted(folder.iterdir()) if folder.is_dir() else [path]
     return [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files if file.is_file()] or [
