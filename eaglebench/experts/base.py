@@ -1,6 +1,6 @@
 """What every vision expert promises: pixels in, one feature map out.
 
-Shape letters: B batch, C expert channels, H W expert grid, S side of the expert's input in pixels.
+Shape letters: B batch, C expert channels, H W expert grid; sides in pixels: S of the expert's input, X of an image.
 """
 
 from abc import ABC, abstractmethod
@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
-from eaglebench.utils.errors import UserError, nearest_that_fit
+from eaglebench.utils.errors import UserError, suggest_multiples
 from eaglebench.weights.files import copy_weights
-from eaglebench.weights.key_mapping import Layout, check_config, own_weights
+from eaglebench.weights.key_mapping import KeyMapping, check_config, to_own_keys
 from eaglebench.weights.sources import read_checkpoint
 
 
@@ -26,20 +26,23 @@ class VisionExpert(nn.Module, ABC):
 
     Args:
         image_size: side S of the square input, in pixels.
-        stride: pixels of the input per cell of the native map; S must be a multiple of it.
+        stride: pixels of the input per cell of the native map.
         channels: channels of the native map.
-        mean, std: statistics of the weights, for pixels in [0, 1], one number per RGB channel.
+        mean, std: pixel statistics that the weights were trained with, one number per RGB channel for [0, 1].
         unshuffle: space-to-depth factor applied to the native map (2: a quarter of the cells, four times the channels),
             in the channel order of `torch.nn.functional.pixel_unshuffle`. Eagle does this to SAM.
 
     Attributes:
-        layouts: of the upstream weights that it reads.
+        key_mappings: the libraries whose checkpoints the expert reads.
         channels: channels C of the map that `forward` returns.
         grid: side H = W of that map.
         statistics: `mean` and `std`.
+
+    Raises:
+        UserError: `image_size` is no multiple of `stride * unshuffle`; the message names the nearest ones.
     """
 
-    layouts: ClassVar[Sequence[Layout]] = ()
+    key_mappings: ClassVar[Sequence[KeyMapping]] = ()
 
     def __init__(
         self,
@@ -53,10 +56,11 @@ class VisionExpert(nn.Module, ABC):
     ) -> None:
         super().__init__()
         step = stride * unshuffle
-        if nearest := nearest_that_fit(image_size, step):
-            unshuffled = f" and its unshuffling by {unshuffle}" if unshuffle > 1 else ""
+        if nearest := suggest_multiples(image_size, step):
+            unshuffling = f" and its unshuffling by {unshuffle}" if unshuffle > 1 else ""
             raise UserError(
-                f"{type(self).__name__.lower()}: image_size={image_size} does not fit its {stride} px stride{unshuffled}; {nearest}"
+                f"{type(self).__name__.lower()}: image_size={image_size} does not fit its {stride} px "
+                f"stride{unshuffling}; {nearest}"
             )
         self.image_size = image_size
         self.stride = stride
@@ -65,8 +69,8 @@ class VisionExpert(nn.Module, ABC):
         self.grid = image_size // step
         self.align_corners = False
         self.statistics = (tuple(mean), tuple(std))
-        self.register_buffer("mean", per_channel(mean), persistent=False)
-        self.register_buffer("std", per_channel(std), persistent=False)
+        self.register_buffer("mean", to_channels(mean), persistent=False)
+        self.register_buffer("std", to_channels(std), persistent=False)
 
     mean: Tensor
     std: Tensor
@@ -76,7 +80,7 @@ class VisionExpert(nn.Module, ABC):
         """The native map [B, C, H, W] of normalised pixels [B, 3, S, S]."""
 
     def networks(self) -> Sequence[nn.Module]:
-        """What holds the weights; the pixel statistics are not in it."""
+        """The modules that hold the weights; the pixel statistics are in none of them."""
         return list(self.children())
 
     @abstractmethod
@@ -84,85 +88,104 @@ class VisionExpert(nn.Module, ABC):
         """The repeated blocks, in order: the units of activation checkpointing and of sharding."""
 
     def forward(self, pixels_B3SS: Tensor) -> Tensor:
-        """The feature map [B, channels, grid, grid] of normalised pixels [B, 3, S, S], in the pixels' precision whatever the
-        weights' is."""
-        return self.finished(self.encode(self.started(pixels_B3SS)), pixels_B3SS.dtype)
+        """The feature map [B, channels, grid, grid] of normalised pixels [B, 3, S, S], in the pixels' precision."""
+        return self.finish_map(self.encode(self.cast_input(pixels_B3SS)), pixels_B3SS.dtype)
 
     @property
     def levels(self) -> list[tuple[int, int]]:
-        """Channels C and side H = W of each map of `pyramid`."""
+        """Channels C and side H = W of each map of `forward_levels`."""
         return [(self.channels // self.unshuffle**2, self.grid * self.unshuffle)]
 
-    def pyramid(self, pixels_B3SS: Tensor) -> list[Tensor]:
-        """The native maps [B, C, H, W] of the expert's stages, from the finest to the last, which `forward` gives unshuffled."""
-        return [features.to(pixels_B3SS.dtype) for features in self.encode_levels(self.started(pixels_B3SS))]
+    def forward_levels(self, pixels_B3SS: Tensor) -> list[Tensor]:
+        """The native maps [B, C, H, W] of the expert's stages, the finest first, in the precision of the pixels.
+
+        The last one is the map that `forward` unshuffles.
+        """
+        return [features.to(pixels_B3SS.dtype) for features in self.encode_levels(self.cast_input(pixels_B3SS))]
 
     def encode_levels(self, pixels_B3SS: Tensor) -> list[Tensor]:
-        """The native maps of `levels`, of normalised pixels [B, 3, S, S]; the last is what `encode` gives."""
+        """The native maps of `levels` for normalised pixels [B, 3, S, S]; the last is the map of `encode`."""
         return [self.encode(pixels_B3SS)]
 
-    def started(self, pixels_B3SS: Tensor) -> Tensor:
-        """Pixels in the weights' precision."""
+    def cast_input(self, pixels_B3SS: Tensor) -> Tensor:
+        """Pixels in the precision of the weights."""
         return pixels_B3SS.to(next(self.parameters()).dtype)
 
-    def finished(self, features_BCHW: Tensor, dtype: torch.dtype) -> Tensor:
-        """What becomes of the native map."""
+    def finish_map(self, features_BCHW: Tensor, dtype: torch.dtype) -> Tensor:
+        """The native map in another precision, unshuffled."""
         features_BCHW = features_BCHW.to(dtype)
         return F.pixel_unshuffle(features_BCHW, self.unshuffle) if self.unshuffle > 1 else features_BCHW
 
     def load_checkpoint(self, where: Path | str, wanted_by: str) -> None:
-        """Take over the weights of a file, a folder or a hub name; `wanted_by` names the expert in errors."""
+        """Load the weights of a file, a folder or a hub name.
+
+        Args:
+            where: see `eaglebench.weights.sources.read_checkpoint`.
+            wanted_by: the expert's config node, as errors name it: `experts.clip`.
+
+        Raises:
+            UserError: there are no weights, or they are those of another expert or of other settings.
+        """
         source = f"the checkpoint {where} of {wanted_by}"
         self.load_upstream(read_checkpoint(where, wanted_by), source)
         for network in self.networks():
             check_config(network, where, source)
 
     def load_upstream(self, weights: Mapping[str, Tensor], source: str = "the state dict") -> None:
-        """Take over weights in any of `layouts`, or this project's own; tables of positions are resampled to the expert's grid.
+        """Load a state dict of any of the libraries in `key_mappings`, or this project's own.
+
+        Args:
+            weights: tensors by key. Position embeddings are resampled to the expert's grid.
+            source: names the weights in errors.
 
         Raises:
-            UserError: an unknown layout; missing, unexpected or wrongly shaped keys. `source` names the weights.
+            UserError: the keys are of no library that the expert reads, or are missing, unexpected or wrongly shaped.
         """
-        own = own_weights(self.layouts, weights, self.state_dict(), source)
-        copy_weights(self, self.fitted(own), source)
+        own = to_own_keys(self.key_mappings, weights, self.state_dict(), source)
+        copy_weights(self, self.resample_positions(own), source)
 
-    def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights that fit this expert: tables of positions, if it has any, resampled to its grid."""
+    def resample_positions(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights with position embeddings resampled to the expert's grid; unchanged where it has none."""
         return weights
 
     def preprocess(self, images_B3XX: Tensor, side: int | None = None) -> Tensor:
-        """Normalised float pixels [B, 3, S, S] of uint8 square images [B, 3, X, X] of any side X; `side` instead of S."""
-        return (self.resize(images_B3XX, side) - self.mean) / self.std
+        """Normalised float pixels [B, 3, S, S] of square uint8 images [B, 3, X, X]; `side` replaces S."""
+        return (self.resize_images(images_B3XX, side) - self.mean) / self.std
 
-    def resize(self, images_B3XX: Tensor, side: int | None = None) -> Tensor:
-        """Pixels in [0, 1] at the expert's own side or another one, resized in float32 with antialias."""
-        return resized(
-            images_B3XX.to(self.mean.device, torch.float32) / 255, side or self.image_size, self.align_corners
-        )
+    def resize_images(self, images_B3XX: Tensor, side: int | None = None) -> Tensor:
+        """Float32 pixels [B, 3, S, S] in [0, 1] of square uint8 images [B, 3, X, X]; `side` replaces S."""
+        pixels_B3XX = images_B3XX.to(self.mean.device, torch.float32) / 255
+        return resize(pixels_B3XX, side or self.image_size, self.align_corners)
 
     def use_released_pixels(self) -> None:
-        """Take pixels as Eagle's released code does: with CLIP's statistics whatever the weights', resized with aligned corners and
-        without antialias."""
+        """Preprocess as Eagle's released code does for every expert.
+
+        It normalises with CLIP's statistics, and resizes with aligned corners and without antialias.
+        """
         self.align_corners = True
-        self.mean.copy_(per_channel(CLIP_MEAN))
-        self.std.copy_(per_channel(CLIP_STD))
+        self.mean.copy_(to_channels(CLIP_MEAN))
+        self.std.copy_(to_channels(CLIP_STD))
 
 
-def per_channel(values: Sequence[float]) -> Tensor:
-    """One number per channel, to be broadcast over images [B, 3, S, S]."""
+def to_channels(values: Sequence[float]) -> Tensor:
+    """One float32 number per RGB channel as [1, 3, 1, 1], to broadcast over images."""
     return torch.tensor(list(values), dtype=torch.float32).view(1, 3, 1, 1)
 
 
-def resized(pixels_B3XX: Tensor, side: int, align_corners: bool = False) -> Tensor:
-    """Pixels at another side, bilinear; with antialias unless the corners are aligned."""
+def resize(pixels_B3XX: Tensor, side: int, align_corners: bool = False) -> Tensor:
+    """Pixels [B, 3, side, side], interpolated bilinearly; with antialias unless the corners are aligned."""
     if pixels_B3XX.shape[-1] == side:
         return pixels_B3XX
-    smooth = not align_corners
-    return F.interpolate(pixels_B3XX, (side, side), mode="bilinear", antialias=smooth, align_corners=align_corners)
+    antialias = not align_corners
+    return F.interpolate(pixels_B3XX, (side, side), mode="bilinear", antialias=antialias, align_corners=align_corners)
 
 
 def tokens_to_map(tokens_BNC: Tensor) -> Tensor:
-    """The map [B, C, H, W] of row-major tokens [B, H*W, C]; the token count must be a square number."""
+    """The map [B, C, H, W] of row-major tokens [B, H*W, C].
+
+    Raises:
+        ValueError: the number of tokens is not a square.
+    """
     side = round(tokens_BNC.shape[1] ** 0.5)
     if side * side != tokens_BNC.shape[1]:
         raise ValueError(f"{tokens_BNC.shape[1]} tokens do not form a square grid: is a class token left in?")

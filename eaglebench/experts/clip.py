@@ -1,20 +1,22 @@
-"""CLIP: the text-aligned ViT that Eagle takes as its base expert."""
+"""CLIP: the text-aligned ViT that is Eagle's base expert."""
 
 from collections.abc import Sequence
+from typing import Literal
 
+from pydantic import PositiveFloat, PositiveInt
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from eaglebench.experts.base import tokens_to_map
 from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
-from eaglebench.experts.vit import After, VisionTransformer, after_block
-from eaglebench.weights.key_mapping import OPEN_CLIP_TEXT, Layout
+from eaglebench.experts.vit import BlockHooks, VisionTransformer, apply_block_hook
+from eaglebench.weights.key_mapping import OPEN_CLIP_TEXT, KeyMapping
 
 POSITIONS = "network.embeddings.position_embedding.weight"
-TRANSFORMERS = Layout(
+TRANSFORMERS = KeyMapping(
     "transformers CLIP",
-    mark=r"(vision_model\.)?embeddings\.patch_embedding\.weight",
+    marker=r"(vision_model\.)?embeddings\.patch_embedding\.weight",
     rules=[(r"(?:vision_model\.)?((?:embeddings|pre_layrnorm|encoder)\..*)", r"network.\1")],
     unused=[
         r"(vision_model\.)?post_layernorm\..*",
@@ -26,16 +28,16 @@ TRANSFORMERS = Layout(
 )
 BLOCK = r"visual\.transformer\.resblocks\.(\d+)\."
 LAYER = r"network.encoder.layers.\1."
-OPEN_CLIP = Layout(
+OPEN_CLIP = KeyMapping(
     "open_clip CLIP",
-    mark=r"visual\.transformer\.resblocks\.0\.attn\.in_proj_weight",
+    marker=r"visual\.transformer\.resblocks\.0\.attn\.in_proj_weight",
     rules=[
         (r"visual\.class_embedding", "network.embeddings.class_embedding"),
         (r"visual\.positional_embedding", POSITIONS),
         (r"visual\.conv1\.weight", "network.embeddings.patch_embedding.weight"),
         (r"visual\.ln_pre\.(.*)", r"network.pre_layrnorm.\1"),
         (BLOCK + r"ln_([12])\.(.*)", LAYER + r"layer_norm\2.\3"),
-        (BLOCK + r"attn\.in_proj_(.*)", *(LAYER + rf"self_attn.{one}_proj.\2" for one in "qkv")),
+        (BLOCK + r"attn\.in_proj_(.*)", *(LAYER + rf"self_attn.{letter}_proj.\2" for letter in "qkv")),
         (BLOCK + r"attn\.out_proj\.(.*)", LAYER + r"self_attn.out_proj.\2"),
         (BLOCK + r"mlp\.c_fc\.(.*)", LAYER + r"mlp.fc1.\2"),
         (BLOCK + r"mlp\.c_proj\.(.*)", LAYER + r"mlp.fc2.\2"),
@@ -52,22 +54,35 @@ OPEN_CLIP = Layout(
 class Clip(VisionTransformer):
     """Patch tokens after the last block of transformers' `CLIPVisionModel`, as a map.
 
-    The final layer norm is left out, as in Eagle and LLaVA-HR. OpenAI's weights need QuickGELU, the default here. Without
-    `class_token` it is dropped before the first block, as in Eagle's released code, and not after the last one.
+    The final layer norm is left out, as in Eagle and LLaVA-HR.
+
+    Args:
+        image_size: side of the input, in pixels.
+        patch_size: side of a patch, in pixels.
+        width: channels of a token.
+        depth: number of blocks.
+        heads: of the attention.
+        mlp_ratio: hidden width of the MLPs over `width`.
+        hidden_act: activation of the MLPs; OpenAI's weights need `quick_gelu`, LAION's `gelu`.
+        unshuffle: see `VisionExpert`.
+        class_token: whether the class token passes through the blocks; Eagle's released code drops it before them.
+
+    Raises:
+        UserError: the patches do not fit the side.
     """
 
-    layouts = (TRANSFORMERS, OPEN_CLIP)
+    key_mappings = (TRANSFORMERS, OPEN_CLIP)
 
     def __init__(
         self,
-        image_size: int = 448,
-        patch_size: int = 14,
-        width: int = 1024,
-        depth: int = 24,
-        heads: int = 16,
-        mlp_ratio: float = 4.0,
-        hidden_act: str = "quick_gelu",
-        unshuffle: int = 1,
+        image_size: PositiveInt = 448,
+        patch_size: PositiveInt = 14,
+        width: PositiveInt = 1024,
+        depth: PositiveInt = 24,
+        heads: PositiveInt = 16,
+        mlp_ratio: PositiveFloat = 4.0,
+        hidden_act: Literal["gelu", "quick_gelu"] = "quick_gelu",
+        unshuffle: PositiveInt = 1,
         class_token: bool = True,
     ) -> None:
         super().__init__(
@@ -85,29 +100,29 @@ class Clip(VisionTransformer):
                 attn_implementation="sdpa",
             )
         )
-        # The pooled output is never used: a parameter without a gradient only confuses sharded training.
+        # Only the unused pooled output passes this norm, and sharded strategies need a gradient for every parameter.
         self.network.post_layernorm = nn.Identity()
         self.class_token = class_token
-        self.block_map = (width, self.grid_of_positions)
+        self.block_map = (width, self.patch_grid)
 
-    def encode_with(self, pixels_B3SS: Tensor, after: After) -> Tensor:
+    def encode_with_hooks(self, pixels_B3SS: Tensor, block_hooks: BlockHooks) -> Tensor:
         prefix = int(self.class_token)
         x_BNC = self.network.pre_layrnorm(self.network.embeddings(pixels_B3SS)[:, 1 - prefix :])
         for number, block in enumerate(self.network.encoder.layers, 1):
-            x_BNC = after_block(number, after, block(x_BNC, None), prefix)
+            x_BNC = apply_block_hook(number, block_hooks, block(x_BNC, None), prefix)
         return tokens_to_map(x_BNC[:, prefix:])
 
-    def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Bicubic with antialias, as Eagle; the class token's position stays as it is."""
-        table = weights.get(POSITIONS)
-        if table is not None and len(table) != self.grid_of_positions**2 + 1:
-            resized = resample_abs_pos_embed(table[None], [self.grid_of_positions] * 2, num_prefix_tokens=1)
-            weights = {**weights, POSITIONS: resized[0]}
+    def resample_positions(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights with position embeddings of the patches resampled as Eagle does: bicubic with antialias."""
+        positions_PC = weights.get(POSITIONS)  # P = patches and the class token
+        if positions_PC is not None and len(positions_PC) != self.patch_grid**2 + 1:
+            resampled_1PC = resample_abs_pos_embed(positions_PC[None], [self.patch_grid] * 2, num_prefix_tokens=1)
+            weights = {**weights, POSITIONS: resampled_1PC[0]}
         return weights
 
     @property
-    def grid_of_positions(self) -> int:
-        """Side of the grid of patches."""
+    def patch_grid(self) -> int:
+        """Side of the grid of patches, before unshuffling."""
         return self.image_size // self.stride
 
     def blocks(self) -> Sequence[nn.Module]:

@@ -1,20 +1,23 @@
-"""ConvNeXt: the convolutional CLIP encoder, the best single expert of Eagle's Table 3."""
+"""ConvNeXt: the image encoder of a convolutional CLIP, the best single expert of Eagle's Table 3."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
+from annotated_types import Len
+from pydantic import PositiveFloat, PositiveInt
 from timm.models.convnext import ConvNeXt as TimmConvNeXt
 from torch import Tensor, nn
 
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
-from eaglebench.weights.key_mapping import OPEN_CLIP_TEXT, Layout
+from eaglebench.weights.key_mapping import OPEN_CLIP_TEXT, KeyMapping
 
-# open_clip keeps timm's network as `visual.trunk`; Eagle's release calls the layer scale `weight`, because transformers renames
-# `gamma` when it loads.
+# open_clip keeps timm's network as `visual.trunk`. Eagle's release calls the layer scale `weight`, because transformers
+# renames `gamma` when it loads.
 TRUNK = r"(?:visual\.trunk\.)?"
-TIMM = Layout(
+TIMM = KeyMapping(
     "timm or open_clip ConvNeXt",
-    mark=TRUNK + r"stem\.0\.weight",
+    marker=TRUNK + r"stem\.0\.weight",
     rules=[
         (TRUNK + r"stem\.(.*)", r"network.0.\1"),
         (TRUNK + r"stages\.(\d+\.blocks\.\d+)\.weight", r"network.1.\1.gamma"),
@@ -29,18 +32,30 @@ TIMM = Layout(
 
 
 class ConvNeXt(VisionExpert):
-    """The last stage of timm's ConvNeXt (stride 32), taken raw, before any head norm."""
+    """The map after the last stage of timm's ConvNeXt, at stride 32 and before any norm of the head.
 
-    layouts = (TIMM,)
+    Args:
+        image_size: side of the input, in pixels.
+        depths: number of blocks of each stage.
+        dims: channels of each stage.
+        norm_eps: of the layer norms. open_clip's ConvNeXt-XXL has 1e-5, timm's default is 1e-6.
+        layer_scale: initial value of the layer scale of each block.
+        unshuffle: see `VisionExpert`.
+
+    Raises:
+        UserError: `image_size` is no multiple of the stride.
+    """
+
+    key_mappings = (TIMM,)
 
     def __init__(
         self,
-        image_size: int = 1024,
-        depths: Sequence[int] = (3, 4, 30, 3),
-        dims: Sequence[int] = (384, 768, 1536, 3072),
-        norm_eps: float = 1e-5,  # open_clip's ConvNeXt-XXL; timm's default is 1e-6
-        layer_scale: float = 1e-6,
-        unshuffle: int = 1,
+        image_size: PositiveInt = 1024,
+        depths: Annotated[Sequence[PositiveInt], Len(4, 4)] = (3, 4, 30, 3),
+        dims: Annotated[Sequence[PositiveInt], Len(4, 4)] = (384, 768, 1536, 3072),
+        norm_eps: PositiveFloat = 1e-5,
+        layer_scale: PositiveFloat = 1e-6,
+        unshuffle: PositiveInt = 1,
     ) -> None:
         super().__init__(
             image_size=image_size, stride=32, channels=dims[-1], mean=CLIP_MEAN, std=CLIP_STD, unshuffle=unshuffle
@@ -52,14 +67,15 @@ class ConvNeXt(VisionExpert):
         self.network = nn.Sequential(network.stem, network.stages)
 
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
-        return self.network(pixels_B3SS)
+        features_BCHW: Tensor = self.network(pixels_B3SS)
+        return features_BCHW
 
     @property
     def levels(self) -> list[tuple[int, int]]:
         return [(channels, self.image_size // 4 // 2**stage) for stage, channels in enumerate(self.dims)]
 
     def encode_levels(self, pixels_B3SS: Tensor) -> list[Tensor]:
-        """The map of each stage, at strides 4, 8, 16 and 32."""
+        """The map of each stage, at strides 4, 8, 16 and 32, for normalised pixels [B, 3, S, S]."""
         maps = [self.network[0](pixels_B3SS)]
         for stage in self.network[1].children():
             maps.append(stage(maps[-1]))

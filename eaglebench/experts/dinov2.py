@@ -2,20 +2,21 @@
 
 from collections.abc import Sequence
 
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
 
 from eaglebench.experts.base import tokens_to_map
 from eaglebench.experts.pixel_statistics import IMAGENET_MEAN, IMAGENET_STD
-from eaglebench.experts.vit import After, VisionTransformer, after_block
-from eaglebench.weights.key_mapping import Layout
+from eaglebench.experts.vit import BlockHooks, VisionTransformer, apply_block_hook
+from eaglebench.weights.key_mapping import KeyMapping
 
 LAYER = r"encoder\.layer\.(\d+)\."
 OWN_LAYER = r"network.encoder.layer.\1."
-# transformers writes files with its older names of the attention, and has newer ones in memory.
-TRANSFORMERS = Layout(
+# In files, transformers uses older names for the attention's weights than in memory.
+TRANSFORMERS = KeyMapping(
     "transformers DINOv2 with registers",
-    mark=r"embeddings\.register_tokens",
+    marker=r"embeddings\.register_tokens",
     rules=[
         (LAYER + r"attention\.attention\.query\.(.*)", OWN_LAYER + r"attention.q_proj.\2"),
         (LAYER + r"attention\.attention\.key\.(.*)", OWN_LAYER + r"attention.k_proj.\2"),
@@ -26,15 +27,15 @@ TRANSFORMERS = Layout(
     unused=[r"embeddings\.mask_token", r"classifier\..*"],
 )
 BLOCK = r"blocks\.(\d+)\."
-FACEBOOK = Layout(
+FACEBOOK = KeyMapping(
     "facebookresearch DINOv2 with registers",
-    mark="register_tokens",
+    marker="register_tokens",
     rules=[
         ("cls_token", "network.embeddings.cls_token"),
         ("register_tokens", "network.embeddings.register_tokens"),
         ("pos_embed", "network.embeddings.position_embeddings"),
         (r"patch_embed\.proj\.(.*)", r"network.embeddings.patch_embeddings.projection.\1"),
-        (BLOCK + r"attn\.qkv\.(.*)", *(OWN_LAYER + rf"attention.{one}_proj.\2" for one in "qkv")),
+        (BLOCK + r"attn\.qkv\.(.*)", *(OWN_LAYER + rf"attention.{letter}_proj.\2" for letter in "qkv")),
         (BLOCK + r"attn\.proj\.(.*)", OWN_LAYER + r"attention.o_proj.\2"),
         (BLOCK + r"ls([12])\.gamma", OWN_LAYER + r"layer_scale\2.lambda1"),
         (BLOCK + r"((?:norm|mlp).*)", OWN_LAYER + r"\2"),
@@ -47,22 +48,34 @@ FACEBOOK = Layout(
 class Dinov2(VisionTransformer):
     """Patch tokens after the final layer norm of transformers' `Dinov2WithRegistersModel`, as a map.
 
-    `pretrained_size` is the side whose grid of positions the weights have; upstream's own code resamples it to other sides.
+    Args:
+        image_size: side of the input, in pixels.
+        patch_size: side of a patch, in pixels.
+        width: channels of a token.
+        depth: number of blocks.
+        heads: of the attention.
+        pretrained_size: side, in pixels, whose grid the position embeddings have; upstream's code resamples them.
+        registers: number of register tokens.
+        layer_scale: initial value of the layer scale of each block.
+        unshuffle: see `VisionExpert`.
+
+    Raises:
+        UserError: the patches do not fit the side.
     """
 
-    layouts = (TRANSFORMERS, FACEBOOK)
+    key_mappings = (TRANSFORMERS, FACEBOOK)
 
     def __init__(
         self,
-        image_size: int = 448,
-        patch_size: int = 14,
-        width: int = 1024,
-        depth: int = 24,
-        heads: int = 16,
-        pretrained_size: int = 518,
-        registers: int = 4,
-        layer_scale: float = 1.0,
-        unshuffle: int = 1,
+        image_size: PositiveInt = 448,
+        patch_size: PositiveInt = 14,
+        width: PositiveInt = 1024,
+        depth: PositiveInt = 24,
+        heads: PositiveInt = 16,
+        pretrained_size: PositiveInt = 518,
+        registers: NonNegativeInt = 4,
+        layer_scale: PositiveFloat = 1.0,
+        unshuffle: PositiveInt = 1,
     ) -> None:
         super().__init__(
             image_size=image_size,
@@ -84,16 +97,16 @@ class Dinov2(VisionTransformer):
                 attn_implementation="sdpa",
             )
         )
-        # Used in DINOv2's own training alone: a parameter without a gradient only confuses sharded training.
+        # Only DINOv2's own training uses this token, and sharded strategies need a gradient for every parameter.
         del self.network.embeddings.mask_token
         self.network.embeddings.mask_token = None
         self.prefix = 1 + registers  # the class token and the registers
         self.block_map = (width, image_size // patch_size)
 
-    def encode_with(self, pixels_B3SS: Tensor, after: After) -> Tensor:
+    def encode_with_hooks(self, pixels_B3SS: Tensor, block_hooks: BlockHooks) -> Tensor:
         x_BNC = self.network.embeddings(pixels_B3SS)
         for number, block in enumerate(self.network.encoder.layer, 1):
-            x_BNC = after_block(number, after, block(x_BNC), self.prefix)
+            x_BNC = apply_block_hook(number, block_hooks, block(x_BNC), self.prefix)
         return tokens_to_map(self.network.layernorm(x_BNC[:, self.prefix :]))
 
     def blocks(self) -> Sequence[nn.Module]:

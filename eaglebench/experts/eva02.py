@@ -1,4 +1,4 @@
-"""EVA-02: the detection expert."""
+"""EVA-02: the detection expert, a ViTDet backbone (arXiv 2303.11331)."""
 
 import math
 from collections.abc import Sequence
@@ -7,21 +7,22 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from timm.layers import PatchEmbed
 from timm.layers.pos_embed_sincos import build_rotary_pos_embed
 from timm.models.eva import EvaAttention, EvaBlock
 from torch import Tensor, nn
 
 from eaglebench.experts.pixel_statistics import IMAGENET_MEAN, IMAGENET_STD
-from eaglebench.experts.vit import After, VisionTransformer, after_block_BHWC
-from eaglebench.experts.windows import in_windows, out_of_windows
-from eaglebench.weights.key_mapping import Layout
+from eaglebench.experts.vit import BlockHooks, VisionTransformer, apply_block_hook_BHWC
+from eaglebench.experts.windows import merge_windows, partition_windows
+from eaglebench.weights.key_mapping import KeyMapping
 
 NET = r"(?:backbone\.net\.)?"
 BLOCK, OWN_BLOCK = NET + r"blocks\.(\d+)\.", r"network.blocks.\1."
-DETECTION = Layout(
+DETECTION = KeyMapping(
     "EVA-02 detection",
-    mark=NET + r"blocks\.0\.mlp\.ffn_ln\.weight",
+    marker=NET + r"blocks\.0\.mlp\.ffn_ln\.weight",
     rules=[
         (BLOCK + r"attn\.([qv])_bias", OWN_BLOCK + r"attn.\2_proj.bias"),
         (BLOCK + r"mlp\.w1\.(.*)", OWN_BLOCK + r"mlp.fc1_g.\2"),
@@ -39,28 +40,41 @@ POSITIONS = "network.pos_embed"
 
 
 class Eva02(VisionTransformer):
-    """EVA-02 as the backbone of a ViTDet detector (arXiv 2303.11331): timm's blocks, most of them attending in windows.
+    """EVA-02 as the backbone of a ViTDet detector: timm's blocks, most of them with attention inside windows.
 
-    `window` is the side of a window in cells; the blocks of `global_blocks` attend to the whole map. `position_grid` is the side
-    of the table of learned positions that the weights have; `rope_grid` the side that their rotary positions were trained on: both
-    are stretched over the map, and the rotary ones over a window too.
+    Args:
+        image_size: side of the input, in pixels.
+        patch_size: side of a patch, in pixels.
+        width: channels of a token.
+        depth: number of blocks.
+        heads: of the attention.
+        mlp_ratio: hidden width of the MLPs over `width`.
+        window: side of an attention window, in cells.
+        global_blocks: indices, from 0, of the blocks that attend to the whole map.
+        position_grid: side of the grid of learned position embeddings in the weights; they are stretched over the map.
+        rope_grid: side of the grid that the rotary position embeddings were trained on. They are stretched over the
+            whole map in global blocks, and over a window in the others.
+        unshuffle: see `VisionExpert`.
+
+    Raises:
+        UserError: the patches do not fit the side.
     """
 
-    layouts = (DETECTION,)
+    key_mappings = (DETECTION,)
 
     def __init__(
         self,
-        image_size: int = 1024,
-        patch_size: int = 16,
-        width: int = 1024,
-        depth: int = 24,
-        heads: int = 16,
-        mlp_ratio: float = 8 / 3,
-        window: int = 16,
-        global_blocks: Sequence[int] = (2, 5, 8, 11, 14, 17, 20, 23),
-        position_grid: int = 14,
-        rope_grid: int = 16,
-        unshuffle: int = 1,
+        image_size: PositiveInt = 1024,
+        patch_size: PositiveInt = 16,
+        width: PositiveInt = 1024,
+        depth: PositiveInt = 24,
+        heads: PositiveInt = 16,
+        mlp_ratio: PositiveFloat = 8 / 3,
+        window: PositiveInt = 16,
+        global_blocks: Sequence[NonNegativeInt] = (2, 5, 8, 11, 14, 17, 20, 23),
+        position_grid: PositiveInt = 14,
+        rope_grid: PositiveInt = 16,
+        unshuffle: PositiveInt = 1,
     ) -> None:
         super().__init__(
             image_size=image_size,
@@ -88,18 +102,19 @@ class Eva02(VisionTransformer):
                 for _ in range(depth)
             ],
             windows=[grid if block in global_blocks else window for block in range(depth)],
-            positions=position_grid,
-            ropes={side: rope(side, rope_grid, width // heads) for side in {grid, window}},
+            position_grid=position_grid,
+            ropes={side: build_rope(side, rope_grid, width // heads) for side in {grid, window}},
         )
 
-    def encode_with(self, pixels_B3SS: Tensor, after: After) -> Tensor:
-        return self.network(pixels_B3SS, after)
+    def encode_with_hooks(self, pixels_B3SS: Tensor, block_hooks: BlockHooks) -> Tensor:
+        features_BCHW: Tensor = self.network(pixels_B3SS, block_hooks)
+        return features_BCHW
 
-    def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Without the position of a class token, which detectors do not have; the table itself is resampled as it is used."""
-        table = weights.get(POSITIONS)
-        if table is not None and math.isqrt(table.shape[1]) ** 2 == table.shape[1] - 1:
-            weights = {**weights, POSITIONS: table[:, 1:]}
+    def resample_positions(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights without the position of the class token, which detectors lack; `forward` resamples the others."""
+        positions_1PC = weights.get(POSITIONS)
+        if positions_1PC is not None and math.isqrt(positions_1PC.shape[1]) ** 2 == positions_1PC.shape[1] - 1:
+            weights = {**weights, POSITIONS: positions_1PC[:, 1:]}
         return weights
 
     def blocks(self) -> Sequence[nn.Module]:
@@ -107,14 +122,14 @@ class Eva02(VisionTransformer):
 
 
 class WindowedEva(nn.Module):
-    """The encoder: patches, learned positions, blocks.
+    """The encoder: patch embedding, learned position embeddings, blocks.
 
     Args:
-        patch_embed: gives patches [B, H, W, C].
+        patch_embed: turns pixels [B, 3, S, S] into patches [B, H, W, C].
         blocks: of the transformer.
-        windows: side of the window of each block.
-        positions: side of the table of learned positions.
-        ropes: the rotary table of each side of a window.
+        windows: side of the attention window of each block, in cells.
+        position_grid: side of the grid of learned position embeddings.
+        ropes: the rotary table for each side of a window, see `build_rope`.
     """
 
     def __init__(
@@ -122,76 +137,98 @@ class WindowedEva(nn.Module):
         patch_embed: PatchEmbed,
         blocks: Sequence["WindowedBlock"],
         windows: Sequence[int],
-        positions: int,
+        position_grid: int,
         ropes: dict[int, Tensor],
     ) -> None:
         super().__init__()
         width = patch_embed.proj.out_channels
         self.patch_embed = patch_embed
-        self.pos_embed = nn.Parameter(torch.randn(1, positions**2, width) * 0.02)
+        self.pos_embed = nn.Parameter(torch.randn(1, position_grid**2, width) * 0.02)
         self.blocks = nn.ModuleList(blocks)
         self.windows = list(windows)
         for side, table in ropes.items():
             self.register_buffer(f"rope_{side}", table, persistent=False)
 
-    def forward(self, pixels_B3SS: Tensor, after: After) -> Tensor:
-        """The map [B, C, H, W] of pixels [B, 3, S, S]; `after` as in `VisionTransformer`."""
-        x_BHWC = self.patch_embed(pixels_B3SS)
-        x_BHWC = x_BHWC + self.positions(x_BHWC.shape[1]).to(x_BHWC.dtype)
+    def forward(self, pixels_B3SS: Tensor, block_hooks: BlockHooks) -> Tensor:
+        """The map [B, C, H, W] of normalised pixels [B, 3, S, S], with `block_hooks` applied after their blocks."""
+        x_BHWC: Tensor = self.patch_embed(pixels_B3SS)
+        x_BHWC = x_BHWC + self.resize_positions(x_BHWC.shape[1]).to(x_BHWC.dtype)
         for number, (block, window) in enumerate(zip(self.blocks, self.windows, strict=True), 1):
-            x_BHWC = after_block_BHWC(number, after, block(x_BHWC, window, getattr(self, f"rope_{window}")))
+            rope = getattr(self, f"rope_{window}")
+            x_BHWC = apply_block_hook_BHWC(number, block_hooks, block(x_BHWC, window, rope))
         return x_BHWC.permute(0, 3, 1, 2)
 
-    def positions(self, grid: int) -> Tensor:
-        """The learned positions [1, grid, grid, C], resampled in float32 as detectron2 does: bicubic, without antialias."""
+    def resize_positions(self, grid: int) -> Tensor:
+        """The position embeddings [1, grid, grid, C], resampled as in detectron2: bicubic, in float32, no antialias."""
         side = round(self.pos_embed.shape[1] ** 0.5)
-        table = self.pos_embed.unflatten(1, (side, side))
+        positions_1HWC = self.pos_embed.view(1, side, side, -1)
         if side == grid:
-            return table
-        table = table.permute(0, 3, 1, 2)
-        table = table.float() if table.dtype.itemsize < 4 else table
-        return F.interpolate(table, (grid, grid), mode="bicubic", align_corners=False).permute(0, 2, 3, 1)
+            return positions_1HWC
+        positions_1CHW = positions_1HWC.permute(0, 3, 1, 2)
+        positions_1CHW = positions_1CHW.float() if positions_1CHW.dtype.itemsize < 4 else positions_1CHW
+        return F.interpolate(positions_1CHW, (grid, grid), mode="bicubic", align_corners=False).permute(0, 2, 3, 1)
 
 
-class WindowedBlock(EvaBlock):
-    """timm's block with its attention inside windows. The padding at the right and the bottom takes part in the attention, as in
-    ViTDet: its keys are zero, its values the bias."""
+class WindowedBlock(EvaBlock):  # type: ignore[misc]  # timm has no types
+    """timm's block with attention inside windows.
+
+    The padding at the right and the bottom takes part in the attention, as in ViTDet: its keys are zero, and its values
+    the bias.
+    """
 
     def __init__(self, width: int, heads: int, **options: Any) -> None:
         super().__init__(width, heads, **options)
         self.attn.__class__ = RotaryAttention  # upstream's block builds its own; the parameters are the same
 
     def forward(self, x_BHWC: Tensor, window: int, rope: Tensor) -> Tensor:
-        """[B, H, W, C] of cells [B, H, W, C]; `rope` is the rotary table of a window."""
-        inside = in_windows(self.norm1(x_BHWC), window)
-        attended = self.attn(inside.flatten(1, 2), rope=rope).view_as(inside)
-        x_BHWC = x_BHWC + out_of_windows(attended, window, x_BHWC.shape[1])
-        return x_BHWC + self.mlp(self.norm2(x_BHWC))
+        """The map [B, H, W, C] after the block.
+
+        Args:
+            x_BHWC: the map before it.
+            window: side M of a window, in cells.
+            rope: the rotary table of a window, see `build_rope`.
+        """
+        windows_nMMC = partition_windows(self.norm1(x_BHWC), window)
+        attended_nMMC = self.attn(windows_nMMC.flatten(1, 2), rope=rope).view_as(windows_nMMC)
+        x_BHWC = x_BHWC + merge_windows(attended_nMMC, window, x_BHWC.shape[1])
+        out_BHWC: Tensor = x_BHWC + self.mlp(self.norm2(x_BHWC))
+        return out_BHWC
 
 
-class RotaryAttention(EvaAttention):
-    """timm's attention, fused, with each pair of channels turned as one complex number: a product where timm has six steps."""
+class RotaryAttention(EvaAttention):  # type: ignore[misc]  # timm has no types
+    """timm's attention, fused. Each pair of channels is rotated as one complex number: one product, timm has six steps.
+
+    Shape letters: B windows, N cells of a window, C channels, D channels of a head.
+    """
 
     def forward(self, x_BNC: Tensor, rope: Tensor) -> Tensor:
-        """[B, N, C] of cells [B, N, C]; `rope` is the rotary table [N, 2 * dim]: sines, then cosines, each twice."""
+        """Attention [B, N, C] over cells [B, N, C]; `rope` is the rotary table [N, 2 * D] of `build_rope`."""
         q, k, v = (
             project(x_BNC).unflatten(-1, (self.num_heads, -1)) for project in (self.q_proj, self.k_proj, self.v_proj)
         )
+        # The table has sines, then cosines, each number twice.
         sines, cosines = rope[:, None, ::2].to(torch.promote_types(q.dtype, torch.float32)).chunk(2, dim=-1)
-        turn = torch.complex(cosines, sines)
-        q, k = (turned(each, turn).type_as(v).transpose(1, 2) for each in (q, k))
+        rotation = torch.complex(cosines, sines)
+        q, k = (rotate(x_BNHD, rotation).type_as(v).transpose(1, 2) for x_BNHD in (q, k))
         out = F.scaled_dot_product_attention(q, k, v.transpose(1, 2))
-        return self.proj(out.transpose(1, 2).flatten(2))
+        attended_BNC: Tensor = self.proj(out.transpose(1, 2).flatten(2))
+        return attended_BNC
 
 
-def turned(x_BNHD: Tensor, turn: Tensor) -> Tensor:
-    """Neighbouring channels as complex numbers times those of `turn` [N, 1, D / 2], in its precision."""
-    pairs = torch.view_as_complex(x_BNHD.to(turn.real.dtype).unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * turn).flatten(-2)
+def rotate(x_BNHD: Tensor, rotation: Tensor) -> Tensor:
+    """Pairs of neighbouring channels times the complex numbers `rotation` [N, 1, D / 2], in the precision of these."""
+    pairs = torch.view_as_complex(x_BNHD.to(rotation.real.dtype).view(*x_BNHD.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs * rotation).flatten(-2)
 
 
-def rope(side: int, trained_side: int, dim: int) -> Tensor:
-    """The rotary table [side * side, 2 * dim] of a square whose coordinates are stretched to those of `trained_side`."""
+def build_rope(side: int, trained_side: int, dim: int) -> Tensor:
+    """The rotary table [side * side, 2 * dim] of a square grid of cells: sines, then cosines, each number twice.
+
+    Args:
+        side: of the grid, in cells.
+        trained_side: side of the grid that the weights were trained on, over whose coordinates this one is stretched.
+        dim: channels of a head.
+    """
     tables = build_rotary_pos_embed(
         [side, side], dim=dim, in_pixels=False, ref_feat_shape=[trained_side, trained_side], temperature=10000.0
     )

@@ -6,43 +6,46 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModel
 
-from eaglebench.experts.backbones import repeated_blocks
+from eaglebench.experts.backbones import find_blocks
 from eaglebench.experts.base import VisionExpert, tokens_to_map
 from eaglebench.utils.errors import UserError, first_line
 from eaglebench.weights.files import copy_weights
 
-MOST_PREFIX = 16  # class and register tokens
+MAX_PREFIX = 16  # class and register tokens
 
 
 class Hf(VisionExpert):
     """The last hidden state of a transformers vision model as a map, without class and register tokens.
 
-    Of a model of images and text, its vision model. Side and patch come from the config, the statistics from the image processor
-    beside it.
+    Of a vision-language model, the vision model is taken. Native side and patches come from the config, and the pixel
+    statistics from the image processor next to it.
 
     Args:
         backbone: a hub name, or a folder with `config.json` and `preprocessor_config.json`.
+        image_size: side of the input, in pixels; None for the native side.
+        unshuffle: see `VisionExpert`.
 
     Raises:
-        UserError: nothing there, or nothing that gives a square map.
+        UserError: the config or the image processor is missing, or the model gives no square map.
     """
 
-    def __init__(self, backbone: str, image_size: int | None = None, unshuffle: int = 1) -> None:
-        config = vision_config(backbone)
-        side = image_size or one_number(config, "image_size")
+    def __init__(self, backbone: str, image_size: PositiveInt | None = None, unshuffle: PositiveInt = 1) -> None:
+        config = read_vision_config(backbone)
+        side = image_size or read_square(config, "image_size")
         try:
-            with torch.device("meta"):  # what a forward pass gives, without computing it
-                hidden = hidden_state(AutoModel.from_config(config), torch.empty(1, 3, side, side))
+            with torch.device("meta"):  # to get the shape of the output without computing it
+                hidden = compute_hidden_state(AutoModel.from_config(config), torch.empty(1, 3, side, side))
         except (RuntimeError, ValueError, AttributeError, TypeError) as error:
             raise UserError(f"{backbone} gives no map of an image of {side} px ({first_line(error)}).") from error
-        grid = hidden.shape[-1] if hidden.ndim == 4 else side // one_number(config, "patch_size")
+        grid = hidden.shape[-1] if hidden.ndim == 4 else side // read_square(config, "patch_size")
         prefix = 0 if hidden.ndim == 4 else hidden.shape[1] - grid**2
-        if not 0 <= prefix <= MOST_PREFIX:
+        if not 0 <= prefix <= MAX_PREFIX:
             raise UserError(f"{backbone} gives {hidden.shape[1]} tokens, which are no square grid of its patches.")
-        mean, std = statistics(backbone)
+        mean, std = read_statistics(backbone)
         super().__init__(
             image_size=side,
             stride=side // grid,
@@ -54,30 +57,38 @@ class Hf(VisionExpert):
         self.network = AutoModel.from_config(config)
 
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
-        hidden = hidden_state(self.network, pixels_B3SS)
+        hidden = compute_hidden_state(self.network, pixels_B3SS)
         if hidden.ndim == 4:
             return hidden
         patches = (pixels_B3SS.shape[-1] // self.stride) ** 2
         return tokens_to_map(hidden[:, -patches:])  # class and register tokens come first
 
     def blocks(self) -> Sequence[nn.Module]:
-        return repeated_blocks(self.network)
+        return find_blocks(self.network)
 
     def load_checkpoint(self, where: Path | str, wanted_by: str) -> None:
-        """Through transformers, from a folder or a hub name."""
+        """Load the weights of a folder or a hub name with transformers.
+
+        Raises:
+            UserError: transformers cannot load them, or they lack a tensor of the vision model.
+        """
         try:
-            model, found = AutoModel.from_pretrained(where, output_loading_info=True)
+            model, info = AutoModel.from_pretrained(where, output_loading_info=True)
         except (OSError, ValueError, RuntimeError) as error:
             raise UserError(f"transformers cannot load {where} for {wanted_by} ({first_line(error)}).") from error
         model = getattr(model, "vision_model", model)
         weights = model.state_dict()
-        if missing := sorted(key for key in found["missing_keys"] if key.removeprefix("vision_model.") in weights):
+        if missing := sorted(key for key in info["missing_keys"] if key.removeprefix("vision_model.") in weights):
             raise UserError(f"the checkpoint {where} of {wanted_by} lacks {len(missing)} tensors ({missing[0]} ...).")
         copy_weights(self.network, weights, f"the checkpoint {where}")
 
 
-def vision_config(backbone: str) -> Any:
-    """The config of a vision model, or of the vision part of a model of images and text."""
+def read_vision_config(backbone: str) -> Any:
+    """The transformers config of a vision model, or of the vision part of a vision-language model.
+
+    Raises:
+        UserError: there is no config.
+    """
     try:
         config = AutoConfig.from_pretrained(backbone)
     except (OSError, ValueError) as error:
@@ -87,33 +98,42 @@ def vision_config(backbone: str) -> Any:
     return getattr(config, "vision_config", config)
 
 
-def one_number(config: Any, field: str) -> int:
-    """A side of a config, which may be given once or for height and width.
+def read_square(config: Any, field: str) -> int:
+    """A side in a transformers config, which may have it once or for height and width.
 
     Raises:
         UserError: the config has none, or two different ones.
     """
     value = getattr(config, field, None)
-    numbers = set(value) if isinstance(value, (list, tuple)) else {value}
-    if len(numbers) != 1 or not isinstance(number := numbers.pop(), int):
+    sides = set(value) if isinstance(value, (list, tuple)) else {value}
+    if len(sides) != 1 or not isinstance(side := sides.pop(), int):
         raise UserError(
             f"{type(config).__name__} has no square {field}: give experts.hf.image_size, or another backbone."
         )
-    return number
+    return side
 
 
-def statistics(backbone: str) -> tuple[list[float], list[float]]:
-    """Mean and deviation of the pixels that the weights were trained with."""
+def read_statistics(backbone: str) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of the pixels that the weights were trained with, one number per RGB channel.
+
+    Raises:
+        UserError: there is no image processor that has them.
+    """
     try:
         processor = AutoImageProcessor.from_pretrained(backbone)
         return list(processor.image_mean), list(processor.image_std)
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise UserError(f"{backbone} has no image processor with a mean and a deviation beside its config.") from error
+        raise UserError(
+            f"{backbone} has no image processor with a mean and a standard deviation next to its config."
+        ) from error
 
 
-def hidden_state(network: nn.Module, pixels_B3SS: Tensor) -> Tensor:
-    """The last hidden state, [B, N, C] or [B, C, H, W]; positions are resampled where upstream can."""
-    resampling = "interpolate_pos_encoding" in inspect.signature(network.forward).parameters
-    options = {"interpolate_pos_encoding": True} if resampling else {}
+def compute_hidden_state(network: nn.Module, pixels_B3SS: Tensor) -> Tensor:
+    """The last hidden state, [B, N, C] or [B, C, H, W], for normalised pixels [B, 3, S, S].
+
+    Position embeddings are resampled by upstream's code where it can.
+    """
+    can_resample = "interpolate_pos_encoding" in inspect.signature(network.forward).parameters
+    options = {"interpolate_pos_encoding": True} if can_resample else {}
     hidden: Tensor = network(pixel_values=pixels_B3SS, **options).last_hidden_state
     return hidden

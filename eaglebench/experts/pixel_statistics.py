@@ -1,4 +1,4 @@
-"""Pixel statistics that published weights were trained with, for RGB in [0, 1]."""
+"""Mean and standard deviation of the pixels that published weights were trained with, for RGB in [0, 1]."""
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP, also used by open_clip and Vary
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

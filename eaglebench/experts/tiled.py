@@ -1,4 +1,4 @@
-"""High resolution by tiles: an expert of its native side on each tile of a larger image."""
+"""High resolution by tiles: a larger image is cut into tiles of the expert's native side."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,19 +7,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eaglebench.experts.base import VisionExpert, resized
+from eaglebench.experts.base import VisionExpert, resize
 
 
 class Tiled(VisionExpert):
-    """The maps of k x k tiles, stitched into one; the "tiled input" of Eagle's Table 2.
+    """The maps of k x k tiles, stitched into one map; the "tiled input" of Eagle's Table 2.
 
-    All tiles, and the whole image at the native side if there is a global view, are encoded as one batch.
+    All tiles are encoded as one batch, together with the whole image if there is a global view.
 
     Args:
-        expert: of the native side.
-        tiles: k.
-        global_view: also encode the whole image, and append its map, resized to the stitched one, on the channels (as S2,
-            arXiv 2403.13043): twice the channels.
+        expert: encodes one tile; its input side is the native one.
+        tiles: number k of tiles along a side.
+        global_view: also encode the whole image at the native side. Its map is resized to the stitched one and appended
+            on the channels, which doubles them (as in S2, arXiv 2403.13043).
     """
 
     def __init__(self, expert: VisionExpert, tiles: int, global_view: bool = False) -> None:
@@ -38,14 +38,14 @@ class Tiled(VisionExpert):
         batch, k, side = len(pixels_B3SS), self.tiles, self.expert.image_size
         tiles = pixels_B3SS.view(batch, 3, k, side, k, side).permute(0, 2, 4, 1, 3, 5).reshape(-1, 3, side, side)
         if not self.global_view:
-            return self.stitched(self.expert(tiles))
-        whole = resized(pixels_B3SS.float(), side).to(tiles.dtype)
+            return self.stitch(self.expert(tiles))
+        whole = resize(pixels_B3SS.float(), side).to(tiles.dtype)
         maps = self.expert(torch.cat([tiles, whole]))
         overview = F.interpolate(maps[-batch:].float(), (self.grid, self.grid), mode="bilinear", align_corners=False)
-        return torch.cat([self.stitched(maps[:-batch]), overview.to(maps.dtype)], dim=1)
+        return torch.cat([self.stitch(maps[:-batch]), overview.to(maps.dtype)], dim=1)
 
-    def stitched(self, maps: Tensor) -> Tensor:
-        """The map [B, C, k g, k g] of the tiles' maps [B k k, C, g, g]."""
+    def stitch(self, maps: Tensor) -> Tensor:
+        """The whole map [B, C, k * g, k * g] of the tiles' maps [B * k * k, C, g, g]."""
         k, channels, grid = self.tiles, maps.shape[1], maps.shape[-1]
         return (
             maps.view(-1, k, k, channels, grid, grid)

@@ -1,4 +1,4 @@
-"""Vision transformers as experts: what comes out of their blocks can be changed from outside."""
+"""Vision transformers as experts: the map after each of their blocks can be changed from outside, by block hooks."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -8,15 +8,15 @@ from torch import Tensor
 
 from eaglebench.experts.base import VisionExpert, tokens_to_map
 
-# What the map [B, C, H, W] after a block, by the block's number from 1, is replaced with.
-After = Mapping[int, Callable[[Tensor], Tensor]]
+# By the number of a block, counted from 1: a function of the map [B, C, H, W] after it, whose result replaces the map.
+BlockHooks = Mapping[int, Callable[[Tensor], Tensor]]
 
 
 class VisionTransformer(VisionExpert):
     """An expert whose blocks all work on one grid of patches.
 
-    Subclasses encode in `encode_with`. Where a fusion adapts the base encoder from the inside (LLaVA-HR), it does so through
-    `forward(pixels, after)`.
+    Subclasses implement `encode_with_hooks` instead of `encode`. A fusion that adapts the base encoder from the inside
+    (LLaVA-HR) calls `forward(pixels, block_hooks)`.
 
     Attributes:
         block_map: channels C and side H = W of the map between the blocks.
@@ -25,27 +25,34 @@ class VisionTransformer(VisionExpert):
     block_map: tuple[int, int]
 
     @abstractmethod
-    def encode_with(self, pixels_B3SS: Tensor, after: After) -> Tensor:
-        """`encode`, with the map after each block whose number is in `after` replaced by what that makes of it."""
+    def encode_with_hooks(self, pixels_B3SS: Tensor, block_hooks: BlockHooks) -> Tensor:
+        """The native map [B, C, H, W] of normalised pixels [B, 3, S, S], with hooks applied after their blocks."""
 
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
-        return self.encode_with(pixels_B3SS, {})
+        return self.encode_with_hooks(pixels_B3SS, {})
 
-    def forward(self, pixels_B3SS: Tensor, after: After | None = None) -> Tensor:
-        """As of every expert; with `after`, see `encode_with`."""
-        return self.finished(self.encode_with(self.started(pixels_B3SS), after or {}), pixels_B3SS.dtype)
+    def forward(self, pixels_B3SS: Tensor, block_hooks: BlockHooks | None = None) -> Tensor:
+        """The feature map [B, channels, grid, grid] of normalised pixels [B, 3, S, S], in the precision of the pixels.
+
+        Hooks see and return maps in the precision of the weights.
+        """
+        features_BCHW = self.encode_with_hooks(self.cast_input(pixels_B3SS), block_hooks or {})
+        return self.finish_map(features_BCHW, pixels_B3SS.dtype)
 
 
-def after_block(number: int, after: After, x_BNC: Tensor, prefix: int = 0) -> Tensor:
-    """Tokens after a block, of which those past the `prefix` (class and register tokens) are the patches."""
-    if number not in after:
+def apply_block_hook(number: int, block_hooks: BlockHooks, x_BNC: Tensor, prefix: int = 0) -> Tensor:
+    """Tokens [B, N, C] after block `number`, with its hook applied, if it has one.
+
+    The first `prefix` tokens (class and register tokens) are no patches; the hook does not see them.
+    """
+    if number not in block_hooks:
         return x_BNC
-    changed = after[number](tokens_to_map(x_BNC[:, prefix:]))
-    return torch.cat([x_BNC[:, :prefix], changed.flatten(2).transpose(1, 2)], dim=1)
+    changed_BCHW = block_hooks[number](tokens_to_map(x_BNC[:, prefix:]))
+    return torch.cat([x_BNC[:, :prefix], changed_BCHW.flatten(2).transpose(1, 2)], dim=1)
 
 
-def after_block_BHWC(number: int, after: After, x_BHWC: Tensor) -> Tensor:
-    """A map with its channels last after a block."""
-    if number not in after:
+def apply_block_hook_BHWC(number: int, block_hooks: BlockHooks, x_BHWC: Tensor) -> Tensor:
+    """A map [B, H, W, C] after block `number`, with its hook applied, if it has one."""
+    if number not in block_hooks:
         return x_BHWC
-    return after[number](x_BHWC.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    return block_hooks[number](x_BHWC.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

@@ -1,6 +1,7 @@
-"""The processes that train one model together, one for each device: who is who, and how they agree.
+"""The processes that train one model together, one per device: their ranks, and collectives over Python objects.
 
-They are started from outside, all with the same command: by `launch`, by torchrun, or as the tasks of a SLURM job.
+They are started from outside, all with the same command: by the local launcher, by torchrun, or as the tasks of a SLURM
+job. A process that is started alone is the main process, and every collective returns its own value.
 """
 
 import os
@@ -11,77 +12,86 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from lightning.fabric.plugins.environments import ClusterEnvironment
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
-Given = TypeVar("Given")
-# One of them may wait for another run to finish a stage, for days.
-PATIENCE = timedelta(days=30)
-EXCHANGE = timedelta(hours=2)  # while one of them writes a checkpoint of many GB, the others wait
+Value = TypeVar("Value")
+# The main process may wait for another run to finish a stage, which can take days.
+OBJECT_TIMEOUT = timedelta(days=30)
+TENSOR_TIMEOUT = timedelta(hours=2)  # the other processes wait while one writes a checkpoint of many GB
 
-_agreeing: dist.ProcessGroup | None = None
+_object_group: dist.ProcessGroup | None = None
 
 
 @contextmanager
-def joined(where: ClusterEnvironment, backend: str) -> Iterator[None]:
-    """Within it, the processes know each other. `backend` is torch's name of how their devices talk."""
-    global _agreeing
-    size = where.world_size()
+def process_group(environment: ClusterEnvironment, backend: str) -> Iterator[None]:
+    """A context in which the processes can reach each other; it does nothing for a process that is alone.
+
+    Args:
+        environment: the ranks, the number of processes and the address of the main one.
+        backend: torch's name of the transport between devices, `nccl` or `gloo`.
+    """
+    global _object_group
+    size = environment.world_size()
     if size == 1:
         yield
         return
-    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = where.main_address, str(where.main_port)
+    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = environment.main_address, str(environment.main_port)
     if backend == "nccl":
-        torch.cuda.set_device(where.local_rank())
-    dist.init_process_group(backend, rank=where.global_rank(), world_size=size, timeout=EXCHANGE)
-    group = dist.new_group(backend="gloo", timeout=PATIENCE)
+        torch.cuda.set_device(environment.local_rank())
+    dist.init_process_group(backend, rank=environment.global_rank(), world_size=size, timeout=TENSOR_TIMEOUT)
+    group = dist.new_group(backend="gloo", timeout=OBJECT_TIMEOUT)
     assert isinstance(group, dist.ProcessGroup)  # a number stands for a group without this process
-    _agreeing = group
+    _object_group = group
     try:
         yield
     except BaseException:
-        _agreeing = None  # the group is left as it is: to take leave of the others, they would have to listen
+        _object_group = None  # not destroyed: that would wait for the other processes, which do not know of the error
         raise
-    _agreeing = None
+    _object_group = None
     dist.destroy_process_group()
 
 
-def several() -> bool:
-    """Whether this process is one of several."""
-    return _agreeing is not None
+def is_distributed() -> bool:
+    """Whether several processes train together."""
+    return _object_group is not None
 
 
-def leads() -> bool:
-    """Whether this process is the one that speaks and writes; every other one has the same weights."""
-    return _agreeing is None or dist.get_rank() == 0
+def is_main_process() -> bool:
+    """Whether this is the process of rank 0, which alone logs and writes files; all processes hold the same weights."""
+    return _object_group is None or dist.get_rank() == 0
 
 
-def agreed(answer: Callable[[], Given]) -> Given:
-    """What `answer` gives in the leading process, in every one. Its exception is every one's."""
-    if _agreeing is None:
-        return answer()
-    told: list[Any] = [None, None]
-    if leads():
+def broadcast_from_main(compute: Callable[[], Value]) -> Value:
+    """What `compute` returns in the main process, in every process; the others do not call it.
+
+    An exception of the main process is raised in every process.
+    """
+    if _object_group is None:
+        return compute()
+    message: list[Any] = [None, None]  # value, exception
+    if is_main_process():
         try:
-            told[0] = answer()
+            message[0] = compute()
         except Exception as error:
-            told[1] = error
-    dist.broadcast_object_list(told, 0, group=_agreeing, device=torch.device("cpu"))
-    if told[1] is not None:
-        raise told[1]
-    return told[0]
+            message[1] = error
+    dist.broadcast_object_list(message, 0, group=_object_group, device=torch.device("cpu"))
+    if message[1] is not None:
+        raise message[1]
+    value: Value = message[0]
+    return value
 
 
-def gathered(own: Given) -> list[Given]:
-    """What each process has, in all of them."""
-    if _agreeing is None:
-        return [own]
-    found: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(found, own, group=_agreeing)
-    return found
+def all_gather(value: Value) -> list[Value]:
+    """The values of all processes, by rank, in every process."""
+    if _object_group is None:
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value, group=_object_group)
+    return values
 
 
-def one_after_another(do: Callable[[], Given]) -> Given:
-    """What `do` gives in each process, the leading one first: what it leaves on the disk serves the others."""
-    kept: list[Given] = []
-    agreed(lambda: kept.append(do()))
-    return kept[0] if kept else do()
+def main_process_first(compute: Callable[[], Value]) -> Value:
+    """What `compute` returns in each process. The others wait for the main one, and find the files that it wrote."""
+    computed: list[Value] = []
+    broadcast_from_main(lambda: computed.append(compute()))
+    return computed[0] if computed else compute()

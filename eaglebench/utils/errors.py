@@ -1,22 +1,22 @@
-"""The one exception for mistakes that a user can put right, and what its sentences share."""
+"""The exception for mistakes that a user can correct, and helpers for its messages."""
 
-TERMINATED = 143  # exit code of a process that was asked to end, and did in order
+TERMINATED = 143  # exit code of a process that received SIGTERM and saved its state
 
 
 class UserError(Exception):
-    """A mistake in a command, a config or a data file, told in one sentence with the way out.
+    """A mistake in a command, a config or a data file. Its message is one sentence that says how to correct it.
 
-    The command line prints the sentence and exits with code 2; `debug=true` shows the traceback too.
+    The command line prints the message and exits with code 2; `debug=true` shows the traceback too.
     """
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's error says in its first line, or its name if it says nothing."""
+    """The first line of an exception's message, or its class name if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def nearest_that_fit(size: int, step: int) -> str | None:
-    """The two multiples of `step` nearest to a size that is none, as words; None if it is one."""
+def suggest_multiples(size: int, step: int) -> str | None:
+    """The end of an error message that names the two multiples of `step` nearest to `size`; None if `size` is one."""
     if size >= step and not size % step:
         return None
     below = max(size // step, 1) * step

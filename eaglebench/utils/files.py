@@ -1,4 +1,4 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of either."""
+"""Text and JSON files, written atomically: after a crash a file is the old one or the new one, never half of either."""
 
 import json
 import os
@@ -13,7 +13,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` beside `path` and rename it into place; folders are made."""
+    """Write `content` to a temporary file next to `path` and rename it; missing folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -32,14 +32,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write one JSON object a line."""
+    """Write one JSON object per line."""
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def read_object(path: Path) -> dict[str, Any] | None:
-    """The object of a JSON file; None if it is not there, or damaged."""
+def read_json_object(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file; None if the file is missing or does not hold one."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None

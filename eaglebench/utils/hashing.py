@@ -1,4 +1,4 @@
-"""Names and seeds that are the same in every process."""
+"""Hashes and seeds that are the same in every process and on every machine."""
 
 import hashlib
 import json
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 
-def digest(value: Any, length: int) -> str:
-    """A hex digest of a JSON-like value."""
+def hash_json(value: Any, length: int) -> str:
+    """The first `length` hex digits of the SHA-256 of a JSON-like value; the order of keys plays no part."""
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
@@ -31,11 +31,11 @@ def without_module_paths(config: Any) -> Any:
 
 
 def named_seed(seed: int, name: str) -> int:
-    """A seed of its own for everything that has a name."""
+    """The 32-bit seed of the random choices called `name`, which depends on the run's seed and the name alone."""
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "big")
 
 
-def file_digest(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""What a result was made with."""
+"""The versions of the software that a result was made with."""
 
 import platform
 import subprocess
@@ -20,16 +20,20 @@ PACKAGES = (
 
 
 @cache
-def versions() -> dict[str, str]:
-    """Python's, the packages' and, in a checkout, the git commit (with `+` if files differ from it)."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}, "commit": commit()}
+def collect_versions() -> dict[str, str]:
+    """The versions of Python and of PACKAGES by name, and the git commit under `commit`."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+        "commit": read_git_commit(),
+    }
 
 
-def commit() -> str:
-    """The checked-out commit; empty outside a checkout."""
+def read_git_commit() -> str:
+    """The first 12 digits of the checked-out commit, with `+` if files differ from it; empty outside a checkout."""
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
     try:
-        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10)
+        result = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
+    return result.stdout.strip() if result.returncode == 0 else ""
