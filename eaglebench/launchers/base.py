@@ -1,110 +1,220 @@
-"""TODO."""
+"""The contract of a launcher: it runs jobs somewhere, and says why one failed.
+
+A job is one `python -m eaglebench` command. A launcher is one class in one file of this folder, and one file `conf/launcher/NAME.yaml` that
+names the class by `_target_` and gives the arguments of its constructor.
+"""
 
 import fcntl
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
+from pkgutil import resolve_name
 from threading import Event
 from types import FrameType
-from typing import Any
+from typing import ClassVar
 
-from omegaconf import DictConfig
-from rich.console import Console
+from pydantic import PositiveInt
 
+from eaglebench.config.compose import Command
+from eaglebench.config.schema import LauncherConfig
 from eaglebench.utils.errors import TERMINATED, UserError
 
-LOGS = Path("results/jobs")  # what trials print here
+JOBS = Path("results/jobs")  # locks and logs of jobs
+RUN_HERE = "launcher=local"  # the override with which a job's own process does not launch the job once more
 
-POLL = 2.0  # seconds between two questions to SLURM, or to a lock
 
-NO_SCORES = "it ended without scores of what it was to read"
-
-MISTAKE = "error: "  # begins the line that says what was wrong
+class InterruptedJob(UserError):
+    """A job was not started, or not waited for to its end, because this process received SIGTERM or Ctrl-C."""
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A trial with all its words, and its config."""
+class Job:
+    """One run and the resources that it needs.
 
-    trial: Any
-    words: tuple[str, ...]
-    cfg: DictConfig
-
-    @property
-    def folder(self) -> Path:
-        """Of its run."""
-        return Path("results") / str(self.cfg.run_name)
-
-
-class Running:
-    """The processes of trials that run here; they are asked to end when this one is.
-
-    Args:
-        console: told what is waited for.
+    Attributes:
+        name: of the run; two jobs of the same name are the same run.
+        folder: the run folder.
+        arguments: of `python -m eaglebench` in the job's own process.
+        accelerator: `trainer.accelerator`, as in cpu or gpu.
+        devices: `trainer.devices` of each node: a number, the indices of some, or auto.
+        processes_per_node: one for each device.
+        nodes: how many machines.
+        resumable: whether the run keeps checkpoints (`store` is a folder), so that an interrupted job can resume.
     """
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.ending = Event()
-        self.processes: set[subprocess.Popen[bytes]] = set()
+    name: str
+    folder: Path
+    arguments: tuple[str, ...]
+    accelerator: str
+    devices: int | str | tuple[int, ...]
+    processes_per_node: int
+    nodes: int
+    resumable: bool
 
-    def end(self) -> None:
-        """Ask all to end, and no other one to begin."""
-        self.ending.set()
-        for process in list(self.processes):
-            process.terminate()
+    @property
+    def processes(self) -> int:
+        """How many processes train together, on all nodes."""
+        return self.processes_per_node * self.nodes
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the job uses no GPU."""
+        return self.accelerator == "cpu"
 
 
-class Ending(UserError):
-    """A trial was not to begin, because this process is to end."""
+@dataclass(frozen=True)
+class Slot:
+    """One of the `at_once` places for jobs that run side by side.
+
+    Attributes:
+        number: from 0 to `at_once` - 1.
+        lock: file descriptor of the job's lock. A child process that inherits it holds the lock until it ends.
+    """
+
+    number: int
+    lock: int
+
+
+class Launcher(ABC):
+    """Runs jobs: a single one for task=train, or several side by side for the trials of task=select and task=sweep.
+
+    For a trial, `is_running`, `start` and `wait` are called in this order, in one thread for each slot.
+
+    Args:
+        at_once: trials that run side by side.
+
+    Attributes:
+        stopping: set when this process has to end; whatever waits, gives up.
+    """
+
+    poll_seconds: ClassVar[float] = 2.0  # between two looks at a queue, a lock or a file
+    result_polls: ClassVar[int] = 1  # looks for a job's files after its end; more where another machine writes them
+    runs_here: ClassVar[bool] = False  # whether a run of one process needs no process of its own
+
+    def __init__(self, at_once: PositiveInt = 1) -> None:
+        self.at_once = at_once
+        self.stopping = Event()
+
+    @abstractmethod
+    def run_elsewhere(self, job: Job) -> bool:
+        """Run the job of task=train outside of this process; False if this process has to run it.
+
+        Raises:
+            UserError: the job cannot be run by this launcher.
+            SystemExit: the job ended with an exit code other than 0.
+        """
+
+    def check(self) -> None:  # noqa: B027  most launchers need nothing
+        """Refuse to launch anything on a machine that lacks what this launcher needs.
+
+        Raises:
+            UserError: the sentence names what is missing.
+        """
+
+    def check_job(self, job: Job) -> None:  # noqa: B027  most launchers run every job
+        """Refuse a job that this launcher cannot run.
+
+        Raises:
+            UserError: the sentence names the field to change.
+        """
+
+    def is_running(self, job: Job) -> bool:
+        """Whether a job of this name, started by an earlier command, is still queued or running; `wait` then waits for that one."""
+        return False
+
+    @abstractmethod
+    def start(self, job: Job, slot: Slot) -> None:
+        """Start the job and return at once.
+
+        Raises:
+            UserError: it cannot be started.
+        """
+
+    @abstractmethod
+    def wait(self, job: Job, log: Callable[[str], None]) -> str | None:
+        """Wait until the job has ended, and return why it failed; None if it is not known to have failed.
+
+        Raises:
+            InterruptedJob: this process has to end, and the job stays.
+        """
+
+    @abstractmethod
+    def output_path(self, job: Job) -> Path:
+        """The file, or the folder of files, that the job prints into."""
+
+    def stop(self) -> None:
+        """Start no more jobs, and stop waiting."""
+        self.stopping.set()
+
+
+def job_of(command: Command) -> Job:
+    """The job that trains the run of a command."""
+    trainer = command.config.trainer
+    overrides = [override for override in command.overrides if not override.lstrip("+~").startswith("launcher")]
+    return Job(
+        name=command.config.run_name,
+        folder=command.folder,
+        arguments=tuple(command.arguments([*overrides, RUN_HERE], command.folder)),
+        accelerator=trainer.accelerator,
+        devices=tuple(trainer.devices) if isinstance(trainer.devices, list) else trainer.devices,
+        processes_per_node=trainer.devices_per_node,
+        nodes=trainer.nodes,
+        resumable=command.config.store_folder is not None,
+    )
+
+
+def build_launcher(config: LauncherConfig) -> Launcher:
+    """The launcher that `conf/launcher/NAME.yaml` names."""
+    launcher: Launcher = resolve_name(config.target)(at_once=config.at_once, **config.arguments)
+    return launcher
 
 
 @contextmanager
-def alone(planned: Planned, runs: Running) -> Iterator[int]:
-    """Within it, no other command runs this trial: a lock that a trial's process has too, so that one that outlived its command is
-    waited for. Gives the lock's descriptor.
+def job_lock(job: Job, launcher: Launcher, log: Callable[[str], None]) -> Iterator[int]:
+    """Hold the lock of a job within the context, so that no other command runs the same one; gives the lock's file descriptor.
+
+    flock, and not a library of lock files: a child process inherits it. A trial that outlived its command still holds its lock.
 
     Raises:
-        Ending: this process is to end.
+        InterruptedJob: this process has to end.
     """
-    LOGS.mkdir(parents=True, exist_ok=True)
-    with (LOGS / f"{planned.folder.name}.lock").open("w") as lock:
-        if not locked(lock):
-            runs.console.print(f"{planned.trial.label}: another command runs it; waiting for that", markup=False)
-            while not locked(lock) and not runs.ending.wait(POLL):
+    JOBS.mkdir(parents=True, exist_ok=True)
+    with (JOBS / f"{job.name}.lock").open("w") as lock:
+        if not try_lock(lock):
+            log("another command runs it; waiting for that one")
+            while not try_lock(lock) and not launcher.stopping.wait(launcher.poll_seconds):
                 pass
-        if runs.ending.is_set():
-            raise Ending("not started")
+        if launcher.stopping.is_set():
+            raise InterruptedJob("not started")
         yield lock.fileno()
 
 
-@contextmanager
-def running(console: Console) -> Iterator[Running]:
-    """Within it, trials run; what ends this process ends them after a checkpoint of their last step. Jobs go on."""
-    runs = Running(console)
-
-    def asked(number: int, frame: FrameType | None) -> None:
-        sys.exit(TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, asked)
-    try:
-        yield runs
-    except BaseException:
-        runs.end()
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def locked(file: TextIOWrapper) -> bool:
-    """Take the lock of a file; False if another process has it."""
+def try_lock(file: TextIOWrapper) -> bool:
+    """Take the lock of an open file; False if another process holds it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def stop_on_exit(launcher: Launcher) -> Iterator[None]:
+    """Stop the launcher when an exception, Ctrl-C or SIGTERM ends the context; SIGTERM ends this process."""
+
+    def exit_process(number: int, frame: FrameType | None) -> None:
+        sys.exit(TERMINATED)
+
+    previous = signal.signal(signal.SIGTERM, exit_process)
+    try:
+        yield
+    except BaseException:
+        launcher.stop()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,4 +1,4 @@
-"""Where a run happens: in this process, in one process for each device, or in a SLURM job. The same command in all of them."""
+"""Runs on this machine: in this process, in one process for each device, or several trials side by side."""
 
 import logging
 import os
@@ -6,67 +6,118 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-import torch
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
-from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from pydantic import PositiveInt
 
-from eaglebench.config.schema import devices_of, optional_path, processes_of
-from eaglebench.launchers.base import LOGS, MISTAKE, NO_SCORES, Planned, Running
-from eaglebench.launchers.slurm import SLURM, submit
-from eaglebench.training.micro_batches import piece_size
-from eaglebench.training.strategies import CPU, environment
+from eaglebench.launchers.base import JOBS, Job, Launcher, Slot
 from eaglebench.utils.errors import TERMINATED, UserError
 
-SHUTDOWN = "120"  # seconds that processes have to write a checkpoint once they are asked to end
+SHUTDOWN_SECONDS = 120  # that processes have to write a checkpoint after SIGTERM
+ERROR_PREFIX = "error: "  # of the line in which the command line reports a user's mistake
 
 
-def elsewhere(cfg: DictConfig) -> bool:
-    """Run what `cfg` says in processes of its own if it wants them; False if it is to be run in this one.
+@dataclass(frozen=True)
+class RunningTrial:
+    """The process of a trial, the file that it prints into, and the length of that file before, in bytes."""
+
+    process: subprocess.Popen[bytes]
+    log_file: Path
+    log_start: int
+
+
+class LocalLauncher(Launcher):
+    """Runs jobs on this machine.
+
+    Trials that run side by side share the CPU cores, and get GPUs of their own. Stopped, it sends SIGTERM to them, on which each writes a
+    checkpoint.
+
+    Args:
+        at_once: trials that run side by side.
+    """
+
+    runs_here: ClassVar[bool] = True
+
+    def __init__(self, at_once: PositiveInt = 1) -> None:
+        super().__init__(at_once)
+        self.running: dict[str, RunningTrial] = {}  # by the name of the job
+
+    def run_elsewhere(self, job: Job) -> bool:
+        """Start one process for each device and wait for them; False if one process is enough, or they are started already."""
+        # Here, because it imports torch and Lightning, which a command that only starts trials does without.
+        from eaglebench.training.strategies import find_cluster_environment
+
+        if find_cluster_environment(job.processes) is not None:
+            return False
+        if job.nodes > 1:
+            raise UserError(
+                f"trainer.nodes={job.nodes} needs a process for each device of each node: use launcher=slurm, srun, or torchrun."
+            )
+        run_processes(job.processes, job.arguments)
+        return True
+
+    def start(self, job: Job, slot: Slot) -> None:
+        log_file = self.output_path(job)
+        with log_file.open("ab") as log:
+            log_start = log.seek(0, os.SEEK_END)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "eaglebench", *job.arguments],
+                env={**os.environ, **self.environment_of(job, slot)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[slot.lock],
+                start_new_session=True,  # Ctrl-C is for this process; a trial gets SIGTERM, and writes a checkpoint
+            )
+        self.running[job.name] = RunningTrial(process, log_file, log_start)
+        if self.stopping.is_set():  # it may have been set since the lock was taken
+            process.terminate()
+
+    def wait(self, job: Job, log: Callable[[str], None]) -> str | None:
+        trial = self.running[job.name]
+        code = trial.process.wait()
+        del self.running[job.name]
+        return failure_reason(trial.log_file, trial.log_start, code) if code else None
+
+    def output_path(self, job: Job) -> Path:
+        return JOBS / f"{job.name}.log"
+
+    def stop(self) -> None:
+        super().stop()
+        for trial in list(self.running.values()):
+            trial.process.terminate()
+
+    def environment_of(self, job: Job, slot: Slot) -> dict[str, str]:
+        """Environment variables that leave room for the other trials: a share of the CPU cores, or GPUs of its own."""
+        if job.on_cpu:
+            cores, processes = len(os.sched_getaffinity(0)), self.at_once * job.processes_per_node
+            return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // processes)))}
+        import torch  # here, because listing a sweep and trials on the CPU do without it
+
+        available = torch.cuda.device_count()
+        if not isinstance(job.devices, int) or job.devices > available:
+            return {}  # auto: all of them; or those of some indices
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(available)))).split(",")
+        first = slot.number % (available // job.devices) * job.devices
+        return {"CUDA_VISIBLE_DEVICES": ",".join(visible[first : first + job.devices])}
+
+
+def run_processes(count: int, arguments: Sequence[str]) -> None:
+    """Run `python -m eaglebench` in `count` processes that train together, and wait for them.
 
     Raises:
-        SystemExit: the processes ended with another code than 0.
-        UserError: they are not this command's to start.
+        SystemExit: a process failed, with its exit code.
+        KeyboardInterrupt: Ctrl-C.
     """
-    count = processes_of(cfg)
-    if count > 1 and optional_path(cfg.store) is None:
-        raise UserError(
-            "store=none is for one process: several hand their weights on through the store; give a folder."
-        )
-    if count > 1 and cfg.trainer.accelerator not in ("cpu", "gpu", "cuda"):
-        raise UserError(f"trainer.accelerator={cfg.trainer.accelerator} is for one process: say cpu or gpu.")
-    for name, stage in cfg.stages.items():  # before anything is started
-        piece_size(f"stages.{name}", stage.batch_size, stage.micro_batch, count)
-    if cfg.launcher.name == SLURM:
-        submit(cfg, words())
-        return True
-    if environment(count) is not None:
-        return False
-    if cfg.trainer.nodes > 1:
-        raise UserError(
-            f"trainer.nodes={cfg.trainer.nodes} needs a process for each device of each node: use launcher=slurm, srun, or torchrun."
-        )
-    start(count, words())
-    return True
+    # Here, because they import torch, which a command that only starts trials does without.
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-
-def words() -> list[str]:
-    """The words of the command line that give this run; of a multirun, this run's own."""
-    hydra = HydraConfig.get()
-    folder = Path(hydra.runtime.output_dir)
-    given = [word for word in hydra.overrides.task if not word.lstrip("+~").startswith("launcher")]
-    return [*given, "launcher=local", f"hydra.run.dir='{folder}'"]
-
-
-def start(count: int, arguments: Sequence[str]) -> None:
-    """Run `python -m eaglebench` in so many processes that train together, and wait for them."""
-    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SHUTDOWN)
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_SECONDS))
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or DDP warns that every weight is used
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // count)))
     config = LaunchConfig(
@@ -78,15 +129,16 @@ def start(count: int, arguments: Sequence[str]) -> None:
         rdzv_endpoint="localhost:0",
         max_restarts=0,
     )
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # failures are told here
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # failures are reported below
     try:
         elastic_launch(config, sys.executable)("-m", "eaglebench", *arguments)
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
-        if failure.error_file_data.get("timestamp"):  # written by `mistakes_told`; of others there is a traceback
-            print(f"error: {failure.message}", file=sys.stderr)
+        # The command line writes the time of a user's mistake into this file; of any other error there is a traceback.
+        if failure.error_file_data.get("timestamp"):
+            print(f"{ERROR_PREFIX}{failure.message}", file=sys.stderr)
         elif failure.exitcode < 0:
-            print(f"error: process {failure.local_rank} was ended by {failure.signal_name()}.", file=sys.stderr)
+            print(f"{ERROR_PREFIX}process {failure.local_rank} was killed by {failure.signal_name()}.", file=sys.stderr)
         sys.exit(failure.exitcode)
     except SignalException as error:
         if error.sigval == signal.SIGINT:
@@ -94,55 +146,12 @@ def start(count: int, arguments: Sequence[str]) -> None:
         sys.exit(TERMINATED)
 
 
-def here(planned: Planned, place: int, at_once: int, runs: Running, lock: int) -> Any:
-    """Run a trial in a process, which prints into a file and holds the lock."""
-    from eaglebench.search.trials import Result, finished, tell_change
-
-    if found := finished(planned, reused=True):
-        return found
-    tell_change(planned, runs.console)
-    log = LOGS / f"{planned.folder.name}.log"
-    with log.open("ab") as out:
-        begin = out.seek(0, os.SEEK_END)
-        command = [sys.executable, "-m", "eaglebench", *planned.words, f"hydra.run.dir='{planned.folder}'"]
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, **share(planned.cfg, place, at_once)},
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            pass_fds=[lock],
-            start_new_session=True,  # Ctrl-C is for this process; a trial gets SIGTERM, and writes a checkpoint
-        )
-        runs.processes.add(process)
-        if runs.ending.is_set():  # it may have been set since it was looked at
-            process.terminate()
-        code = process.wait()
-        runs.processes.discard(process)
-    if code == 0 and (found := finished(planned, reused=False)):
-        return found
-    why = reason(log, begin, code) if code else NO_SCORES
-    return Result(planned.trial, planned.folder, None, error=f"{why} (all it said: {log})")
-
-
-def share(cfg: DictConfig, place: int, at_once: int) -> dict[str, str]:
-    """The environment in which a trial leaves room for the others: its share of the cores, and devices of its own."""
-    if cfg.trainer.accelerator == CPU:
-        cores, processes = len(os.sched_getaffinity(0)), at_once * devices_of(cfg)
-        return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // processes)))}
-    there = torch.cuda.device_count()
-    if not isinstance(cfg.trainer.devices, int) or cfg.trainer.devices > there:
-        return {}  # all of them, or those that are named
-    count = cfg.trainer.devices
-    known = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(there)))).split(",")
-    first = place % (there // count) * count
-    return {"CUDA_VISIBLE_DEVICES": ",".join(known[first : first + count])}
-
-
-def reason(log: Path, begin: int, code: int) -> str:
-    """Why a trial failed, by the end of what it printed from byte `begin` on."""
-    with log.open("rb") as file:
-        file.seek(begin)
+def failure_reason(log_file: Path, log_start: int, code: int) -> str:
+    """Why a process failed: its last error message, or its exit code and last line, from byte `log_start` of its log on."""
+    with log_file.open("rb") as file:
+        file.seek(log_start)
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    mistakes = [line.removeprefix(MISTAKE) for line in lines if line.startswith(MISTAKE)]
-    return mistakes[-1] if mistakes else f"it ended with {code}: {lines[-1]}" if lines else f"it ended with {code}"
+    errors = [line.removeprefix(ERROR_PREFIX) for line in lines if line.startswith(ERROR_PREFIX)]
+    if errors:
+        return errors[-1]
+    return f"exit code {code}: {lines[-1]}" if lines else f"exit code {code}"

@@ -1,119 +1,156 @@
-"""TODO."""
+"""Runs as SLURM jobs, submitted by submitit's sbatch script."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from getpass import getuser
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from omegaconf import DictConfig
+from pydantic import PositiveFloat, PositiveInt
 from submitit import AutoExecutor
 from submitit.core.utils import FailedJobError
 
-from eaglebench.config.schema import devices_of, plain
-from eaglebench.launchers.base import NO_SCORES, POLL, Ending, Planned, Running
-from eaglebench.training.preemption import OURS, slurm
-from eaglebench.training.strategies import CPU
+from eaglebench.launchers.base import InterruptedJob, Job, Launcher, Slot
 from eaglebench.utils.errors import UserError, first_line
 
-SLURM = "slurm"
 
+class SlurmLauncher(Launcher):
+    """Submits each job with one task for each device. Stopped, it leaves jobs in the queue; the same command then waits for them.
 
-def submit(cfg: DictConfig, arguments: Sequence[str]) -> None:
-    """Give `python -m eaglebench` to SLURM, and come back at once.
-
-    Raises:
-        UserError: SLURM does not take it.
+    Args:
+        at_once: jobs of a selection or a sweep that are submitted side by side.
+        folder: submission scripts, and what jobs print.
+        time: of a job, in minutes.
+        warning: seconds before the end of its time at which a job writes a checkpoint and is requeued.
+        partition, account, qos, constraint: of sbatch; None: the cluster's own choice.
+        cpus_per_task: CPU cores of each device.
+        mem_gb: memory of each node, in GB; None: the cluster's own choice.
+        setup: shell lines before the run.
+        options: any other option of sbatch.
     """
-    settings = cfg.launcher
-    folder = Path(settings.folder)
-    check_slurm()
-    executor = AutoExecutor(folder, cluster=SLURM)
-    named = {key: settings[key] for key in ("partition", "account", "qos", "constraint") if settings[key] is not None}
-    devices = devices_of(cfg)
-    executor.update_parameters(
-        name=cfg.run_name,
-        nodes=cfg.trainer.nodes,
-        tasks_per_node=devices,
-        cpus_per_task=settings.cpus_per_task,
-        timeout_min=settings.time,
-        **({} if settings.mem_gb is None else {"mem_gb": settings.mem_gb}),
-        **({} if cfg.trainer.accelerator == CPU else {"gpus_per_node": devices}),
-        slurm_setup=list(settings.setup),
-        # srun does not take the cores of a task over from sbatch; and one process, which evaluates, may end long after the others.
-        slurm_srun_args=["--kill-on-bad-exit=1", f"--cpus-per-task={settings.cpus_per_task}", "--wait=0"],
-        # submitit's own signal would have it queue again by itself, in the middle of a step.
-        slurm_additional_parameters={
-            "signal": f"USR1@{settings.warning}",
-            "requeue": True,
-            **named,
-            **(plain(settings.options) if settings.options is not None else {}),
-        },
-    )
-    try:
-        job = executor.submit(run_job, list(arguments))
-    except (FailedJobError, subprocess.CalledProcessError) as error:
-        raise UserError(f"SLURM does not take the job: {first_line(error)}") from error
-    print(f"{cfg.run_name}: job {job.job_id}; it prints to {job.paths.stdout}")
+
+    result_polls: ClassVar[int] = 5  # the files of another node can be seen after its job is gone
+    squeue_retries: ClassVar[int] = 150  # failed calls of squeue before a trial fails: five minutes
+
+    def __init__(
+        self,
+        *,
+        at_once: PositiveInt,
+        folder: Path,
+        time: PositiveInt,
+        warning: PositiveInt,
+        partition: str | None,
+        account: str | None,
+        qos: str | None,
+        constraint: str | None,
+        cpus_per_task: PositiveInt,
+        mem_gb: PositiveFloat | None,
+        setup: Sequence[str],
+        options: Mapping[str, Any] | None,
+    ) -> None:
+        super().__init__(at_once)
+        self.folder = Path(folder)
+        self.time = time
+        self.warning = warning
+        named = {"partition": partition, "account": account, "qos": qos, "constraint": constraint}
+        self.named_options = {key: value for key, value in named.items() if value is not None}
+        self.cpus_per_task = cpus_per_task
+        self.mem_gb = mem_gb
+        self.setup = list(setup)
+        self.options = dict(options or {})
+
+    def check(self) -> None:
+        if shutil.which("sbatch") is None:
+            raise UserError("launcher=slurm needs SLURM's sbatch, which is not on this machine: leave launcher=local.")
+
+    def check_job(self, job: Job) -> None:
+        if job.devices == "auto":
+            raise UserError(
+                "trainer.devices=auto is not known until the job is scheduled: give a number with launcher=slurm."
+            )
+        if not job.resumable:
+            raise UserError("store=none loses the work of a pre-empted job: give a folder with launcher=slurm.")
+
+    def run_elsewhere(self, job: Job) -> bool:
+        """Submit the job and return at once."""
+        self.check_job(job)
+        self.check()
+        self.submit(job)
+        return True
+
+    def is_running(self, job: Job) -> bool:
+        """Whether the queue holds a job of this name that was submitted from this folder.
+
+        Raises:
+            UserError: SLURM does not answer.
+            InterruptedJob: this process has to end.
+        """
+        # Here, because it imports torch, which a command that only starts trials does without.
+        from eaglebench.training.preemption import run_slurm_command
+
+        for _ in range(self.squeue_retries):
+            answer = run_slurm_command("squeue", f"--user={getuser()}", "--noheader", "--format=%Z", f"--name={job.name}")
+            if answer.returncode == 0:
+                return str(Path.cwd()) in answer.stdout.splitlines()
+            if self.stopping.wait(self.poll_seconds):
+                raise InterruptedJob("SLURM did not answer")
+        raise UserError(f"SLURM does not answer ({answer.stderr.strip()})")
+
+    def start(self, job: Job, slot: Slot) -> None:
+        self.submit(job)
+
+    def wait(self, job: Job, log: Callable[[str], None]) -> str | None:
+        while self.is_running(job):
+            if self.stopping.wait(self.poll_seconds):
+                log("its job stays in the queue")
+                raise InterruptedJob("its job stays in the queue")
+        return None
+
+    def output_path(self, job: Job) -> Path:
+        return self.folder
+
+    def submit(self, job: Job) -> None:
+        """Submit the job, and print its number and log file.
+
+        Raises:
+            UserError: SLURM rejects it.
+        """
+        executor = AutoExecutor(self.folder, cluster="slurm")
+        executor.update_parameters(
+            name=job.name,
+            nodes=job.nodes,
+            tasks_per_node=job.processes_per_node,
+            cpus_per_task=self.cpus_per_task,
+            timeout_min=self.time,
+            **({} if self.mem_gb is None else {"mem_gb": self.mem_gb}),
+            **({} if job.on_cpu else {"gpus_per_node": job.processes_per_node}),
+            slurm_setup=self.setup,
+            # srun does not take cpus_per_task over from sbatch. Without a limit on waiting, because one process evaluates long after the
+            # others have ended.
+            slurm_srun_args=["--kill-on-bad-exit=1", f"--cpus-per-task={self.cpus_per_task}", "--wait=0"],
+            # On submitit's own signal it would requeue the job itself, in the middle of a step.
+            slurm_additional_parameters={
+                "signal": f"USR1@{self.warning}",
+                "requeue": True,
+                **self.named_options,
+                **self.options,
+            },
+        )
+        try:
+            submitted = executor.submit(run_in_job, list(job.arguments))
+        except (FailedJobError, subprocess.CalledProcessError) as error:
+            raise UserError(f"SLURM rejects the job: {first_line(error)}") from error
+        print(f"{job.name}: submitted job {submitted.job_id}, log: {submitted.paths.stdout}")
 
 
-def check_slurm() -> None:
-    """Refuse jobs where there is no SLURM."""
-    if shutil.which("sbatch") is None:
-        raise UserError("launcher=slurm needs SLURM's sbatch, which is not on this machine: leave launcher=local.")
+def run_in_job(arguments: Sequence[str]) -> None:
+    """Run `python -m eaglebench` with these arguments; this is what a job unpickles and calls."""
+    from eaglebench.training.preemption import REQUEUE  # here, because it imports torch
 
-
-def run_job(arguments: list[str]) -> None:
-    """What a job runs: `python -m eaglebench` with these words."""
-    from eaglebench.__main__ import main
-
-    os.environ[OURS] = "1"
+    os.environ[REQUEUE] = "1"
     sys.argv = ["eaglebench", *arguments]
-    main()
-
-
-PATIENCE = 150  # questions to SLURM without an answer
-
-LATE = 5  # looks for the files of a job that ended
-
-
-def in_a_job(planned: Planned, launcher: Mapping[str, Any], runs: Running) -> Any:
-    """Run a trial as a job, and wait for it; one that is in the queue already is waited for too."""
-    from eaglebench.search.trials import Result, finished, tell_change
-
-    name = str(planned.cfg.run_name)
-    there = queued(name, runs)
-    if found := finished(planned, reused=True):
-        return found
-    if not there:
-        tell_change(planned, runs.console)
-        submit(planned.cfg, [*planned.words, "launcher=local", f"hydra.run.dir='{planned.folder}'"])
-    while queued(name, runs):
-        if runs.ending.wait(POLL):
-            runs.console.print(f"{planned.trial.label}: its job goes on", markup=False)
-            raise Ending("its job goes on")
-    for _ in range(LATE):  # another node's files can be seen after its job is gone
-        if found := finished(planned, reused=False):
-            return found
-        runs.ending.wait(POLL)
-    said = f"{NO_SCORES} (all it said: {launcher['folder']})"
-    return Result(planned.trial, planned.folder, None, error=said)
-
-
-def queued(name: str, runs: Running) -> bool:
-    """Whether SLURM has a job of this name from this folder that waits or runs.
-
-    Raises:
-        UserError: SLURM does not answer.
-        Ending: this process is to end.
-    """
-    for _ in range(PATIENCE):
-        asked = slurm("squeue", f"--user={getuser()}", "--noheader", "--format=%Z", f"--name={name}")
-        if asked.returncode == 0:
-            return str(Path.cwd()) in asked.stdout.splitlines()
-        if runs.ending.wait(POLL):
-            raise Ending("SLURM did not answer")
-    raise UserError(f"SLURM does not answer ({asked.stderr.strip()})")
+    runpy.run_module("eaglebench", run_name="__main__", alter_sys=True)

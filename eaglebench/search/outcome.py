@@ -1,91 +1,106 @@
-"""What a selection found, as JSON and as tables like the paper's figure 4."""
+"""What a selection found, as JSON and as a table like the paper's figure 4."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eaglebench.profiling.estimate.vision_cost import Cost
-from eaglebench.report.leaderboard import markdown as table
-from eaglebench.search.selection import Figure, Found, Round, Set
-from eaglebench.search.trials import Result
+from eaglebench.report.leaderboard import markdown
+from eaglebench.search.selection import ExpertSet, SearchResult, SearchRound, SeedScores
+from eaglebench.search.trials import TrialResult
+
+if TYPE_CHECKING:
+    from eaglebench.profiling.estimate.vision_cost import VisionCost  # imports torch
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A set of experts: what its trials gave, one for each seed, and what it costs; None where one failed, or it
-    cannot be measured."""
+class TriedSet:
+    """What a selection knows of a set of experts.
 
-    results: tuple[Result, ...]
-    cost: Cost | None
+    Attributes:
+        results: of its trials, one for each seed.
+        cost: of its vision side; None if a trial failed, or the cost could not be measured.
+    """
+
+    results: tuple[TrialResult, ...]
+    cost: "VisionCost | None"
 
     @property
     def error(self) -> str | None:
-        """Why it has no figure."""
+        """Why its first failed trial failed; None if none did."""
         return next((result.error for result in self.results if result.error is not None), None)
 
 
-def outcome(name: str, rounds: Sequence[Round], found: Found, tried: Mapping[Set, Tried]) -> dict[str, Any]:
-    """All of it, for selection.json."""
+def selection_json(
+    score: str, rounds: Sequence[SearchRound], result: SearchResult, tried: Mapping[ExpertSet, TriedSet]
+) -> dict[str, Any]:
+    """The contents of `selection.json`: each round with its candidates, and the set that was kept.
+
+    Args:
+        score: the name of the score that decided.
+    """
     return {
-        "score": name,
+        "score": score,
         "rounds": [
             {
                 "round": number,
-                "candidates": [candidate(one, figure, tried[one]) for one, figure in round.figures.items()],
+                "candidates": [candidate_json(one, scores, tried[one]) for one, scores in round.scores.items()],
                 "kept": list(round.kept),
             }
             for number, round in enumerate(rounds)
         ],
-        "kept": list(found.kept),
-        "stopped": found.why,
+        "kept": list(result.kept),
+        "stopped": result.why,
     }
 
 
-def candidate(one: Set, figure: Figure | None, what: Tried) -> dict[str, Any]:
-    """One row of a round; the bounds are those of one standard error over the seeds."""
-    cost = what.cost
+def candidate_json(experts: ExpertSet, scores: SeedScores | None, tried: TriedSet) -> dict[str, Any]:
+    """One candidate of a round. `low` and `high` are one standard error over the seeds below and above the mean score."""
+    cost = tried.cost
     return {
-        "experts": list(one),
-        "score": None if figure is None else round(figure.mean, 4),
-        "low": None if figure is None else round(figure.mean - figure.error, 4),
-        "high": None if figure is None else round(figure.mean + figure.error, 4),
-        "scores": None if figure is None else list(figure.scores),
+        "experts": list(experts),
+        "score": None if scores is None else round(scores.mean, 4),
+        "low": None if scores is None else round(scores.mean - scores.error, 4),
+        "high": None if scores is None else round(scores.mean + scores.error, 4),
+        "scores": None if scores is None else list(scores.scores),
         "parameters": None if cost is None else cost.parameters,
         "macs": None if cost is None else cost.macs,
         "images_per_second": None if cost is None else cost.images_per_second,
-        "runs": [result.folder.name for result in what.results],
-        "run": what.results[0].folder.name,
-        "error": what.error,
+        "runs": [result.folder.name for result in tried.results],
+        "run": tried.results[0].folder.name,
+        "error": tried.error,
     }
 
 
-def markdown(found: Mapping[str, Any]) -> str:
-    """A table of what `outcome` gives: a row for each set of each round, the kept one bold."""
-    head = ["round", "experts", "parameters (M)", "GMACs", "images/s", found["score"], "gain"]
+def selection_markdown(selection: Mapping[str, Any]) -> str:
+    """The Markdown table of a `selection_json`: a row for each set of each round, the kept one bold."""
+    head = ["round", "experts", "parameters (M)", "GMACs", "images/s", selection["score"], "gain"]
     lines, before = [head], None
-    for one in found["rounds"]:
+    for one in selection["rounds"]:
         ranked = sorted(one["candidates"], key=lambda row: -(row["score"] if row["score"] is not None else -1))
         for row in ranked:
             bold = "**" if row["experts"] == one["kept"] else ""
-            lines.append(
-                [str(one["round"]), f"{bold}{'+'.join(row['experts'])}{bold}", *costs(row), *scores(row, before)]
-            )
+            experts = f"{bold}{'+'.join(row['experts'])}{bold}"
+            lines.append([str(one["round"]), experts, *cost_cells(row), *score_cells(row, before)])
         best = [row["score"] for row in ranked if row["experts"] == one["kept"]]
         before = best[0] if best else before
-    return f"{table(lines)}\n\nKept: **{'+'.join(found['kept'])}**; {found['stopped']}.\n"
+    return f"{markdown(lines)}\n\nKept: **{'+'.join(selection['kept'])}**; {selection['stopped']}.\n"
 
 
-def costs(row: Mapping[str, Any]) -> list[str]:
-    """What a set costs, as cells."""
-    if row["parameters"] is None:
+def cost_cells(candidate: Mapping[str, Any]) -> list[str]:
+    """Three cells: parameters in millions, GMACs of an image, and images a second."""
+    if candidate["parameters"] is None:
         return ["-"] * 3
-    speed = row["images_per_second"]
-    return [f"{row['parameters'] / 1e6:,.2f}", f"{row['macs'] / 1e9:,.3g}", "-" if speed is None else f"{speed:,.1f}"]
+    speed = candidate["images_per_second"]
+    return [
+        f"{candidate['parameters'] / 1e6:,.2f}",
+        f"{candidate['macs'] / 1e9:,.3g}",
+        "-" if speed is None else f"{speed:,.1f}",
+    ]
 
 
-def scores(row: Mapping[str, Any], before: float | None) -> list[str]:
-    """A set's score with its standard error, and what it gains on the set that was kept before, as cells."""
-    if row["score"] is None:
-        return ["failed", row["error"]]
-    spread = f" ± {row['score'] - row['low']:.4f}" if len(row["scores"]) > 1 else ""
-    return [f"{row['score']:.4f}{spread}", "" if before is None else f"{row['score'] - before:+.4f}"]
+def score_cells(candidate: Mapping[str, Any], before: float | None) -> list[str]:
+    """Two cells: the mean score with its standard error, and its gain over the set that was kept before; the error of a failed set."""
+    if candidate["score"] is None:
+        return ["failed", candidate["error"]]
+    spread = f" ± {candidate['score'] - candidate['low']:.4f}" if len(candidate["scores"]) > 1 else ""
+    return [f"{candidate['score']:.4f}{spread}", "" if before is None else f"{candidate['score'] - before:+.4f}"]

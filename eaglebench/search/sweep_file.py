@@ -1,46 +1,43 @@
-"""TODO."""
+"""Reading sweep files of Weights & Biases, and refusing what only W&B's server can run."""
 
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
+from eaglebench.config.compose import read_yaml
 from eaglebench.search.sweep_points import BOUNDED
 from eaglebench.utils.errors import UserError, first_line
 
 METHODS = ("grid", "random")
 
 
-def read(path: Path) -> dict[str, Any]:
-    """What a sweep file says.
+def read_sweep(path: Path) -> dict[str, Any]:
+    """The contents of a sweep file.
 
     Raises:
-        UserError: it is none, or one that only W&B can run.
+        UserError: it is no sweep file, or one that only W&B can run.
     """
     try:
-        found: Any = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
+        sweep: Any = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise UserError(f"sweep={path} cannot be read: {first_line(error)}") from error
-    if not isinstance(found, dict) or not isinstance(found.get("parameters"), dict) or not found["parameters"]:
+    if not isinstance(sweep, dict) or not isinstance(sweep.get("parameters"), dict) or not sweep["parameters"]:
         raise UserError(f"sweep={path} has no parameters: it must be a sweep file of W&B.")
-    if found.get("method") not in METHODS:
+    if sweep.get("method") not in METHODS:
         raise UserError(
-            f"{path} has method: {found.get('method')}, which asks W&B for the next point: use wandb sweep {path}, or "
+            f"{path} has method: {sweep.get('method')}, which asks W&B for the next point: use wandb sweep {path}, or "
             f"one of {', '.join(METHODS)}."
         )
-    cap = found.get("run_cap", 1)
+    cap = sweep.get("run_cap", 1)
     if not isinstance(cap, int) or cap < 1:
         raise UserError(f"{path}: run_cap: {cap} is not a number of runs.")
-    for name, parameter in found["parameters"].items():
-        if reason := unusable(parameter):
-            raise UserError(f"{path}: {name} {reason}.")
-    return dict(found)
+    for name, parameter in sweep["parameters"].items():
+        if lack := missing_field(parameter):
+            raise UserError(f"{path}: {name} {lack}.")
+    return dict(sweep)
 
 
-def unusable(parameter: Any) -> str | None:
-    """What a parameter of a sweep file lacks; None if nothing."""
+def missing_field(parameter: Any) -> str | None:
+    """What a parameter of a sweep file lacks, as the end of a sentence; None if nothing."""
     if not isinstance(parameter, dict) or not {"value", "values", "min", "max", "distribution"} & set(parameter):
         return "needs value, values, or a distribution"
     if "values" in parameter:

@@ -1,7 +1,7 @@
-"""Runs that another task starts: several at once, here or as jobs of SLURM. What is finished is not run again."""
+"""Trials: the runs that a selection or a sweep starts, several side by side. Finished ones are not run again."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,39 +9,35 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from hydra import compose
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from eaglebench.config.inputs import INPUTS, input_states
-from eaglebench.config.schema import validate
-from eaglebench.launchers.base import Planned, alone, running
-from eaglebench.launchers.local import here
-from eaglebench.launchers.slurm import SLURM, check_slurm, in_a_job
+from eaglebench.config.compose import Command
+from eaglebench.config.inputs import INPUTS, input_fingerprints
+from eaglebench.launchers.base import Job, Launcher, Slot, job_lock, job_of, stop_on_exit
 from eaglebench.runs import MANIFEST, SCORES
 from eaglebench.utils.errors import UserError, first_line
-from eaglebench.utils.files import read_object
+from eaglebench.utils.files import read_json_object
+
+NO_SCORES = "it ended without scores for its current input files"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A run to be: its label, and the words of the command line that are its own."""
+    """A run that is wanted: its label in logs, and the overrides that no other trial has."""
 
     label: str
     overrides: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Result:
-    """What came of a trial.
+class TrialResult:
+    """The outcome of a trial.
 
     Attributes:
-        trial: it.
-        folder: of its run.
-        scores: its `scores.json`; None if it failed.
-        reused: it was finished before.
+        trial: the trial.
+        folder: its run folder; empty if its config is invalid.
+        scores: the contents of its `scores.json`; None if it failed.
+        reused: whether it was finished before this command.
         error: why it failed; None if it did not.
     """
 
@@ -52,96 +48,152 @@ class Result:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class PreparedTrial:
+    """A trial with its composed command and the job that runs it."""
+
+    trial: Trial
+    command: Command
+    job: Job
+
+    def result(self, scores: Mapping[str, Any] | None, reused: bool, error: str | None = None) -> TrialResult:
+        """The outcome of this trial."""
+        return TrialResult(self.trial, self.job.folder, scores, reused, error)
+
+
 def run_trials(
-    trials: Sequence[Trial], launcher: Mapping[str, Any], console: Console, common: Sequence[str] = ()
-) -> list[Result]:
-    """What comes of each trial, in their order. One that fails is told, and does not end the others.
+    trials: Sequence[Trial], command: Command, launcher: Launcher, console: Console, common: Sequence[str] = ()
+) -> list[TrialResult]:
+    """Run the trials that are not finished, and return all results in the order of the trials.
+
+    A trial that fails is logged; the others run on.
 
     Args:
-        launcher: of the config: whether they run here or as jobs, and how many at once.
-        console: told of each one that ends.
-        common: words that all trials get.
+        command: starts the trials; they are composed with its search path.
+        launcher: runs the trials, `launcher.at_once` side by side.
+        console: logs each result.
+        common: overrides that all trials get.
+
+    Raises:
+        UserError: the launcher cannot be used on this machine.
     """
-    if launcher["name"] == SLURM:
-        check_slurm()
-    started, results, at_once = time.monotonic(), {}, launcher["at_once"]
-    with ThreadPoolExecutor(at_once) as pool, running(console) as runs:
-        places: SimpleQueue[int] = SimpleQueue()
-        for place in range(at_once):
-            places.put(place)
+    launcher.check()
+    started = time.monotonic()
+    results: dict[Trial, TrialResult] = {}
+    slots: SimpleQueue[int] = SimpleQueue()
+    for number in range(launcher.at_once):
+        slots.put(number)
 
-        def run(planned: Planned) -> Result:
-            place = places.get()
-            try:
-                with alone(planned, runs) as lock:
-                    if launcher["name"] == SLURM:
-                        return in_a_job(planned, launcher, runs)
-                    return here(planned, place, at_once, runs, lock)
-            except (OSError, ValueError, UserError) as error:
-                return Result(planned.trial, planned.folder, None, error=first_line(error))
-            finally:
-                places.put(place)
+    def run(prepared: PreparedTrial) -> TrialResult:
+        number = slots.get()
+        try:
+            return run_trial(prepared, launcher, number, console)
+        finally:
+            slots.put(number)
 
-        pending = {}
+    def finish(result: TrialResult) -> None:
+        results[result.trial] = result
+        log_result(result, len(results), len(trials), time.monotonic() - started, console)
+
+    with ThreadPoolExecutor(launcher.at_once) as pool, stop_on_exit(launcher):
+        pending = []
         for trial in trials:
-            planned = plan(trial, common, launcher)
-            if isinstance(planned, Result):
-                results[trial] = planned
-                tell(planned, len(results), len(trials), started, console)
+            prepared = prepare_trial(trial, command, launcher, common)
+            if isinstance(prepared, TrialResult):
+                finish(prepared)
             else:
-                pending[pool.submit(run, planned)] = trial
+                pending.append(pool.submit(run, prepared))
         for future in as_completed(pending):
-            trial = pending[future]
-            results[trial] = future.result()
-            tell(results[trial], len(results), len(trials), started, console)
+            finish(future.result())
     return [results[trial] for trial in trials]
 
 
-def plan(trial: Trial, common: Sequence[str], launcher: Mapping[str, Any]) -> Planned | Result:
-    """The trial with its config; a failed result where there is none."""
-    words = (*common, *trial.overrides)
+def prepare_trial(
+    trial: Trial, command: Command, launcher: Launcher, common: Sequence[str]
+) -> PreparedTrial | TrialResult:
+    """The trial with its command and job; a failed result if its config is invalid, or the launcher cannot run it."""
     try:
-        cfg = compose("config", [*words])
-        OmegaConf.update(cfg, "launcher", dict(launcher), force_add=True)
-        validate(cfg)
-    except (UserError, HydraException, OmegaConfBaseException, TypeError, ValueError, AttributeError) as error:
-        return Result(trial, Path(), None, error=first_line(error))
-    return Planned(trial, words, cfg)
+        composed = command.compose([*common, *trial.overrides])
+        job = job_of(composed)
+        launcher.check_job(job)
+    except UserError as error:
+        return TrialResult(trial, Path(), None, error=first_line(error))
+    return PreparedTrial(trial, composed, job)
 
 
-def tell(result: Result, done: int, count: int, started: float, console: Console) -> None:
-    """Say what came of a trial, and when the others may be done."""
-    seconds = time.monotonic() - started
-    left = f", {timedelta(seconds=round(seconds / done * (count - done)))} left" if done < count else ""
-    what = result.error if result.scores is None else f"{result.scores['overall']['score']:.4f}"
-    again = " (finished before)" if result.reused else ""
-    console.print(
-        f"{done}/{count} {result.trial.label}: {what}{again}  [{timedelta(seconds=round(seconds))}{left}]", markup=False
+def run_trial(prepared: PreparedTrial, launcher: Launcher, slot: int, console: Console) -> TrialResult:
+    """Run a trial in the slot of this number unless it is finished, and return its result; an error is a failed result."""
+    job = prepared.job
+
+    def log(message: str) -> None:
+        console.print(f"{prepared.trial.label}: {message}", markup=False, soft_wrap=True)
+
+    try:
+        with job_lock(job, launcher, log) as lock:
+            # Before its files are read: a job that ends between the two has left them.
+            running = launcher.is_running(job)
+            if finished := read_result(prepared, reused=True):
+                return finished
+            if not running:
+                log_changed_inputs(prepared, log)
+                launcher.start(job, Slot(slot, lock))
+            failure = launcher.wait(job, log)
+            if failure is None and (finished := wait_for_result(prepared, launcher)):
+                return finished
+    except (OSError, ValueError, UserError) as error:
+        return prepared.result(None, reused=False, error=first_line(error))
+    return prepared.result(
+        None, reused=False, error=f"{failure or NO_SCORES} (full output: {launcher.output_path(job)})"
     )
 
 
-def finished(planned: Planned, reused: bool) -> Result | None:
-    """What a finished run gave, a failed result if it was not evaluated; None if it is not finished, or its files cannot be read, or what it
-    read is not what is there now.
+def wait_for_result(prepared: PreparedTrial, launcher: Launcher) -> TrialResult | None:
+    """The result of a trial whose job has ended; None if it left none. The files of another machine may be seen late."""
+    for _ in range(launcher.result_polls - 1):
+        if found := read_result(prepared, reused=False):
+            return found
+        launcher.stopping.wait(launcher.poll_seconds)
+    return read_result(prepared, reused=False)
+
+
+def read_result(prepared: PreparedTrial, reused: bool) -> TrialResult | None:
+    """The result of a finished trial; a failed one if the run evaluated nothing.
+
+    None if the trial is not finished, its files are damaged, or its input files have changed since.
 
     Args:
-        reused: it was finished before.
+        reused: whether it was finished before this command.
     """
-    manifest = read_object(planned.folder / MANIFEST)
-    if manifest is None or manifest.get(INPUTS, {}) != input_states(planned.cfg):
+    folder = prepared.job.folder
+    manifest = read_json_object(folder / MANIFEST)
+    if manifest is None or manifest.get(INPUTS, {}) != input_fingerprints(prepared.command.config):
         return None
-    if not (planned.folder / SCORES).is_file():
-        return Result(planned.trial, planned.folder, None, reused, "nothing was evaluated: set data.val")
-    scores = read_object(planned.folder / SCORES)
-    return None if scores is None else Result(planned.trial, planned.folder, scores, reused)
+    if not (folder / SCORES).is_file():
+        return prepared.result(None, reused, "nothing was evaluated: set data.val")
+    scores = read_json_object(folder / SCORES)
+    return None if scores is None else prepared.result(scores, reused)
 
 
-def tell_change(planned: Planned, console: Console) -> None:
-    """Say why a run is done again that was finished."""
-    before, now = (read_object(planned.folder / MANIFEST) or {}).get(INPUTS, {}), input_states(planned.cfg)
+def log_changed_inputs(prepared: PreparedTrial, log: Callable[[str], None]) -> None:
+    """Log why a trial that was finished is run again: the input files that have changed since."""
+    before = (read_json_object(prepared.job.folder / MANIFEST) or {}).get(INPUTS, {})
+    now = input_fingerprints(prepared.command.config)
     if changed := sorted(name for name in before.keys() & now.keys() if before[name] != now[name]):
-        console.print(
-            f"{planned.trial.label}: {', '.join(changed)} changed since it was finished; again",
-            markup=False,
-            soft_wrap=True,
-        )
+        log(f"{', '.join(changed)} changed since it was finished; running it again")
+
+
+def log_result(result: TrialResult, done: int, count: int, seconds: float, console: Console) -> None:
+    """Log the result of a trial, and when the others may be done.
+
+    Args:
+        done: finished trials.
+        count: all trials.
+        seconds: since the first trial was started.
+    """
+    left = f", {timedelta(seconds=round(seconds / done * (count - done)))} left" if done < count else ""
+    outcome = result.error if result.scores is None else f"{result.scores['overall']['score']:.4f}"
+    reused = " (finished before)" if result.reused else ""
+    console.print(
+        f"{done}/{count} {result.trial.label}: {outcome}{reused}  [{timedelta(seconds=round(seconds))}{left}]",
+        markup=False,
+    )

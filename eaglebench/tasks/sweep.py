@@ -1,78 +1,79 @@
-"""task=sweep: the runs of a sweep file of Weights & Biases, without an account."""
+"""task=sweep: runs the points of a Weights & Biases sweep file, without an account."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
 from rich.markup import escape
 from rich.table import Table
 
-from eaglebench.config.schema import plain
-from eaglebench.evaluation.tables import scores_row
-from eaglebench.search.overrides import field_of, given, grouped
-from eaglebench.search.sweep_file import read
-from eaglebench.search.sweep_points import Point, points, words
-from eaglebench.search.trials import Result, Trial, run_trials
+from eaglebench.config.compose import Command
+from eaglebench.evaluation.tables import format_scores_row
+from eaglebench.launchers.base import build_launcher
+from eaglebench.search.overrides import forwarded_overrides, override_key, wandb_group
+from eaglebench.search.sweep_file import read_sweep
+from eaglebench.search.sweep_points import Point, list_points, point_overrides
+from eaglebench.search.trials import Trial, TrialResult, run_trials
 from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import write_json
-from eaglebench.utils.hashing import digest
+from eaglebench.utils.hashing import hash_json
 
 
-def sweep(cfg: DictConfig) -> None:
-    """Run each point of `cfg.sweep` that is not finished, and tell the scores, the best first.
+def sweep(command: Command) -> None:
+    """Run each point of the file `sweep` that is not finished, and print and write the scores, the best first.
 
     Raises:
-        UserError: the file cannot be run here, or runs failed; those are run by the same command again.
+        UserError: the file cannot be run here, or runs failed; the same command runs those again.
     """
-    file, console, common = cfg.sweep, new_console(), given(["sweep"])
-    if file is None:
-        raise UserError("task=sweep needs a file: sweep=sweeps/table4_fusion.yaml.")
-    name, found = Path(file).stem, points(read(Path(file)))
-    varied = [key for key in found[0] if any(point[key] != found[0][key] for point in found)]
-    if twice := {field_of(word) for word in common} & set(found[0]):
+    config, console, common = command.config, new_console(), forwarded_overrides(command.overrides, ("sweep",))
+    assert config.sweep is not None
+    file = Path(config.sweep)
+    points = list_points(read_sweep(file))
+    varied = [key for key in points[0] if any(point[key] != points[0][key] for point in points)]
+    if twice := {override_key(override) for override in common} & set(points[0]):
         raise UserError(f"{', '.join(sorted(twice))} is set by {file}: leave it out, or change it there.")
-    trials = [Trial(label(point, varied), words(point)) for point in found]
-    results = run_trials(trials, plain(cfg.launcher), console, [*common, *grouped(cfg, f"'{name}'")])
-    ranked = sorted(zip(found, results, strict=True), key=lambda pair: -score_of(pair[1]))
-    # The same file with other words is another sweep.
-    more = f"-{digest(sorted(common), 6)}" if common else ""
-    written = Path("results") / f"sweep-{name}{more}.json"
-    write_json(written, [row(point, result) for point, result in ranked])
-    console.print(table(name, ranked, varied), f"wrote {written}")
+    trials = [Trial(label_point(point, varied), point_overrides(point)) for point in points]
+    shared = [*common, *wandb_group(config, f"'{file.stem}'")]
+    results = run_trials(trials, command, build_launcher(config.launcher), console, shared)
+    ranked = sorted(zip(points, results, strict=True), key=lambda pair: -ranking_score(pair[1]))
+    # The same file with other overrides is another sweep.
+    suffix = f"-{hash_json(sorted(common), 6)}" if common else ""
+    written = Path("results") / f"sweep-{file.stem}{suffix}.json"
+    write_json(written, [result_json(point, result) for point, result in ranked])
+    console.print(results_table(file.stem, ranked, varied), f"wrote {written}")
     if failed := sum(result.error is not None for result in results):
         raise UserError(f"{failed} of {len(results)} runs failed; the same command runs them again, and no others.")
 
 
-def label(point: Point, varied: Sequence[str]) -> str:
-    """What tells a point from the others."""
-    return " ".join(words({name: point[name] for name in varied or point}))
+def label_point(point: Point, varied: Sequence[str]) -> str:
+    """The overrides that distinguish a point from the others, as its label; all of them if there is only one point."""
+    return " ".join(point_overrides({name: point[name] for name in varied or point}))
 
 
-def score_of(result: Result) -> float:
-    """For the ranking; what failed comes last."""
+def ranking_score(result: TrialResult) -> float:
+    """The overall score; -1 for a failed trial, which comes last."""
     return -1.0 if result.scores is None else float(result.scores["overall"]["score"])
 
 
-def row(point: Point, result: Result) -> dict[str, Any]:
-    """What came of a point, for the file."""
+def result_json(point: Point, result: TrialResult) -> dict[str, Any]:
+    """A point with its overall scores, run and error, for the JSON file."""
     overall = {} if result.scores is None else dict(result.scores["overall"])
     return {"parameters": point, **overall, "run": result.folder.name or None, "error": result.error}
 
 
-def table(name: str, ranked: Sequence[tuple[Point, Result]], varied: Sequence[str]) -> Table:
-    """Scores and what was varied, for the terminal."""
-    found = Table(title=f"{name}: {len(ranked)} runs", title_justify="left")
+def results_table(name: str, ranked: Sequence[tuple[Point, TrialResult]], varied: Sequence[str]) -> Table:
+    """The table for the terminal: a row for each point with its scores, the parameters that vary, and its run."""
+    table = Table(title=f"{name}: {len(ranked)} runs", title_justify="left")
     for column in ("score", "blind"):
-        found.add_column(column, justify="right")
+        table.add_column(column, justify="right")
     for column in (*varied, "run"):
-        found.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold")
     for point, result in ranked:
         cells = [escape(str(point[key])) for key in varied]  # [clip] is no markup
         if result.scores is None:
-            found.add_row("failed", "", *cells, escape(str(result.error)))
+            table.add_row("failed", "", *cells, escape(str(result.error)))
         else:
-            _, score, blind, _ = scores_row("overall", result.scores["overall"])
-            found.add_row(score, blind, *cells, result.folder.name)
-    return found
+            _, score, blind, _ = format_scores_row("overall", result.scores["overall"])
+            table.add_row(score, blind, *cells, result.folder.name)
+    return table

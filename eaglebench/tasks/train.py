@@ -19,29 +19,33 @@ from eaglebench.config.build import (
     build_look,
     build_stages,
     build_store,
-    build_workshop,
+    build_factory,
 )
+from eaglebench.config.compose import Command
 from eaglebench.config.inputs import INPUTS, input_states
-from eaglebench.config.schema import plain, processes_of
+from eaglebench.config.schema import Config, plain, processes_of
 from eaglebench.data.source import DataSource
-from eaglebench.evaluation.evaluate import Evaluated, check_scoring, evaluate, forget_answers
-from eaglebench.evaluation.figure import first_of_each
-from eaglebench.evaluation.tables import scores_table
+from eaglebench.evaluation.answering import EvaluatedModel, remove_answer_logs
+from eaglebench.evaluation.evaluate import check_scoring, evaluate
+from eaglebench.evaluation.figure import first_per_family
+from eaglebench.evaluation.tables import build_scores_table
 from eaglebench.language.base import LanguageModel
-from eaglebench.launchers.local import elsewhere
+from eaglebench.launchers.base import build_launcher, job_of
 from eaglebench.model.eagle import EagleModel
 from eaglebench.runs import BENCHMARKED, MANIFEST, MODEL, PICTURE, PREDICTIONS, SCORES, save_config, save_model
 from eaglebench.stages.blind import Blind, blind_model
 from eaglebench.stages.runner import Finished, Runner, State
 from eaglebench.stages.summary import parts_rows, parts_table
+from eaglebench.training.hyperparameters import micro_batch_size
 from eaglebench.training.preemption import listening
 from eaglebench.training.run_logger import Rows, trackers
 from eaglebench.training.strategies import Devices, environment
 from eaglebench.utils.console import new_console
-from eaglebench.utils.distributed import joined, leads, one_after_another
+from eaglebench.utils.distributed import is_main_process, main_process_first, process_group
+from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import write_json
-from eaglebench.utils.hashing import file_digest
-from eaglebench.utils.provenance import versions
+from eaglebench.utils.hashing import hash_file
+from eaglebench.utils.provenance import collect_versions
 
 BLIND_SEED = 0
 OUTPUTS = (MODEL, MANIFEST, SCORES, PREDICTIONS, PICTURE, f"{BENCHMARKED}/{SCORES}")
@@ -55,7 +59,7 @@ def train(cfg: DictConfig) -> None:
     assert where is not None
     backend = Devices(cfg.trainer.accelerator, cfg.trainer.precision, count).backend
     with listening(print):
-        with joined(where, backend):
+        with process_group(where, backend):
             trained = train_stages(cfg)
         if trained is not None:
             finish(cfg, trained)
@@ -81,20 +85,20 @@ def train_stages(cfg: DictConfig) -> Trained | None:
     started = time.monotonic()
     console = new_console()
     folder = Path(HydraConfig.get().runtime.output_dir)
-    workshop, stages = build_workshop(cfg), build_stages(cfg)
-    model, language = workshop.eagle(workshop.experts)  # first: what does not fit together is refused before any work
-    parts = parts_rows(model, workshop, stages)
+    factory, stages = build_factory(cfg), build_stages(cfg)
+    model, language = factory.build_model(factory.experts)  # first: what does not fit together is refused before any work
+    parts = parts_rows(model, factory, stages)
     console.print(parts_table(parts))
     for note in model.fusion.notes if model.fusion is not None else ():
         console.print(note, soft_wrap=True)
     del model, language  # each stage has one of its own
-    inputs = input_states(cfg) if leads() else {}
-    data = one_after_another(lambda: build_data(cfg, console.print))
+    inputs = input_states(cfg) if is_main_process() else {}
+    data = main_process_first(lambda: build_data(cfg, console.print))
     check_scoring(data.val, build_evaluation(cfg).scoring)
-    loggers = one_after_another(lambda: open_loggers(cfg, folder, parts, console))
+    loggers = main_process_first(lambda: open_loggers(cfg, folder, parts, console))
     store, fit = build_store(cfg, console.print), build_fit(cfg, loggers, console)
-    runner = Runner(workshop, data, store, fit, console.print, build_look(cfg, data))
-    if leads():
+    runner = Runner(factory, data, store, fit, console.print, build_look(cfg, data))
+    if is_main_process():
         for name in OUTPUTS:  # of an earlier run in this folder: none may be taken for this one's
             (folder / name).unlink(missing_ok=True)
         save_config(folder, cfg)
@@ -104,12 +108,12 @@ def train_stages(cfg: DictConfig) -> Trained | None:
     if blind is not None:
         # Of one seed, so that it is trained once for each data set.
         fit = build_fit(cfg, loggers, console, BLIND_SEED)
-        blind_runner = Runner(build_workshop(cfg, BLIND_SEED), data, store, fit, console.print)
+        blind_runner = Runner(build_factory(cfg, BLIND_SEED), data, store, fit, console.print)
         unit, sightless = train_blind(blind_runner, blind)
         finished.append(unit)
-    if not leads():
+    if not is_main_process():
         return None
-    model, language = workshop.eagle(workshop.experts)
+    model, language = factory.build_model(factory.experts)
     state.load_into(model.parts())
     save_model(folder, model)
     return Trained(started, console, folder, data, loggers, (model, language), sightless, finished, inputs)
@@ -120,11 +124,11 @@ def finish(cfg: DictConfig, run: Trained) -> None:
     console, folder, (model, language) = run.console, run.folder, run.model
     scores = None
     if run.data.val:
-        own = Evaluated(file_digest(folder / MODEL), lambda: model)
+        own = EvaluatedModel(hash_file(folder / MODEL), lambda: model)
         sightless = run.blind
-        blind = None if sightless is None else Evaluated(run.finished[-1].key, lambda: sightless)
+        blind = None if sightless is None else EvaluatedModel(run.finished[-1].key, lambda: sightless)
         scores = evaluate(own, language, run.data.val, build_evaluation(cfg), folder, console, blind)
-        forget_answers(folder)
+        remove_answer_logs(folder)
     # Before anything is told to others, which may take long and fail: the run is finished.
     seconds = round(time.monotonic() - run.started, 1)
     write_json(folder / MANIFEST, manifest(cfg, run, seconds))
@@ -137,9 +141,9 @@ def finish(cfg: DictConfig, run: Trained) -> None:
         if scores is not None:
             with (folder / PREDICTIONS).open(encoding="utf-8") as lines:
                 rows = [json.loads(line) for line in lines]
-            tracker.show(scores, [{name: row[name] for name in TOLD} for row in first_of_each(rows)])
+            tracker.show(scores, [{name: row[name] for name in TOLD} for row in first_per_family(rows)])
         tracker.close()
-    console.print(scores_table(scores) if scores is not None else "data.val is not set: nothing is evaluated")
+    console.print(build_scores_table(scores) if scores is not None else "data.val is not set: nothing is evaluated")
     written = sorted(path.name for path in folder.iterdir() if path.is_file())
     console.print(f"{seconds:.0f} s; wrote {folder}/: {', '.join(written)}")
 
@@ -155,9 +159,9 @@ def open_loggers(cfg: DictConfig, folder: Path, parts: Rows, console: Console) -
 def train_blind(runner: Runner, blind: Blind) -> tuple[Finished, EagleModel]:
     """The model that never saw an image, from the store or trained."""
     state = State()
-    (unit,) = blind.units(runner.workshop)
+    (unit,) = blind.units(runner.factory)
     finished = runner.run_unit(blind, unit, state)
-    return finished, blind_model(runner.workshop, state)
+    return finished, blind_model(runner.factory, state)
 
 
 def manifest(cfg: DictConfig, run: Trained, seconds: float) -> dict[str, Any]:
@@ -176,13 +180,31 @@ def manifest(cfg: DictConfig, run: Trained, seconds: float) -> dict[str, Any]:
             }
             for unit in run.finished
         ],
-        "versions": versions(),
+        "versions": collect_versions(),
     }
 
 
-def launch(cfg: DictConfig) -> None:
-    """Train what `cfg` says: in this process, or where it wants to be."""
-    if not elsewhere(cfg):
-        from eaglebench.tasks.train import train  # not needed by who only starts others
+def launch(command: Command) -> None:
+    """Train the run of a command: in this process, or wherever the launcher runs it.
 
-        train(cfg)
+    Raises:
+        UserError: the devices cannot train this run together, or the launcher cannot run it.
+    """
+    job = job_of(command)
+    check_processes(command.config, job.processes)
+    if not build_launcher(command.config.launcher).run_elsewhere(job):
+        train(command)
+
+
+def check_processes(config: Config, count: int) -> None:
+    """Refuse, before anything is started, what `count` processes cannot train together.
+
+    Raises:
+        UserError: the store, the accelerator or a batch size is for fewer processes.
+    """
+    if count > 1 and config.store_folder is None:
+        raise UserError("store=none is for one process: several share weights through the store; give a folder.")
+    if count > 1 and config.trainer.accelerator not in ("cpu", "gpu", "cuda"):
+        raise UserError(f"trainer.accelerator={config.trainer.accelerator} is for one process: say cpu or gpu.")
+    for name, stage in config.stages.items():
+        micro_batch_size(f"stages.{name}", stage.batch_size, stage.micro_batch, count)
