@@ -1,36 +1,40 @@
-"""What every fusion promises: the experts' feature maps in, visual tokens of the language model's width out.
+"""The contract of a fusion: feature maps of the experts in, visual tokens of the language model's width out.
 
-Shape letters: B batch, C expert channels, H W expert grid, G side of the common grid, N visual tokens, D language model width.
+Shape letters: B batch, C expert channels, H W expert grid, S side of an expert's input in pixels, G side of the common
+grid, N visual tokens, D language model width.
+
+The fields of `conf/fusion/NAME.yaml` are checked against the constructor's annotations, without importing this module.
+Every constructor therefore spells its fields out, the common ones too, in terms of typing and pydantic only.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from eaglebench.fusion.grid import Shrink, aligned_channels, to_grid, to_tokens
+from eaglebench.fusion.grid import aligned_channels, to_grid, to_tokens
 from eaglebench.fusion.projector import mlp_projector
 from eaglebench.utils.errors import UserError
 
-Stages = Literal["all", "last"]
-
 
 class MapShape(NamedTuple):
-    """Channels C and side H = W of a map."""
+    """Channels C and side H = W of a square feature map."""
 
     channels: int
     grid: int
 
 
-class Outline(NamedTuple):
-    """What a fusion knows of an expert.
+class FeatureInfo(NamedTuple):
+    """The shapes of the features that an expert offers, as in timm's `feature_info`.
 
     Attributes:
-        channels, grid: of its map.
-        levels: of its pyramid, from the finest; none: that map alone.
-        blocks: how many it has.
-        block_map: of the map between them; None if it is no vision transformer.
+        channels: C of the expert's map.
+        grid: side H = W of the expert's map.
+        levels: shapes of its pyramid's maps, the finest first; empty if its own map is all it has.
+        blocks: number of its repeated blocks.
+        block_map: shape of the map between two blocks; None if the expert is not a vision transformer.
     """
 
     channels: int
@@ -41,114 +45,140 @@ class Outline(NamedTuple):
 
 
 class Fusion(nn.Module, ABC):
-    """Turns the maps of one or more experts into visual tokens.
+    """Turns the feature maps of one or more experts into visual tokens.
+
+    A subclass builds its layers in `__init__` and implements `fuse`. It overrides `encode` if it takes more than each
+    expert's own map, and `forward` if it reaches into an expert.
 
     Args:
-        experts: `{name: Outline}` in the user's order (or its fields, at least channels and grid); the first is the base.
-        width: D, the language model's.
-        grid: G, side of the common grid; the base expert's if None.
-        align_corners, shrink: of the resizing to it (see `to_grid`).
-        norm: LayerNorms where a strategy has them as an option. Training from scratch does not start without at useful learning
-            rates; the papers' pretrained models have none.
-        projector_width: of the projector's hidden layer; D if None.
+        experts: `FeatureInfo` by expert name, in the user's order; the first expert is the base.
+        width: D, the language model's embedding width.
+        grid: G, the side of the common grid in cells; None: the base expert's.
+        align_corners: resize maps to the common grid with aligned corners and without antialiasing, as Eagle's release
+            does.
+        shrink: how maps shrink to the common grid: `antialias` interpolates, `unshuffle` keeps all cells as channels
+            (see `to_grid`).
+        norm: add LayerNorms where the strategy has them as an option. Training from scratch needs them at useful
+            learning rates; the papers' models, which start from pretrained weights, have none.
+        projector_width: width of the projector's hidden layer; None: D.
 
     Attributes:
-        visual_tokens: N, how many tokens an image becomes.
-        sources: shapes of the maps that `fuse` takes.
-        notes: what a user should know of this combination of experts.
+        base: name of the base expert.
+        visual_tokens: N, the number of visual tokens per image.
+        sources: shapes of the maps that `fuse` takes, by source name.
+        notes: remarks about this combination of experts that are shown to the user.
+
+    Raises:
+        UserError: there is no expert.
     """
 
     visual_tokens: int
 
     def __init__(
         self,
-        experts: Mapping[str, Outline],
+        experts: Mapping[str, FeatureInfo],
         width: int,
-        grid: int | None = None,
+        grid: PositiveInt | None = None,
         align_corners: bool = False,
-        shrink: Shrink = "antialias",
+        shrink: Literal["antialias", "unshuffle"] = "antialias",
         norm: bool = False,
-        projector_width: int | None = None,
+        projector_width: PositiveInt | None = None,
     ) -> None:
         super().__init__()
         if not experts:
             raise UserError("a fusion needs at least one expert.")
-        self.experts = {name: Outline(*outline) for name, outline in experts.items()}
+        self.experts = {name: FeatureInfo(*info) for name, info in experts.items()}
         self.width = width
         self.base = next(iter(self.experts))
         self.grid = grid if grid is not None else self.experts[self.base].grid
-        if self.grid < 1:
-            raise UserError(f"fusion.grid={self.grid} must be at least 1.")
         self.align_corners = align_corners
-        self.shrink = shrink
+        self.shrink: Literal["antialias", "unshuffle"] = shrink
         self.norm = norm
         self.projector_width = projector_width
         self.visual_tokens = self.grid**2
-        self.sources = {name: MapShape(one.channels, one.grid) for name, one in self.experts.items()}
+        self.sources = {name: MapShape(info.channels, info.grid) for name, info in self.experts.items()}
         self.notes: list[str] = []
 
     def forward(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> Tensor:
-        """Visual tokens [B, N, D] of normalised pixels {name: [B, 3, S, S]}, each at its expert's own side."""
-        return self.fuse(self.looked_at(experts, pixels))
+        """Encode images with the experts and fuse their maps.
 
-    def looked_at(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The maps {source: [B, C, H, W]} of pixels, as `forward` takes them."""
+        Args:
+            experts: the expert modules by name.
+            pixels: normalised pixels `{name: [B, 3, S, S]}`, each at its expert's own side S.
+
+        Returns:
+            Visual tokens [B, N, D].
+        """
+        return self.fuse(self.encode(experts, pixels))
+
+    def encode(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run the experts on their pixels; returns the maps `{source: [B, C, H, W]}` that `fuse` takes."""
         return {name: experts[name](pixels[name]) for name in self.experts}
 
     @abstractmethod
     def fuse(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Visual tokens [B, N, D] of the maps {source: [B, C, H, W]}."""
+        """Turn the maps `{source: [B, C, H, W]}` into visual tokens [B, N, D]."""
 
-    def aligned(self, features: Mapping[str, Tensor], name: str) -> Tensor:
-        """A source's tokens [B, G*G, C] on the common grid."""
+    def align_to_grid(self, features: Mapping[str, Tensor], name: str) -> Tensor:
+        """Resize the map of source `name` to the common grid; returns its tokens [B, G*G, C], row by row."""
         return to_tokens(to_grid(features[name], self.grid, self.align_corners, self.shrink))
 
     def aligned_channels(self, name: str) -> int:
-        """Channels of `aligned`."""
+        """Channels C of the tokens that `align_to_grid` returns for source `name`."""
         return aligned_channels(*self.sources[name], self.grid, self.shrink)
 
-    def new_projector(self, channels: int, norm: bool) -> nn.Sequential:
-        """The MLP from C channels to the language model's width, with a LayerNorm on its input if `norm`."""
+    def build_projector(self, channels: int, norm: bool) -> nn.Sequential:
+        """Build the MLP from C channels to D, with a LayerNorm on its input if `norm`."""
         return mlp_projector(channels, self.width, self.projector_width, norm)
 
 
 class PyramidFusion(Fusion):
-    """A fusion whose base is met by finer maps of the other experts, at their own sides.
+    """A fusion that joins the base's map with finer maps of the other experts, each at its own resolution.
 
-    Its sources are the base's map, by the base's name, and native maps of the others, `NAME/LEVEL`: all stages of an expert, or the
-    last one that is finer than the common grid (the finest, if none is).
+    Its sources are the base's map, under the base's name, and native maps of the others, under `NAME/LEVEL`.
 
     Args:
-        stages: `all` or `last`.
+        stages: which maps of another expert's pyramid are taken: `all`, or the `last` one that is finer than the common
+            grid (the finest one if none is).
 
     Attributes:
-        levels: `{name: sources}` of each other expert, from the finest.
+        levels: the sources of each expert except the base, the finest first.
     """
 
-    def __init__(self, experts: Mapping[str, Outline], width: int, stages: Stages = "all", **common: object) -> None:
-        super().__init__(experts, width, **common)  # type: ignore[arg-type]
+    def __init__(
+        self,
+        experts: Mapping[str, FeatureInfo],
+        width: int,
+        stages: Literal["all", "last"] = "all",
+        grid: PositiveInt | None = None,
+        align_corners: bool = False,
+        shrink: Literal["antialias", "unshuffle"] = "antialias",
+        norm: bool = False,
+        projector_width: PositiveInt | None = None,
+    ) -> None:
+        super().__init__(experts, width, grid, align_corners, shrink, norm, projector_width)
         self.levels: dict[str, list[str]] = {}
         for name in list(self.experts)[1:]:
             del self.sources[name]
-            shapes = self.levels_of(name)
-            chosen = range(len(shapes)) if stages == "all" else [last_finer(shapes, self.grid)]
+            shapes = native_shapes(self.experts[name])
+            chosen = range(len(shapes)) if stages == "all" else [last_finer_level(shapes, self.grid)]
             self.levels[name] = [f"{name}/{level}" for level in chosen]
             self.sources |= {f"{name}/{level}": shapes[level] for level in chosen}
 
-    def levels_of(self, name: str) -> list[MapShape]:
-        """The native maps that an expert has."""
-        outline = self.experts[name]
-        return [MapShape(*level) for level in outline.levels] or [MapShape(outline.channels, outline.grid)]
-
-    def looked_at(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def encode(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = {self.base: experts[self.base](pixels[self.base])}
         for name, sources in self.levels.items():
-            maps = experts[name].pyramid(pixels[name])  # type: ignore[operator]
+            maps = experts[name].forward_levels(pixels[name])  # type: ignore[operator]
             features |= {source: maps[int(source.rpartition("/")[2])] for source in sources}
         return features
 
 
-def last_finer(levels: list[MapShape], grid: int) -> int:
-    """The index of the last map with more than one cell for each of the grid's; of the finest, if none has."""
+def native_shapes(info: FeatureInfo) -> list[MapShape]:
+    """Shapes of an expert's native maps, the finest first: its pyramid, or its own map if it has no pyramid."""
+    return [MapShape(*level) for level in info.levels] or [MapShape(info.channels, info.grid)]
+
+
+def last_finer_level(levels: list[MapShape], grid: int) -> int:
+    """Index of the last map whose side exceeds `grid`; 0, the finest map, if none does."""
     finer = [index for index, level in enumerate(levels) if level.grid > grid]
     return finer[-1] if finer else 0

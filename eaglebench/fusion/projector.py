@@ -1,13 +1,17 @@
-"""The projector between vision and language."""
+"""The projector between the vision side and the language model."""
 
 from torch import nn
 
 
 def mlp_projector(channels: int, width: int, hidden: int | None = None, norm: bool = False) -> nn.Sequential:
-    """LLaVA-1.5's two-layer MLP with exact GELU, from C to D; with `norm`, a LayerNorm on its input.
+    """Build LLaVA-1.5's projector: a two-layer MLP with exact GELU, from C channels to the language model's width D.
 
-    Its `hidden` layer is D wide unless told otherwise, as LLaVA's: there it widens what goes in, and a small language model's width
-    would narrow it.
+    Args:
+        channels: C of the input tokens.
+        width: D of the output tokens.
+        hidden: width of the hidden layer; None: D, as in LLaVA. There D exceeds C; the narrow language models of small
+            runs would make it a bottleneck.
+        norm: put a LayerNorm on the input.
     """
     hidden = hidden or width
     layers = [nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, width)]

@@ -1,67 +1,171 @@
-"""Patch info mining: attention from each token to a window of maps, without keys and values ever being stored.
+"""Windowed cross-attention without materialised keys and values; Mini-Gemini's patch info mining (arXiv 2403.18814).
 
-Keys are `W_k(g_k * h + b_k) + c_k` for the normalised cell `h` of a window, so that a query `q` meets them as `q'.h + const` with
-`q' = g_k * (W_k^T q)`; and the weighted sum of values is a linear function of the weighted sum of the cells. Attention therefore runs
-on the cells themselves, which both share, and the products of the whole map with W_k and W_v are never made.
+A key is `W_k(g_k * h + b_k) + c_k` for the normalised cell `h` of a window. Its product with a query `q` is therefore
+`q' . h + const` with `q' = g_k * (W_k^T q)`. The weighted sum of values is a linear function of the weighted sum of
+cells. So attention runs on the normalised cells, which keys and values share, and the projections of the whole map by
+W_k and W_v are never computed.
 
-Shape letters as in base.py; M cells of a window.
+Shape letters as in base.py; d query channels, M cells in a window.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._python_dispatch import (
-    _disable_current_modes as with_numbers,  # where tensors have only shapes, as in task=plan
-)
 
-from eaglebench.fusion.grid import in_windows, precise, weights_along, whole_multiple
+# task=plan traces shapes alone, in a dispatch mode. Slices depend on values, so they are computed outside of any mode.
+from torch.utils._python_dispatch import _disable_current_modes as disable_dispatch_modes
 
-CELLS_AT_ONCE = 2**22  # numbers of windowed maps that are held at a time
+from eaglebench.fusion.grid import interpolation_weights, round_to_multiple, split_windows, upcast
+
+CELLS_AT_ONCE = 2**22  # numbers of windowed maps that are held in memory at a time
 Index = tuple[Any, ...]
 
 
-class Mine(nn.Module):
-    """Keys and values of one expert: each a LayerNorm and a linear layer, from the expert's C channels to the queries' d."""
+class KeyValueProjection(nn.Module):
+    """Projects one expert's cells to keys and to values, each with a LayerNorm and a linear layer.
+
+    Args:
+        channels: C of the expert's cells.
+        width: d of the queries.
+    """
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.key_norm, self.value_norm = nn.LayerNorm(channels), nn.LayerNorm(channels)
         self.key, self.value = nn.Linear(channels, width), nn.Linear(channels, width)
 
-    def asked(self, queries_BNd: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries [B, N, C] of normalised cells, and what is added to each one's product with them [B, N, 1]."""
+    def fold_queries(self, queries_BNd: Tensor) -> tuple[Tensor, Tensor]:
+        """Fold the key projection into the queries.
+
+        Returns:
+            Queries [B, N, C] for normalised cells, and the constant [B, N, 1] to add to each query's products with
+            them.
+        """
         scaled = queries_BNd * self.key.out_features**-0.5
         back_BNC = scaled @ self.key.weight
         constant_BN1 = back_BNC @ self.key_norm.bias[:, None] + scaled @ self.key.bias[:, None]
         return back_BNC * self.key_norm.weight, constant_BN1
 
-    def answered(self, found_BNC: Tensor, share_BN1: Tensor) -> Tensor:
-        """The sum of values [B, N, d] of the weighted sum of normalised cells and the sum of the weights."""
-        normed = found_BNC * self.value_norm.weight + share_BN1 * self.value_norm.bias
+    def project_values(self, cells_BNC: Tensor, share_BN1: Tensor) -> Tensor:
+        """Project attended cells to attended values.
+
+        Args:
+            cells_BNC: the weighted sum of normalised cells.
+            share_BN1: the sum of the weights.
+
+        Returns:
+            The weighted sum of values [B, N, d].
+        """
+        normed = cells_BNC * self.value_norm.weight + share_BN1 * self.value_norm.bias
         return normed @ self.value.weight.T + share_BN1 * self.value.bias
 
 
-def mined(
-    asked: Sequence[tuple[Tensor, Tensor]], pyramids: Sequence[Sequence[Tensor]], grid: int, align_corners: bool
+def windowed_cross_attention(
+    folded: Sequence[tuple[Tensor, Tensor]], pyramids: Sequence[Sequence[Tensor]], grid: int, align_corners: bool
 ) -> list[tuple[Tensor, Tensor]]:
-    """What each expert adds to one softmax over the cells of all of them.
+    """Attend from each query to the cells of its window in all experts' maps, with one softmax over all of them.
 
     Args:
-        asked: of each expert, see `Mine`.
-        pyramids: maps [B, C_l, H, W] of each expert from the finest, on whose grid they are concatenated; it is resized to a whole
-            multiple of the queries' grid.
+        folded: each expert's folded queries and constants (see `KeyValueProjection.fold_queries`); N = grid^2.
+        pyramids: each expert's maps [B, C_l, H, W], the finest first. They are concatenated along channels at the
+            finest one's side, rounded to a multiple of `grid`.
         grid: side of the queries' grid.
+        align_corners: align corners when maps are resized.
 
     Returns:
-        Of each expert the weighted sum of its normalised cells [B, N, C], and the sum of the weights [B, N, 1].
+        For each expert, the weighted sum of its normalised cells [B, N, C] and the sum of the weights [B, N, 1].
     """
-    sides = [whole_multiple(maps[0].shape[-1], grid) for maps in pyramids]
-    with with_numbers():
-        along = [
-            [weights_along(one.shape[-1], side, align_corners) for one in maps]
+    plan = plan_windows(pyramids, grid, align_corners)
+    tensors = [tensor for maps, queries in zip(pyramids, folded, strict=True) for tensor in (*maps, *queries)]
+    whole = len(plan.ranges) == 1
+    found = plan.attend(0, grid**2, *tensors) if whole else ChunkedAttention.apply(plan, *tensors)
+    return list(zip(found[::2], found[1::2], strict=True))
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """Which cells the windows of a range of queries cover, and how many queries are handled at a time.
+
+    Attributes:
+        grid: side of the queries' grid.
+        sides: side of each expert's resized map, a multiple of `grid`.
+        weights: interpolation weights [side, H] of each expert's maps (see `interpolation_weights`).
+        rows, columns: extent of a chunk of queries on the grid: several whole rows, or part of one row.
+    """
+
+    grid: int
+    sides: list[int]
+    weights: list[list[Tensor]]
+    rows: int
+    columns: int
+
+    @property
+    def ranges(self) -> list[tuple[int, int]]:
+        """First query and one past the last query of each chunk."""
+        size = self.rows * self.columns
+        return [
+            (first, min(first + size, (row + self.rows) * self.grid, self.grid**2))
+            for row in range(0, self.grid, self.rows)
+            for first in range(row * self.grid, (row + 1) * self.grid, self.columns)
+        ]
+
+    def covered(self, first: int, last: int) -> list[tuple[slice, slice]]:
+        """Rows and columns of each expert's resized map that the windows of queries `first` to `last` - 1 cover."""
+        down = slice(first // self.grid, (last - 1) // self.grid + 1)
+        across = slice(first % self.grid, first % self.grid + min(self.columns, last - first))
+        windows = [side // self.grid for side in self.sides]
+        return [
+            (slice(down.start * window, down.stop * window), slice(across.start * window, across.stop * window))
+            for window in windows
+        ]
+
+    def indices(self, first: int, last: int) -> list[Index]:
+        """The part of each tensor, in the order of `attend`, that a range of queries needs."""
+        found: list[Index] = []
+        for weights, (down, across) in zip(self.weights, self.covered(first, last), strict=True):
+            with disable_dispatch_modes():
+                found += [(..., nonzero_columns(one[down]), nonzero_columns(one[across])) for one in weights]
+            found += [(slice(None), slice(first, last))] * 2
+        return found
+
+    def attend(self, first: int, last: int, *tensors: Tensor) -> list[Tensor]:
+        """Attention of the queries `first` to `last` - 1.
+
+        Args:
+            first, last: the range of queries.
+            tensors: for each expert its maps, its folded queries and its constants, cut to `indices`.
+
+        Returns:
+            For each expert the weighted sum of its normalised cells, and the sum of the weights.
+        """
+        remaining = iter(tensors)
+        cells, products = [], []
+        for weights, side, (down, across) in zip(self.weights, self.sides, self.covered(first, last), strict=True):
+            with disable_dispatch_modes():
+                cuts = [(one[down], one[across]) for one in weights]
+            maps = [resize_region(next(remaining), *both) for both in cuts]
+            windows = split_windows(torch.cat(maps, dim=1), side // self.grid)
+            cells.append(F.layer_norm(windows, windows.shape[-1:]).to(windows.dtype))
+            query, constant = next(remaining), next(remaining)
+            products.append(torch.einsum("bnc,bnmc->bnm", query, cells[-1]) + constant)
+        attention = upcast(torch.cat(products, dim=-1)).softmax(dim=-1).to(products[0].dtype)
+        shares = torch.split(attention, [product.shape[-1] for product in products], dim=-1)
+        found = []
+        for one, share in zip(cells, shares, strict=True):
+            found += [torch.einsum("bnm,bnmc->bnc", share, one), share.sum(dim=-1, keepdim=True)]
+        return found
+
+
+def plan_windows(pyramids: Sequence[Sequence[Tensor]], grid: int, align_corners: bool) -> WindowPlan:
+    """Plan `windowed_cross_attention` so that at most `CELLS_AT_ONCE` numbers of windowed maps are held at a time."""
+    sides = [round_to_multiple(maps[0].shape[-1], grid) for maps in pyramids]
+    with disable_dispatch_modes():
+        weights = [
+            [interpolation_weights(one.shape[-1], side, align_corners) for one in maps]
             for maps, side in zip(pyramids, sides, strict=True)
         ]
     per_query = sum(
@@ -69,122 +173,82 @@ def mined(
         for maps, side in zip(pyramids, sides, strict=True)
     )
     at_once = max(1, CELLS_AT_ONCE // per_query)
-    rows, columns = (min(grid, at_once // grid), grid) if at_once >= grid else (1, at_once)  # of the grid
-
-    ranges = [
-        (first, min(first + rows * columns, (row + rows) * grid, grid**2))
-        for row in range(0, grid, rows)
-        for first in range(row * grid, (row + 1) * grid, columns)
-    ]
-
-    def places(first: int, last: int) -> list[tuple[slice, slice]]:
-        """The rows and columns of each expert's finest side that some queries cover: whole rows of the grid, or a part of one row."""
-        across = slice(first % grid, first % grid + min(columns, last - first))
-        down = slice(first // grid, (last - 1) // grid + 1)
-        windows = [side // grid for side in sides]
-        return [tuple(slice(one.start * window, one.stop * window) for one in (down, across)) for window in windows]  # type: ignore[misc]
-
-    def indices(first: int, last: int) -> list[Index]:
-        """What of each tensor some queries need."""
-        found: list[Index] = []
-        for weights, (down, across) in zip(along, places(first, last), strict=True):
-            with with_numbers():
-                found += [(..., needed(one[down]), needed(one[across])) for one in weights]
-            found += [(slice(None), slice(first, last))] * 2
-        return found
-
-    def part(first: int, last: int, *tensors: Tensor) -> list[Tensor]:
-        """The answers to some queries, from what they need."""
-        given = iter(tensors)
-        cells, products = [], []
-        for weights, side, (down, across) in zip(along, sides, places(first, last), strict=True):
-            with with_numbers():
-                cut = [(one[down], one[across]) for one in weights]
-            here = [resized(next(given), *both) for both in cut]
-            windows = in_windows(torch.cat(here, dim=1), side // grid)
-            cells.append(F.layer_norm(windows, windows.shape[-1:]).to(windows.dtype))
-            query, constant = next(given), next(given)
-            products.append(torch.einsum("bnc,bnmc->bnm", query, cells[-1]) + constant)
-        shares = precise(torch.cat(products, dim=-1)).softmax(dim=-1).to(products[0].dtype)
-        answers = []
-        for one, share in zip(cells, shares.split([product.shape[-1] for product in products], dim=-1), strict=True):
-            answers += [torch.einsum("bnm,bnmc->bnc", share, one), share.sum(dim=-1, keepdim=True)]
-        return answers
-
-    tensors = [tensor for maps, one in zip(pyramids, asked, strict=True) for tensor in (*maps, *one)]
-    joined = part(0, grid**2, *tensors) if len(ranges) == 1 else InParts.apply(part, indices, ranges, *tensors)
-    return list(zip(joined[::2], joined[1::2], strict=True))
+    rows, columns = (min(grid, at_once // grid), grid) if at_once >= grid else (1, at_once)
+    return WindowPlan(grid, sides, weights, rows, columns)
 
 
-class InParts(torch.autograd.Function):
-    """Answers to the queries of several ranges, one after the other.
+class ChunkedAttention(torch.autograd.Function):
+    """Attention of all queries, one chunk after the other.
 
-    Each part is computed again in the backward pass, and its gradients are added where they belong: what the parts would hold together,
-    and a gradient of whole maps for each of them, are what is to be avoided.
+    The backward pass recomputes each chunk and adds its gradients in place. That avoids holding the intermediate
+    results of all chunks together, and a gradient of the whole maps for each chunk.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        part: Callable[..., list[Tensor]],
-        indices: Callable[[int, int], list[Index]],
-        ranges: Sequence[tuple[int, int]],
-        *tensors: Tensor,
-    ) -> tuple[Tensor, ...]:
-        """What `part` gives for what `indices` name of the tensors, joined over the ranges."""
+    def forward(ctx: Any, plan: WindowPlan, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """The results of `plan.attend` for all queries; `tensors` are those of `plan.attend`, uncut."""
         device = tensors[0].device.type
-        ctx.part, ctx.indices, ctx.ranges = part, indices, ranges
+        ctx.plan = plan
         ctx.autocast = {
             "device_type": device,
             "enabled": torch.is_autocast_enabled(device),
             "dtype": torch.get_autocast_dtype(device),
         }
         ctx.save_for_backward(*tensors)
-        parts = [
-            part(*one, *(tensor[index] for tensor, index in zip(tensors, indices(*one), strict=True))) for one in ranges
+        chunks = [
+            plan.attend(*one, *(tensor[index] for tensor, index in zip(tensors, plan.indices(*one), strict=True)))
+            for one in plan.ranges
         ]
-        return tuple(torch.cat(one, dim=1) for one in zip(*parts, strict=True))
+        return tuple(torch.cat(one, dim=1) for one in zip(*chunks, strict=True))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of the tensors that want one."""
-        wanted = [bool(want) for want in ctx.needs_input_grad[3:]]
+        """Gradients of `tensors`, None for those that need none."""
+        needed = [bool(one) for one in ctx.needs_input_grad[1:]]
         tensors = ctx.saved_tensors
-        totals = [torch.zeros_like(one) if want else None for one, want in zip(tensors, wanted, strict=True)]
-        for first, last in ctx.ranges:
-            indices = ctx.indices(first, last)
+        totals = [torch.zeros_like(one) if need else None for one, need in zip(tensors, needed, strict=True)]
+        for first, last in ctx.plan.ranges:
+            indices = ctx.plan.indices(first, last)
             with torch.enable_grad(), torch.autocast(**ctx.autocast):
                 leaves = [
-                    one[index].detach().requires_grad_(want)
-                    for one, index, want in zip(tensors, indices, wanted, strict=True)
+                    one[index].detach().requires_grad_(need)
+                    for one, index, need in zip(tensors, indices, needed, strict=True)
                 ]
-                answers = ctx.part(first, last, *leaves)
+                results = ctx.plan.attend(first, last, *leaves)
             found = iter(
                 torch.autograd.grad(
-                    answers,
-                    [leaf for leaf, want in zip(leaves, wanted, strict=True) if want],
-                    [gradient[:, first:last].to(answer) for gradient, answer in zip(gradients, answers, strict=True)],
+                    results,
+                    [leaf for leaf, need in zip(leaves, needed, strict=True) if need],
+                    [gradient[:, first:last].to(result) for gradient, result in zip(gradients, results, strict=True)],
                 )
             )
             for total, index in zip(totals, indices, strict=True):
                 if total is not None:
                     total[index] += next(found)
-        return None, None, None, *totals
+        return None, *totals
 
 
-def resized(cells_BCHW: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Rows and columns of a resized map, by their weights (see `weights_along`), computed in float32 from the cells that have one."""
-    with with_numbers():
-        down, across = down[:, needed(down)], across[:, needed(across)]
-        as_it_is = all(one.shape[0] == one.shape[1] and one.trace() == len(one) for one in (down, across))
-    if as_it_is:
+def resize_region(cells_BCHW: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """Compute a region of a resized map in float32 from the cells that contribute to it.
+
+    Args:
+        cells_BCHW: the contributing cells.
+        down, across: interpolation weights [to, side] of the region's rows and columns (see `interpolation_weights`).
+
+    Returns:
+        The region [B, C, rows, columns], in the input's precision.
+    """
+    with disable_dispatch_modes():
+        down, across = down[:, nonzero_columns(down)], across[:, nonzero_columns(across)]
+        unchanged = all(one.shape[0] == one.shape[1] and one.trace() == len(one) for one in (down, across))
+    if unchanged:
         return cells_BCHW
     with torch.autocast(cells_BCHW.device.type, enabled=False):
-        cells = precise(cells_BCHW)
+        cells = upcast(cells_BCHW)
         return (torch.einsum("rh,bchw->bcrw", down.to(cells), cells) @ across.T.to(cells)).to(cells_BCHW.dtype)
 
 
-def needed(weights: Tensor) -> slice:
-    """The cells that have a weight."""
+def nonzero_columns(weights: Tensor) -> slice:
+    """The span of the columns that have a nonzero weight."""
     places = weights.any(dim=0).nonzero().flatten()
     return slice(int(places[0]), int(places[-1]) + 1)

@@ -12,7 +12,7 @@ def test_it_equals_sliced_matrix_products() -> None:
     first, last = fusion.projector[0], fusion.projector[2]
     parts, start = [], 0
     for name in features:
-        tokens = fusion.aligned(features, name)
+        tokens = fusion.align_to_grid(features, name)
         parts.append(tokens @ first.weight[:, start : (start := start + tokens.shape[-1])].T)
     expected = last(nn.functional.gelu(sum(parts) + first.bias))
     torch.testing.assert_close(fusion.fuse(features), expected, atol=1e-12, rtol=1e-12)

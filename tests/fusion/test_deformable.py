@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.models.deformable_detr.modeling_deformable_detr import MultiScaleDeformableAttention
 
-from eaglebench.fusion.base import MapShape, Outline
-from eaglebench.fusion.deformable import Deformable, ring, sampled
+from eaglebench.fusion.base import FeatureInfo, MapShape
+from eaglebench.fusion.deformable import Deformable, multi_scale_deformable_attention, ring_offsets
 from eaglebench.utils.errors import UserError
 from tests.helpers.fusions import GRID, build, randomised
 
@@ -37,7 +37,7 @@ def test_it_equals_transformers_forward_and_backward() -> None:
             starts = torch.tensor([0, math.prod(SIDES[0])])
             out = MultiScaleDeformableAttention()(flat, torch.tensor(SIDES), SIDES, starts, where, shares, 64)
         else:
-            out = sampled(maps, where, shares)
+            out = multi_scale_deformable_attention(maps, where, shares)
         (out * torch.linspace(-1, 1, out.numel()).double().view_as(out)).sum().backward()
         results.append((out, [one.grad for one in inputs]))
     torch.testing.assert_close(results[0], results[1], atol=1e-12, rtol=1e-12)
@@ -62,15 +62,17 @@ def test_it_equals_a_loop_over_points_beyond_the_edges_too() -> None:
                                     expected[image, query, head] += (
                                         weights[image, query, head, level, point] * share * value[:, row, column]
                                     )
-    torch.testing.assert_close(sampled(values, places, weights), expected.flatten(2), atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(
+        multi_scale_deformable_attention(values, places, weights), expected.flatten(2), atol=1e-12, rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("window", [2, 3])
 def test_points_on_the_cells_of_a_window_pool_it(window: int) -> None:
     """Offsets on the centres, equal weights, and layers that change nothing: the average of the window."""
     channels, points = 8, window**2
-    outlines = {"a": Outline(channels, GRID), "b": Outline(channels, GRID * window)}
-    fusion = Deformable(outlines, 16, heads=2, points=points).double()
+    infos = {"a": FeatureInfo(channels, GRID), "b": FeatureInfo(channels, GRID * window)}
+    fusion = Deformable(infos, 16, heads=2, points=points).double()
     steps = torch.arange(window) - (window - 1) / 2
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     fusion.offsets.bias.data = torch.stack([x, y], dim=-1).flatten().repeat(2).double()
@@ -83,12 +85,12 @@ def test_points_on_the_cells_of_a_window_pool_it(window: int) -> None:
         torch.randn(3, channels, GRID * window, GRID * window).double(),
     )
     expected = F.avg_pool2d(maps, window).flatten(2).transpose(1, 2)
-    torch.testing.assert_close(fusion.attended(base, {"b/0": maps}), expected, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(fusion.attend(base, {"b/0": maps}), expected, atol=1e-6, rtol=1e-6)
 
 
 def test_it_begins_inside_the_tokens_own_cell() -> None:
     """On a level of any side the ring reaches the cell's edge, so that a far change is not seen."""
-    offsets = ring(8, 4)
+    offsets = ring_offsets(8, 4)
     assert offsets.abs().amax() == pytest.approx(1)
     torch.testing.assert_close(offsets[:, 1], 2 * offsets[:, 0])
     fusion, features = build(Deformable, "ab")
@@ -114,11 +116,11 @@ def test_without_its_output_it_is_the_projected_base() -> None:
 def test_it_has_the_size_of_its_description(levels: list[tuple[int, int]], expected: int) -> None:
     shapes = tuple(MapShape(*level) for level in levels)
     with torch.device("meta"):
-        fusion = Deformable({"clip": Outline(1024, 32), "convnext": Outline(*shapes[-1], shapes)}, 4096)
+        fusion = Deformable({"clip": FeatureInfo(1024, 32), "convnext": FeatureInfo(*shapes[-1], shapes)}, 4096)
     total = sum(parameter.numel() for parameter in fusion.parameters())
     assert total - sum(parameter.numel() for parameter in fusion.projector.parameters()) == expected
 
 
 def test_heads_that_do_not_divide_the_channels_are_refused() -> None:
-    with pytest.raises(UserError, match="heads divide the 8 channels of a"):
+    with pytest.raises(UserError, match="must divide the 8 channels of a"):
         build(Deformable, "ab", heads=3)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from eaglebench.config.compose import options
-from eaglebench.fusion.base import Fusion, MapShape, Outline
+from eaglebench.fusion.base import FeatureInfo, Fusion, MapShape
 from eaglebench.fusion.channel_concat import ChannelConcat
 from eaglebench.fusion.deformable import Deformable
 from eaglebench.fusion.llava_hr import LlavaHr
@@ -17,7 +17,7 @@ from eaglebench.fusion.sequence_append import SequenceAppend
 from eaglebench.fusion.sva import Sva
 from eaglebench.profiling.bench.fusion_subject import StandIn
 from eaglebench.utils.errors import UserError
-from tests.helpers.fusions import ARGUMENTS, FUSIONS, GRID, OUTLINES, WIDTH, build, maps_of, randomised
+from tests.helpers.fusions import ARGUMENTS, FUSIONS, GRID, INFOS, WIDTH, build, maps_of, randomised
 
 TOKENS = {SequenceAppend: lambda experts: experts * GRID**2, Mova: lambda _: GRID**2 // 4}
 
@@ -40,7 +40,7 @@ def test_maps_become_the_promised_tokens(cls: type[Fusion], count: int, norm: bo
 @pytest.mark.parametrize("count", [1, 2, 3, 6])
 @pytest.mark.parametrize("cls", FUSIONS)
 def test_gradient_soon_reaches_every_parameter_and_after_one_step_every_expert(cls: type[Fusion], count: int) -> None:
-    """Where a strategy starts with zeros, what lies before them is reached in the second step, and MoVA's gate in the third."""
+    """What lies before parameters that start at zero is reached in the second step, and MoVA's gate in the third."""
     fusion, _ = build(cls, count, norm=True)
     names = "".join(fusion.experts)
     optimizer = torch.optim.SGD(fusion.parameters(), lr=0.1)
@@ -56,7 +56,7 @@ def test_gradient_soon_reaches_every_parameter_and_after_one_step_every_expert(c
                 assert any(value.grad is not None and value.grad.any() for value in maps)
     unreached = {name for name, _ in fusion.named_parameters()} - reached
     # What adds the same to every product of a query, the softmax takes out: with one expert to mine, these two biases.
-    legal = {"mines.b.key.bias", "mines.b.key_norm.bias"} if count == 2 else set()
+    legal = {"key_values.b.key.bias", "key_values.b.key_norm.bias"} if count == 2 else set()
     if cls is Mova:  # f's map is one cell: wherever attention looks, it finds the same
         legal = {name for name in unreached if re.search(r"attentions\.f\.(query|key)", name)}
     if cls is Sva and count == 1:  # its windows have one cell each: there is nothing to choose between
@@ -88,7 +88,7 @@ def test_images_do_not_meet_in_a_batch(cls: type[Fusion]) -> None:
 @pytest.mark.parametrize("cls", FUSIONS)
 def test_half_precision_stays_near(cls: type[Fusion]) -> None:
     """Under autocast, from maps in half precision, and with a side at which half precision cannot tell places apart."""
-    wide = {"a": OUTLINES["a"], "b": Outline(5, 4, (MapShape(5, 200),))}
+    wide = {"a": INFOS["a"], "b": FeatureInfo(5, 4, (MapShape(5, 200),))}
     torch.manual_seed(0)
     fusion = cls(wide, WIDTH, grid=4, norm=True, **ARGUMENTS[cls])
     for parameter in fusion.parameters():
@@ -134,18 +134,18 @@ def test_a_window_speaks_to_its_own_token_alone(cls: type[Fusion]) -> None:
 
 
 def test_the_grid_is_the_bases_unless_it_is_given() -> None:
-    outlines = {"a": Outline(6, 4), "b": Outline(5, 8)}
-    assert ChannelConcat(outlines, WIDTH).visual_tokens == 16
-    assert ChannelConcat(outlines, WIDTH, grid=3).visual_tokens == 9
+    infos = {"a": FeatureInfo(6, 4), "b": FeatureInfo(5, 8)}
+    assert ChannelConcat(infos, WIDTH).visual_tokens == 16
+    assert ChannelConcat(infos, WIDTH, grid=3).visual_tokens == 9
 
 
 def test_what_a_strategy_cannot_take_is_refused() -> None:
     with pytest.raises(UserError, match="at least one expert"):
         ChannelConcat({}, WIDTH)
     with pytest.raises(UserError, match=r"b is no vision transformer .* 'experts=\[clip,b,a\]'"):
-        LlavaHr({"b": OUTLINES["b"], "a": OUTLINES["a"]}, WIDTH)
-    with pytest.raises(UserError, match="leave high_res=interpolate"):
-        LlavaHr({"clip": OUTLINES["b"], "a": OUTLINES["a"]}, WIDTH)
+        LlavaHr({"b": INFOS["b"], "a": INFOS["a"]}, WIDTH)
+    with pytest.raises(UserError, match=r"leave experts\.clip\.high_res=interpolate"):
+        LlavaHr({"clip": INFOS["b"], "a": INFOS["a"]}, WIDTH)
     with pytest.raises(UserError, match=r"fusion\.top=1 leaves the gate nothing to weigh"):
         build(Mova, "abc", top=1)
     with pytest.raises(UserError, match="names z: choose from b"):

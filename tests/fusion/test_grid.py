@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from eaglebench.fusion.grid import aligned_channels, to_grid, to_tokens, weights_along, whole_multiple
+from eaglebench.fusion.grid import aligned_channels, interpolation_weights, round_to_multiple, to_grid, to_tokens
 
 
 def test_a_map_on_the_grid_is_untouched() -> None:
@@ -13,7 +13,7 @@ def test_a_map_on_the_grid_is_untouched() -> None:
 
 
 def test_halving_weighs_each_cell_once() -> None:
-    """With antialias every cell counts: halving keeps the mean; without it 3 of 4 cells of a 4x shrink would not count."""
+    """With antialias every cell counts; without it, 3 of 4 cells of a 4x shrink would not."""
     features = torch.randn(1, 2, 16, 16, requires_grad=True)
     to_grid(features, 4).sum().backward()
     assert (features.grad.abs() > 0).all()
@@ -56,7 +56,7 @@ def test_unshuffling_keeps_every_cell() -> None:
 @pytest.mark.parametrize(("side", "to"), [(3, 8), (8, 3), (4, 4)])
 def test_two_products_resize_a_map(side: int, to: int, align_corners: bool) -> None:
     features = torch.randn(2, 3, side, side).double()
-    along = weights_along(side, to, align_corners)
+    along = interpolation_weights(side, to, align_corners)
     torch.testing.assert_close(
         torch.einsum("rh,bchw,kw->bcrk", along, features, along), to_grid(features, to, align_corners)
     )
@@ -64,4 +64,4 @@ def test_two_products_resize_a_map(side: int, to: int, align_corners: bool) -> N
 
 @pytest.mark.parametrize(("side", "expected"), [(64, 64), (45, 32), (49, 64), (16, 32), (1, 32)])
 def test_windows_are_whole(side: int, expected: int) -> None:
-    assert whole_multiple(side, 32) == expected
+    assert round_to_multiple(side, 32) == expected

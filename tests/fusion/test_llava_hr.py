@@ -1,11 +1,11 @@
-"""LLaVA-HR's adapters start as nothing, are live, and sit between the right blocks."""
+"""LLaVA-HR's adapters start as the identity, receive gradients, and sit between the right blocks."""
 
 import pytest
 import torch
 from torch import nn
 
-from eaglebench.fusion.base import MapShape, Outline
-from eaglebench.fusion.llava_hr import LlavaHr, MixtureOfResolutionAdapter, sites_among
+from eaglebench.fusion.base import FeatureInfo, MapShape
+from eaglebench.fusion.llava_hr import LlavaHr, MixtureOfResolutionAdapter, adapter_sites
 from eaglebench.profiling.bench.fusion_subject import StandIn
 from tests.helpers.fusions import build, maps_of, randomised
 
@@ -19,17 +19,17 @@ def adapter(**highs: int) -> MixtureOfResolutionAdapter:
     ("blocks", "sites"), [(24, [6, 12, 18]), (27, [7, 14, 20]), (2, [1]), (1, []), (12, [3, 6, 9])]
 )
 def test_sites_are_the_quarters(blocks: int, sites: list[int]) -> None:
-    assert sites_among(blocks) == sites
+    assert adapter_sites(blocks) == sites
 
 
 def test_it_has_the_published_size() -> None:
     """With CLIP-L and ConvNeXt-XXL: three adapters of 14,737,409 and the final alignment."""
-    outlines = {
-        "clip": Outline(1024, 32, blocks=24, block_map=MapShape(1024, 32)),
-        "convnext": Outline(3072, 32),
+    infos = {
+        "clip": FeatureInfo(1024, 32, blocks=24, block_map=MapShape(1024, 32)),
+        "convnext": FeatureInfo(3072, 32),
     }
     with torch.device("meta"):
-        fusion = LlavaHr(outlines, 4096)
+        fusion = LlavaHr(infos, 4096)
     counts = [sum(parameter.numel() for parameter in one.parameters()) for one in fusion.adapters.values()]
     assert counts == [14_737_409] * 3
     total = sum(parameter.numel() for parameter in fusion.parameters())
@@ -47,12 +47,12 @@ def test_a_fresh_fusion_is_the_base_and_the_last_maps_aligned() -> None:
     fusion, _ = build(LlavaHr, "abc")
     maps = maps_of("abc")
     given = fusion({name: StandIn() for name in "abc"}, maps)
-    expected = sum(fusion.align[name](fusion.aligned({name: maps[name][-1]}, name)) for name in "abc")
+    expected = sum(fusion.align[name](fusion.align_to_grid({name: maps[name][-1]}, name)) for name in "abc")
     assert torch.equal(given, fusion.projector(expected))
 
 
 def test_the_gate_is_alive() -> None:
-    """In the first step the zero convolutions alone get a gradient; in the second, everything does, the map and the gate too."""
+    """In the first step only the zero convolutions get a gradient; in the second, the map and the gate do too."""
     fresh = adapter(b=5)
     optimizer = torch.optim.SGD(fresh.parameters(), lr=1.0)
     x, high = torch.randn(2, 8, 4, 4), torch.randn(2, 5, 4, 4)

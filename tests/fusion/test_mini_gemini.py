@@ -1,4 +1,4 @@
-"""Patch info mining equals attention written out window by window, whatever is computed at a time."""
+"""Patch info mining equals naive attention window by window, whatever the chunk size."""
 
 import math
 
@@ -7,15 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eaglebench.fusion import window_attention as mining
-from eaglebench.fusion.base import Fusion, MapShape, Outline
-from eaglebench.fusion.grid import in_windows, to_grid, weights_along
+from eaglebench.fusion import window_attention
+from eaglebench.fusion.base import FeatureInfo, Fusion, MapShape
+from eaglebench.fusion.grid import interpolation_weights, split_windows, to_grid
 from eaglebench.fusion.mini_gemini import MiniGemini
 from tests.helpers.fusions import GRID, build, randomised
 
 
-def written_out(fusion: Fusion, features: dict[str, Tensor]) -> Tensor:
-    """One query and one window after the other, its keys and values made as they are described."""
+def attend_naively(fusion: Fusion, features: dict[str, Tensor]) -> Tensor:
+    """Naive attention: one query and one window after the other, with keys and values as in the paper."""
     base = features["a"]
     out = torch.zeros(len(base), GRID**2, base.shape[1], dtype=base.dtype)
     joined = {}
@@ -36,13 +36,13 @@ def written_out(fusion: Fusion, features: dict[str, Tensor]) -> Tensor:
                 query = fusion.query(token)
                 logits, values = [], []
                 for name, whole in joined.items():
-                    m, mine = whole.shape[-1] // GRID, fusion.mines[name]
+                    m, projection = whole.shape[-1] // GRID, fusion.key_values[name]
                     for y in range(row * m, (row + 1) * m):
                         for x in range(column * m, (column + 1) * m):
                             cell = whole[image, :, y, x]
-                            key = mine.key(mine.key_norm(cell)) / math.sqrt(len(token))
+                            key = projection.key(projection.key_norm(cell)) / math.sqrt(len(token))
                             logits.append(query @ key)
-                            values.append(mine.value(mine.value_norm(cell)))
+                            values.append(projection.value(projection.value_norm(cell)))
                 weights = torch.stack(logits).softmax(0)
                 out[image, row * GRID + column] = token + weights @ torch.stack(values)
     return fusion.projector(out)
@@ -53,13 +53,13 @@ def written_out(fusion: Fusion, features: dict[str, Tensor]) -> Tensor:
 def test_it_equals_a_loop_over_windows_forward_and_backward(
     names: str, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mining, "CELLS_AT_ONCE", at_once)
+    monkeypatch.setattr(window_attention, "CELLS_AT_ONCE", at_once)
     fusion, features = randomised(*build(MiniGemini, names))
     given, expected = (
         {name: value[:2].detach().clone().requires_grad_() for name, value in features.items()} for _ in range(2)
     )
     results = []
-    for compute, inputs in ((fusion.fuse, given), (lambda value: written_out(fusion, value), expected)):
+    for compute, inputs in ((fusion.fuse, given), (lambda value: attend_naively(fusion, value), expected)):
         fusion.zero_grad()
         tokens = compute(inputs)
         (tokens * torch.linspace(-1, 1, tokens.numel(), dtype=tokens.dtype).view_as(tokens)).sum().backward()
@@ -71,7 +71,7 @@ def test_it_equals_a_loop_over_windows_forward_and_backward(
 
 def test_windows_are_those_of_unfold() -> None:
     features = torch.randn(2, 3, 8, 8)
-    windows = in_windows(features, 2)
+    windows = split_windows(features, 2)
     unfolded = F.unfold(features, 2, stride=2).unflatten(1, (3, 4)).permute(0, 3, 2, 1)
     assert torch.equal(windows, unfolded)
 
@@ -80,20 +80,14 @@ def test_windows_are_those_of_unfold() -> None:
 @pytest.mark.parametrize("side", [3, 8, 13])
 def test_parts_are_resized_as_whole_maps_are(side: int, align_corners: bool) -> None:
     features = torch.randn(2, 3, side, side)
-    along = weights_along(side, 8, align_corners)
-    halves = slice(0, 4), slice(4, 8)
-    parts = [
-        torch.cat(
-            [
-                mining.resized(
-                    features[:, :, mining.needed(along[rows]), mining.needed(along[one])], along[rows], along[one]
-                )
-                for one in halves
-            ],
-            dim=3,
-        )
-        for rows in halves
-    ]
+    along = interpolation_weights(side, 8, align_corners)
+    halves = [along[:4], along[4:]]
+
+    def region(rows: Tensor, columns: Tensor) -> Tensor:
+        needed = features[:, :, window_attention.nonzero_columns(rows), window_attention.nonzero_columns(columns)]
+        return window_attention.resize_region(needed, rows, columns)
+
+    parts = [torch.cat([region(rows, columns) for columns in halves], dim=3) for rows in halves]
     torch.testing.assert_close(torch.cat(parts, dim=2), to_grid(features, 8, align_corners), atol=1e-6, rtol=1e-5)
 
 
@@ -105,18 +99,18 @@ def test_the_order_within_a_window_is_nothing() -> None:
 
 def test_without_values_it_is_the_projected_base() -> None:
     fusion, features = randomised(*build(MiniGemini, "abc"))
-    for mine in fusion.mines.values():
-        torch.nn.init.zeros_(mine.value.weight)
-        torch.nn.init.zeros_(mine.value.bias)
+    for projection in fusion.key_values.values():
+        torch.nn.init.zeros_(projection.value.weight)
+        torch.nn.init.zeros_(projection.value.bias)
     expected = fusion.projector(features["a"].flatten(2).transpose(1, 2))
     torch.testing.assert_close(fusion.fuse(features), expected, atol=1e-12, rtol=1e-12)
 
 
-def test_a_window_of_one_cell_is_told() -> None:
-    one_cell = {"a": Outline(8, 4), "b": Outline(5, 4, (MapShape(5, 4),))}
+def test_a_window_of_one_cell_is_noted() -> None:
+    one_cell = {"a": FeatureInfo(8, 4), "b": FeatureInfo(5, 4, (MapShape(5, 4),))}
     (note,) = MiniGemini(one_cell, 16, grid=4).notes
     assert note.startswith("mini_gemini: b has no map finer than the grid of 4")
-    assert MiniGemini(one_cell | {"c": Outline(3, 4)}, 16, grid=4).notes == []  # two cells to choose from
+    assert MiniGemini(one_cell | {"c": FeatureInfo(3, 4)}, 16, grid=4).notes == []  # two cells to choose from
     assert MiniGemini(one_cell, 16, grid=2).notes == []
 
 
@@ -129,6 +123,6 @@ def test_an_earlier_stage_is_taken_where_the_last_is_no_finer_than_the_grid() ->
 def test_it_has_the_size_of_the_description(dims: tuple[int, ...], published: int) -> None:
     levels = tuple(MapShape(channels, 32) for channels in dims)
     with torch.device("meta"):
-        fusion = MiniGemini({"clip": Outline(1024, 32), "convnext": Outline(dims[-1], 32, levels)}, 4096)
+        fusion = MiniGemini({"clip": FeatureInfo(1024, 32), "convnext": FeatureInfo(dims[-1], 32, levels)}, 4096)
     total = sum(parameter.numel() for parameter in fusion.parameters())
     assert total - sum(parameter.numel() for parameter in fusion.projector.parameters()) == published

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from eaglebench.fusion.mova import Attention, Mova
+from eaglebench.fusion.mova import Mova, MovaAttention
 from tests.helpers.fusions import GRID, build, randomised
 
 
@@ -18,7 +18,7 @@ def test_a_fresh_one_is_the_projected_pooled_base() -> None:
 def test_the_gate_keeps_the_best_and_shares_one_among_them(top: int) -> None:
     fusion, features = randomised(*build(Mova, "abcd", top=top))
     tokens = features["a"].flatten(2).transpose(1, 2)
-    weights = fusion.blocks[0].weights(tokens)
+    weights = fusion.blocks[0].gate_weights(tokens)
     torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3).double())
     assert ((weights > 0).sum(dim=-1) == top).all()
     gate = fusion.blocks[0].gate(tokens.mean(dim=1))
@@ -50,7 +50,7 @@ def test_attention_knows_relative_places() -> None:
     """The same map moved by a cell meets queries moved by a cell with the same products."""
     torch.manual_seed(0)
     fusion, _ = build(Mova, "ab")
-    attention = Attention(8, 8, 2).double()
+    attention = MovaAttention(8, 8, 2).double()
     rope = fusion.rope.double()
     q, k = attention.query(torch.randn(1, GRID**2, 8).double()), attention.key(torch.randn(1, GRID**2, 8).double())
     from timm.layers import apply_rot_embed_cat

@@ -5,14 +5,14 @@ import math
 import torch
 from torch import nn
 
-from eaglebench.fusion.base import MapShape, Outline
-from eaglebench.fusion.sva import Layer, Sva
+from eaglebench.fusion.base import FeatureInfo, MapShape
+from eaglebench.fusion.sva import Sva, SvaLayer
 from tests.helpers.fusions import GRID, build, randomised
 
 
 def test_a_layer_equals_a_loop_over_places_and_heads() -> None:
     torch.manual_seed(0)
-    layer = Layer(12, 3, {"a": 1, "b": 2}).double()
+    layer = SvaLayer(12, 3, {"a": 1, "b": 2}).double()
     for parameter in layer.parameters():
         nn.init.normal_(parameter, std=0.4)
     queries, context = torch.randn(2, 5, 12).double(), torch.randn(2, 12).double()
@@ -20,20 +20,20 @@ def test_a_layer_equals_a_loop_over_places_and_heads() -> None:
     expected = torch.zeros_like(queries)
     for image in range(2):
         for place in range(5):
-            told = layer.joined(torch.cat([queries[image, place], layer.context(context[image])]))
+            joined = layer.joined(torch.cat([queries[image, place], layer.context(context[image])]))
             keys, values = [], []
             for tower, (name, cell) in enumerate(zip("ab", cells, strict=True)):
                 one = cell[image, place] + (layer.positions[name] if name == "b" else 0)
                 keys += [layer.keys[tower](one)]
                 values += [layer.values[tower](one)]
-            key, value, query = torch.cat(keys), torch.cat(values), layer.query(told)
+            key, value, query = torch.cat(keys), torch.cat(values), layer.query(joined)
             heads = []
             for head in range(3):
                 here = slice(4 * head, 4 * head + 4)
                 weights = (key[:, here] @ query[here] / math.sqrt(4)).softmax(0)
                 heads.append(weights @ value[:, here])
             found = layer.output(torch.cat(heads))
-            expected[image, place] = queries[image, place] + layer.mlp(told + found)
+            expected[image, place] = queries[image, place] + layer.mlp(joined + found)
     torch.testing.assert_close(layer(queries, context, cells), expected, atol=1e-12, rtol=1e-12)
 
 
@@ -51,7 +51,7 @@ def test_without_its_last_layer_a_query_stays() -> None:
     torch.testing.assert_close(fusion.fuse(features), expected, atol=1e-12, rtol=1e-12)
 
 
-def test_a_window_is_no_larger_than_told() -> None:
+def test_a_window_is_no_larger_than_its_limit() -> None:
     fusion, _ = build(Sva, "abc")
     assert fusion.windows == {"a": 1, "b": 2, "c": 4}
     fusion, _ = build(Sva, "abc", window=2)
@@ -59,11 +59,11 @@ def test_a_window_is_no_larger_than_told() -> None:
 
 
 def test_it_has_the_size_of_the_description() -> None:
-    """Layers of four towers, windows 1, 1, 1 and 4, as Cambrian's release; and the connector on CLIP-L and all of ConvNeXt-XXL."""
+    """A layer with windows 1, 1, 1 and 4, as in Cambrian's release; the connector on CLIP-L and ConvNeXt-XXL."""
     with torch.device("meta"):
-        layer = Layer(1024, 16, {"a": 1, "b": 1, "c": 1, "d": 4})
+        layer = SvaLayer(1024, 16, {"a": 1, "b": 1, "c": 1, "d": 4})
         stages = tuple(MapShape(384 * 2**index, 256 // 2**index) for index in range(4))
-        fusion = Sva({"clip": Outline(1024, 32), "convnext": Outline(3072, 32, stages)}, 4096)
+        fusion = Sva({"clip": FeatureInfo(1024, 32), "convnext": FeatureInfo(3072, 32, stages)}, 4096)
     assert sum(parameter.numel() for parameter in layer.parameters()) == 15_765_504
     total = sum(parameter.numel() for parameter in fusion.parameters())
     projector = sum(parameter.numel() for parameter in fusion.projector.parameters())

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eaglebench.fusion.base import Fusion, MapShape, Outline
+from eaglebench.fusion.base import FeatureInfo, Fusion, MapShape
 from eaglebench.fusion.channel_concat import ChannelConcat
 from eaglebench.fusion.deformable import Deformable
 from eaglebench.fusion.llava_hr import LlavaHr
@@ -15,13 +15,13 @@ from eaglebench.fusion.sequence_append import SequenceAppend
 from eaglebench.fusion.sva import Sva
 
 WIDTH, GRID = 16, 4
-OUTLINES = {
-    "a": Outline(8, 4, (MapShape(8, 4),), blocks=4, block_map=MapShape(8, 4)),
-    "b": Outline(5, 8, (MapShape(5, 8),)),
-    "c": Outline(4, 4, (MapShape(3, 16), MapShape(2, 8), MapShape(4, 4))),
-    "d": Outline(12, 4, (MapShape(3, 8),)),  # its map is a finer one, unshuffled
-    "e": Outline(7, 6),
-    "f": Outline(2, 1),
+INFOS = {
+    "a": FeatureInfo(8, 4, (MapShape(8, 4),), blocks=4, block_map=MapShape(8, 4)),
+    "b": FeatureInfo(5, 8, (MapShape(5, 8),)),
+    "c": FeatureInfo(4, 4, (MapShape(3, 16), MapShape(2, 8), MapShape(4, 4))),
+    "d": FeatureInfo(12, 4, (MapShape(3, 8),)),  # its map is a finer one, unshuffled
+    "e": FeatureInfo(7, 6),
+    "f": FeatureInfo(2, 1),
 }
 ARGUMENTS: dict[type[Fusion], dict[str, Any]] = {
     ChannelConcat: {},
@@ -36,25 +36,27 @@ FUSIONS = tuple(ARGUMENTS)
 
 
 def build(cls: type[Fusion], names: str | int, **arguments: Any) -> tuple[Fusion, dict[str, Tensor]]:
-    """A fusion of the named experts, or of the first few, and maps for its `fuse`."""
+    """A fusion of the named experts, or of the first `names` ones, and random maps for its `fuse`."""
     names = "abcdef"[:names] if isinstance(names, int) else names
     torch.manual_seed(len(names))
-    outlines = {name: OUTLINES[name] for name in names}
-    fusion = cls(outlines, WIDTH, **{"grid": GRID, **ARGUMENTS[cls], **arguments})
+    infos = {name: INFOS[name] for name in names}
+    fusion = cls(infos, WIDTH, **{"grid": GRID, **ARGUMENTS[cls], **arguments})
     return fusion, {source: torch.randn(3, *shape, shape.grid) for source, shape in fusion.sources.items()}
 
 
 def randomised(fusion: Fusion, features: dict[str, Tensor]) -> tuple[Fusion, dict[str, Tensor]]:
-    """In float64, every parameter random: strategies start some at zero, which hides errors."""
+    """The fusion and its maps in float64, every parameter random: some strategies initialise parameters to zero, which
+    hides errors.
+    """
     for parameter in fusion.double().parameters():
         nn.init.normal_(parameter, std=0.3)
     return fusion, {source: value.double() for source, value in features.items()}
 
 
 def maps_of(names: str) -> dict[str, list[Tensor]]:
-    """What a `StandIn` takes for the pixels of the named experts: the maps of all levels, and the expert's own."""
-    outlines = {name: OUTLINES[name] for name in names}
+    """The maps that a `StandIn` takes in place of pixels: all levels of each named expert, and its own map."""
+    infos = {name: INFOS[name] for name in names}
     return {
         name: [torch.randn(3, count, side, side) for count, side in (*one.levels, (one.channels, one.grid))]
-        for name, one in outlines.items()
+        for name, one in infos.items()
     }
