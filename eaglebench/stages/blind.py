@@ -1,58 +1,60 @@
-"""A language model that is trained on the questions and answers alone: what can be known without looking."""
+"""The no-image (blind) baseline: a language model trained on questions and answers without their images."""
 
 from typing import Any
 
 from eaglebench.data.collate import Collator, ConversationDataset
 from eaglebench.data.source import DataSource
 from eaglebench.language.base import LanguageModel
-from eaglebench.model.eagle import EagleModel, encoder_of
-from eaglebench.model.factory import Workshop
-from eaglebench.stages.base import Stage, Unit
-from eaglebench.stages.runner import State
-from eaglebench.training.setup import Training
-
-BLIND = "blind"  # the name of the stage
+from eaglebench.model.eagle import EagleModel, build_encoder
+from eaglebench.model.factory import ModelFactory
+from eaglebench.stages.base import Stage, StageUnit
+from eaglebench.stages.trained_weights import TrainedWeights
+from eaglebench.training.setup import TrainingSetup
 
 
 class Blind(Stage):
-    """The language model on the training conversations without their images; the run's own model gets none of it."""
+    """Trains a language model on the training conversations without their images. The run's own model is left alone."""
 
-    kinds = ("llm",)
-    config = "evaluation.blind"
+    part_kinds = ("llm",)
+    config_path = "evaluation.blind"
 
-    def units(self, workshop: Workshop) -> list[Unit]:
-        return [Unit(self.name, ())]
+    def units(self, factory: ModelFactory) -> list[StageUnit]:
+        return [StageUnit(self.name, ())]
 
-    def part_names(self, unit: Unit) -> tuple[str, ...]:
+    def input_parts(self, unit: StageUnit) -> tuple[str, ...]:
         return ("llm",)
 
-    def carried(self, unit: Unit, workshop: Workshop) -> tuple[str, ...]:
-        return self.part_names(unit)
+    def output_parts(self, unit: StageUnit, factory: ModelFactory) -> tuple[str, ...]:
+        return self.input_parts(unit)
 
-    def described(self, unit: Unit, workshop: Workshop, data: DataSource) -> dict[str, Any]:
-        return {"llm": workshop.llm_described(), "data": data.digest}
+    def fingerprint(self, unit: StageUnit, factory: ModelFactory, data: DataSource) -> dict[str, Any]:
+        return {"llm": factory.llm_fingerprint(), "data": data.digest}
 
-    def model(self, unit: Unit, workshop: Workshop) -> tuple[EagleModel, LanguageModel]:
-        language = workshop.language()
+    def build_model(self, unit: StageUnit, factory: ModelFactory) -> tuple[EagleModel, LanguageModel]:
+        language = factory.build_language_model()
         return EagleModel({}, None, language), language
 
-    def build(self, unit: Unit, workshop: Workshop, data: DataSource) -> Training:
-        model, language = self.model(unit, workshop)
-        dataset = ConversationDataset(data.train, encoder_of(model, language), data.reader(1), blind=True)
-        return Training(
+    def build_setup(self, unit: StageUnit, factory: ModelFactory, data: DataSource) -> TrainingSetup:
+        model, language = self.build_model(unit, factory)
+        dataset = ConversationDataset(data.train, build_encoder(model, language), data.reader(1), blind=True)
+        return TrainingSetup(
             network=model,
             parts=model.parts(),
             learning_rates=self.lr,
             dataset=dataset,
             collate=Collator(language.tokenizer.pad_token_id),
-            config=self.config,
-            targets=dataset.targets,
+            config_path=self.config_path,
+            count_targets=dataset.targets,
             blocks=model.blocks(),
         )
 
 
-def blind_model(workshop: Workshop, state: State) -> EagleModel:
-    """The language model alone, with the weights that its training without images gave."""
-    model = EagleModel({}, None, workshop.language())
-    state.load_into(model.parts())
+def build_blind_model(factory: ModelFactory, trained: TrainedWeights) -> EagleModel:
+    """The trained no-image baseline: a model without experts and fusion.
+
+    Raises:
+        UserError: the weights do not fit the run's language model.
+    """
+    model = EagleModel({}, None, factory.build_language_model())
+    trained.load_into(model.parts())
     return model

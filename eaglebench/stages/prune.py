@@ -1,35 +1,34 @@
-"""What the store holds, who uses it, and how it is cleared."""
+"""What the store holds, who uses it, and how it is pruned. Imports neither torch nor Lightning."""
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import Timeout
 
-from eaglebench.stages.store import MANIFEST, UNFINISHED, lock_of, remove
-from eaglebench.training.checkpointing import complete_in, step_of
+from eaglebench.stages.artefact_files import MANIFEST, UNFINISHED, artefact_key, artefact_lock, remove_artefact
+from eaglebench.training.checkpoint_files import list_checkpoints, step_of
 from eaglebench.utils.errors import UserError
-from eaglebench.utils.files import read_object
+from eaglebench.utils.files import read_json_object
 
 UNUSED, INTERRUPTED, ALL = "unused", "unfinished", "all"
+SELECTORS = (UNUSED, INTERRUPTED, ALL)  # what `prune` takes beside names
+FINISHED, CORRUPT, LEFTOVER = "finished", "corrupt", "left by a crash"
 A_DAY = 86_400.0  # seconds
-LEFT = "left by a crash"
-WORDS = (UNUSED, INTERRUPTED, ALL)  # what can be removed at once
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoreEntry:
     """One artefact of a store.
 
     Attributes:
-        folder: where it lies.
+        folder: of the artefact.
         bytes: of all its files.
         written: when it was last written, seconds since 1970.
-        state: `finished`, `unfinished, step N`, `damaged`, or `left by a crash`.
-        used_by: runs, and artefacts that were trained from it.
+        state: `finished`, `unfinished, step N`, `corrupt`, or `left by a crash`.
+        used_by: names of runs, and of artefacts that were trained from it.
     """
 
     folder: Path
@@ -40,108 +39,104 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """As it is listed, and given to `prune`."""
+        """The name under which it is listed, and which `prune` takes."""
         return self.folder.name
 
 
-def entries(root: Path, runs: Iterable[Path]) -> list[Entry]:
-    """All artefacts under `root`, the last written first; `runs` are the folders of runs that may use them."""
-    users = used(root, runs)
-    found = []
-    for folder in [*folders(root), *folders(root / UNFINISHED), *left(root)]:
-        files = list(sizes_and_times(folder))
-        found.append(
-            Entry(
+def list_entries(root: Path, runs: Iterable[Path]) -> list[StoreEntry]:
+    """All artefacts of a store, the last written first.
+
+    Args:
+        root: the folder of the store.
+        runs: folders of the runs that may use them.
+    """
+    users = find_users(root, runs)
+    entries = []
+    for folder in [*list_folders(root), *list_folders(root / UNFINISHED), *list_leftovers(root)]:
+        files = list(iterate_files(folder))
+        entries.append(
+            StoreEntry(
                 folder=folder,
                 bytes=sum(size for size, _ in files),
                 written=max((when for _, when in files), default=0.0),
-                state=state_of(folder),
-                used_by=tuple(users.get(key_of(folder), ())),
+                state=find_state(folder),
+                used_by=tuple(users.get(artefact_key(folder), ())),
             )
         )
-    return sorted(found, key=lambda entry: -entry.written)
+    return sorted(entries, key=lambda entry: -entry.written)
 
 
-def sizes_and_times(folder: Path) -> Iterator[tuple[int, float]]:
-    """Of the files of a folder that are still there when it is their turn."""
+def iterate_files(folder: Path) -> Iterator[tuple[int, float]]:
+    """Size in bytes and time of each file in a folder; files that vanish meanwhile are left out."""
     for path in folder.rglob("*"):
         with suppress(FileNotFoundError):
             if path.is_file():
-                yield (state := path.stat()).st_size, state.st_mtime
+                yield (status := path.stat()).st_size, status.st_mtime
 
 
-def folders(root: Path) -> list[Path]:
-    """The folders of a folder, without hidden ones."""
+def list_folders(root: Path) -> list[Path]:
+    """The folders in a folder, without hidden ones."""
     return [path for path in root.glob("*") if path.is_dir() and not path.name.startswith(".")] if root.is_dir() else []
 
 
-def left(root: Path) -> list[Path]:
-    """Folders on their way into the store or out of it whose process has not touched them for a day."""
+def list_leftovers(root: Path) -> list[Path]:
+    """Folders that were being written or removed, and that their process has not touched for a day."""
     found = [path for path in root.glob(".*.*.*") if path.is_dir()] if root.is_dir() else []
     return [path for path in found if time.time() - path.stat().st_mtime > A_DAY]
 
 
-def key_of(folder: Path) -> str:
-    """The key at the end of an artefact's name."""
-    return folder.name.rpartition("-")[2]
-
-
-def state_of(folder: Path) -> str:
-    """Whether an artefact is finished."""
+def find_state(folder: Path) -> str:
+    """The state of an artefact, see `StoreEntry.state`; checksums are compared only when a stage uses it."""
     if folder.name.startswith("."):
-        return LEFT
+        return LEFTOVER
     if folder.parent.name == UNFINISHED:
-        return f"unfinished, step {max(map(step_of, complete_in(folder)), default=0)}"
-    return "damaged" if manifest_of(folder) is None else "finished"
+        return f"unfinished, step {max(map(step_of, list_checkpoints(folder)), default=0)}"
+    return CORRUPT if read_json_object(folder / MANIFEST) is None else FINISHED
 
 
-def manifest_of(folder: Path) -> dict[str, Any] | None:
-    """What a folder's manifest says; None if there is none that can be read."""
-    return read_object(folder / MANIFEST)
-
-
-def used(root: Path, runs: Iterable[Path]) -> dict[str, list[str]]:
-    """Which runs and artefacts use each key."""
+def find_users(root: Path, runs: Iterable[Path]) -> dict[str, list[str]]:
+    """The names of the runs, and of the artefacts in the store, that use each key."""
     users: dict[str, list[str]] = {}
     for run in sorted(runs):
-        for stage in (manifest_of(run) or {}).get("stages", ()):
+        for stage in (read_json_object(run / MANIFEST) or {}).get("stages", ()):
             users.setdefault(stage["key"], []).append(run.name)
-    for folder in [*folders(root), *folders(root / UNFINISHED)]:
-        description = (manifest_of(folder) or {}).get("description", {})
+    for folder in [*list_folders(root), *list_folders(root / UNFINISHED)]:
+        description = (read_json_object(folder / MANIFEST) or {}).get("description", {})
         for parent in sorted(set(description.get("parents", {}).values())):
             users.setdefault(parent, []).append(folder.name)
     return users
 
 
-def chosen(listed: Sequence[Entry], words: Collection[str]) -> list[Entry]:
-    """The artefacts that words name: their own names, or those of WORDS.
+def select_entries(entries: Sequence[StoreEntry], wanted: Collection[str]) -> list[StoreEntry]:
+    """The entries that `wanted` names, by their own names or by SELECTORS.
 
     Raises:
-        UserError: a word names nothing.
+        UserError: a name is neither.
     """
-    names = {entry.name for entry in listed}
-    if unknown := sorted(set(words) - names - set(WORDS)):
+    names = {entry.name for entry in entries}
+    if unknown := sorted(set(wanted) - names - set(SELECTORS)):
         raise UserError(
-            f"prune names {', '.join(unknown)}, which the store does not have: give names of the list, or {', '.join(WORDS)}."
+            f"prune names {', '.join(unknown)}, which the store does not have: give names of the list, or "
+            f"{', '.join(SELECTORS)}."
         )
     return [
         entry
-        for entry in listed
-        if entry.name in words
-        or ALL in words
-        or (UNUSED in words and not entry.used_by and entry.state == "finished")
-        or (INTERRUPTED in words and (entry.folder.parent.name == UNFINISHED or entry.state == LEFT))
+        for entry in entries
+        if entry.name in wanted
+        or ALL in wanted
+        or (UNUSED in wanted and not entry.used_by and entry.state == FINISHED)
+        or (INTERRUPTED in wanted and (entry.folder.parent.name == UNFINISHED or entry.state == LEFTOVER))
     ]
 
 
-def removed(entry: Entry) -> bool:
-    """Remove an artefact, unless a process is training it now."""
-    at_work = entry.folder.parent.name == UNFINISHED
-    lock = lock_of(entry.folder if at_work else entry.folder.parent / UNFINISHED / entry.name)
+def remove_entry(entry: StoreEntry) -> bool:
+    """Remove an artefact; False, and nothing is removed, if a process is training it now."""
+    is_unfinished = entry.folder.parent.name == UNFINISHED
+    lock = artefact_lock(entry.folder if is_unfinished else entry.folder.parent / UNFINISHED / entry.name)
     Path(lock.lock_file).parent.mkdir(exist_ok=True)
     try:
         with lock.acquire(blocking=False):
-            remove(entry.folder)
+            remove_artefact(entry.folder)
     except Timeout:
         return False
     return True

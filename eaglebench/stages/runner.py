@@ -1,43 +1,51 @@
-"""Runs the stages in order: each unit from the store if it is finished there, otherwise trained."""
+"""Runs the stages in order: each unit is taken from the store if it is finished there, and trained otherwise."""
 
 import gc
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from eaglebench.data.source import DataSource
 from eaglebench.language.base import LanguageModel
 from eaglebench.model.eagle import EagleModel
-from eaglebench.model.factory import Workshop
-from eaglebench.stages.base import Stage, Unit
-from eaglebench.stages.store import MANIFEST, SCHEMA, Artefact, Store, name_of
-from eaglebench.training.curves import log_again
-from eaglebench.training.setup import SKIP
-from eaglebench.training.trainer import Fit
-from eaglebench.utils.distributed import agreed, leads, several
+from eaglebench.model.factory import ModelFactory
+from eaglebench.stages.artefact_files import MANIFEST, artefact_name
+from eaglebench.stages.base import Stage, StageUnit
+from eaglebench.stages.store import SCHEMA, Artefact, Store
+from eaglebench.stages.trained_weights import TrainedWeights
+from eaglebench.training.curves import relog_losses
+from eaglebench.training.hyperparameters import SKIP
+from eaglebench.training.trainer import StageTrainer
+from eaglebench.utils.distributed import broadcast_from_main, is_distributed, is_main_process
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import write_json
-from eaglebench.utils.hashing import digest, without_module_paths
-from eaglebench.utils.provenance import versions
-from eaglebench.weights.files import copy_weights
+from eaglebench.utils.hashing import hash_json, without_module_paths
+from eaglebench.utils.provenance import collect_versions
 
-KEY_LENGTH = 16
-PRECISION = ("precision", "deterministic")  # what of a trainer changes more than the order in which numbers are added
-UNSEEN = ("micro_batch", "nonfinite")  # what of a schedule changes no result, where every number is finite
+KEY_LENGTH = 16  # hex digits
+# Settings of the trainer that change more than the order in which numbers are added.
+TRAINER_IDENTITY = ("precision", "deterministic")
+# Hyperparameters that change no result, as long as every number is finite.
+NOT_IDENTITY = ("micro_batch", "nonfinite")
 LAST = 50  # steps that the reported loss is averaged over
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A finished unit: its key, whether it came from the store, and its manifest."""
+class StageResult:
+    """A finished unit of a stage.
+
+    Attributes:
+        label: of the unit.
+        key: of its artefact.
+        reused: it came from the store.
+        manifest: of its artefact.
+    """
 
     label: str
     key: str
@@ -45,140 +53,141 @@ class Finished:
     manifest: Mapping[str, Any]
 
 
-@dataclass
-class State:
-    """What the stages so far have given: weights by full name, and which artefact each part comes from."""
-
-    weights: dict[str, Tensor] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
-
-    def load_into(self, parts: Mapping[str, nn.Module]) -> None:
-        """Copy what is known of each named part into it."""
-        for name, part in parts.items():
-            if name in self.origins:
-                prefix = f"{name}."
-                own = {key.removeprefix(prefix): value for key, value in self.weights.items() if key.startswith(prefix)}
-                copy_weights(part, own, f"the finished stage behind {name}")
-
-    def take(self, key: str, parts: Sequence[str], weights: Mapping[str, Tensor]) -> None:
-        """Take over an artefact's weights."""
-        self.weights.update(weights)
-        self.origins.update(dict.fromkeys(parts, key))
-
-
 class Runner:
-    """Trains units of stages.
+    """Finishes units of stages, from the store or by training.
 
     Args:
-        workshop: builds the models.
-        data: what they train on.
+        factory: builds the models.
+        data: to train on.
         store: of finished stages.
-        fit: trains one network.
-        tell: told what happens.
-        look: gives, for a model, its language model and a device, what held-out samples say of it while it is trained.
+        trainer: trains one unit.
+        log: prints one line.
+        validator: gives values by name for a model in training, its language model and a device; None: no validation.
     """
 
     def __init__(
         self,
-        workshop: Workshop,
+        factory: ModelFactory,
         data: DataSource,
         store: Store,
-        fit: Fit,
-        tell: Callable[[str], None] = print,
-        look: Callable[[EagleModel, LanguageModel, torch.device], Mapping[str, float]] | None = None,
+        trainer: StageTrainer,
+        log: Callable[[str], None] = print,
+        validator: Callable[[EagleModel, LanguageModel, torch.device], Mapping[str, float]] | None = None,
     ) -> None:
-        self.look = look
-        self.workshop = workshop
+        self.factory = factory
         self.data = data
         self.store = store
-        self.fit = fit
-        self.tell = tell
+        self.trainer = trainer
+        self.log = log
+        self.validator = validator
 
-    def run(self, stages: Sequence[Stage]) -> tuple[State, list[Finished]]:
-        """The weights after all stages, and what was done for them."""
-        state, finished = State(), []
+    def run(self, stages: Sequence[Stage]) -> tuple[TrainedWeights, list[StageResult]]:
+        """The weights after all stages, and the result of each unit.
+
+        Raises:
+            UserError: as of `run_unit`.
+        """
+        trained, results = TrainedWeights(), []
         for stage in stages:
-            units = stage.units(self.workshop)
+            units = stage.units(self.factory)
             if not units:
-                self.tell(f"{stage.name}: nothing to train (every expert is frozen, aligned or has its own weights)")
+                self.log(f"{stage.name}: nothing to train (every expert is frozen or text-aligned)")
             for unit in units:
-                finished.append(self.run_unit(stage, unit, state))
-        return state, finished
+                results.append(self.run_unit(stage, unit, trained))
+        return trained, results
 
-    def run_unit(self, stage: Stage, unit: Unit, state: State) -> Finished:
-        """Finish one unit and add what it gives to `state`."""
-        key, description = agreed(partial(self.key, stage, unit, state))
-        carried = stage.carried(unit, self.workshop)
+    def run_unit(self, stage: Stage, unit: StageUnit, trained: TrainedWeights) -> StageResult:
+        """Finish one unit, and add its output to `trained`.
+
+        Raises:
+            UserError: it cannot be trained, or the store holds it with skipped steps that this run does not allow.
+        """
+        key, description = broadcast_from_main(partial(self.compute_key, stage, unit, trained))
+        output_parts = stage.output_parts(unit, self.factory)
         artefact, reused = self.store.get(unit.label, key), True
         if artefact is None:
-            with self.store.alone(unit.label, key):
-                artefact = self.store.get(unit.label, key)  # of a process that was waited for
+            with self.store.exclusive(unit.label, key):
+                artefact = self.store.get(unit.label, key)  # of another process, after waiting for it
                 if artefact is None:
-                    folder = self.store.unfinished(unit.label, key)
-                    artefact, reused = self.train(stage, unit, state, carried, description, folder), False
-                    agreed(partial(self.store.put, unit.label, key, artefact))
-                    if several():  # it has the weights alone
+                    artefact, reused = self.train_unit(stage, unit, trained, key, description), False
+                    broadcast_from_main(partial(self.store.put, unit.label, key, artefact))
+                    if is_distributed():  # only the main process has the weights
                         artefact = self.store.get(unit.label, key) or artefact
-        if None in artefact.manifest["losses"] and stage.schedule.nonfinite != SKIP:
+        if None in artefact.manifest["losses"] and stage.hyperparameters.nonfinite != SKIP:
             raise UserError(
-                f"{unit.label} in the store left steps out whose gradients were not finite: allow it with nonfinite=skip, or remove it "
-                f"with task=store 'prune=[{name_of(unit.label, key)}]'."
+                f"{unit.label} in the store skipped steps whose gradients were not finite: allow it with "
+                f"{stage.config_path}.nonfinite=skip, or remove it with task=store "
+                f"'prune=[{artefact_name(unit.label, key)}]'."
             )
         if reused:
-            self.tell(f"{unit.label}: taken from the store ({key})")
+            self.log(f"{unit.label}: taken from the store ({key})")
             losses = artefact.manifest["losses"]
-            log_again(self.fit.loggers, unit.label, losses, len(losses))
-        state.take(key, carried, artefact.weights)
-        return Finished(unit.label, key, reused, artefact.manifest)
+            relog_losses(self.trainer.loggers, unit.label, losses, len(losses))
+        trained.add(key, output_parts, artefact.weights)
+        return StageResult(unit.label, key, reused, artefact.manifest)
 
-    def key(self, stage: Stage, unit: Unit, state: State) -> tuple[str, dict[str, Any]]:
-        """The name of a unit's result, and the description that it is a digest of."""
-        description = {
-            "schema": SCHEMA,
-            "stage": type(stage).__name__,
-            "lr": stage.lr,
-            "unfreeze_at": stage.unfreeze_at,
-            "schedule": {name: value for name, value in asdict(stage.schedule).items() if name not in UNSEEN},
-            "seed": self.workshop.seed,
-            "trainer": {name: self.fit.trainer.get(name) for name in PRECISION} | {"compile": self.fit.compiled},
-            "parents": {part: state.origins[part] for part in stage.part_names(unit) if part in state.origins},
-            "of": stage.described(unit, self.workshop, self.data),
-        }
-        description = without_module_paths(description)
-        return digest(description, KEY_LENGTH), description
+    def compute_key(self, stage: Stage, unit: StageUnit, trained: TrainedWeights) -> tuple[str, dict[str, Any]]:
+        """The key of a unit's artefact, and the description of the unit that it is a hash of."""
+        numbers = {name: value for name, value in asdict(stage.hyperparameters).items() if name not in NOT_IDENTITY}
+        settings = {name: self.trainer.lightning_arguments.get(name) for name in TRAINER_IDENTITY}
+        description: dict[str, Any] = without_module_paths(
+            {
+                "schema": SCHEMA,
+                "stage": type(stage).__name__,
+                "lr": stage.lr,
+                "unfreeze_at": stage.unfreeze_at,
+                "hyperparameters": numbers,
+                "seed": self.factory.seed,
+                "trainer": settings | {"compile": self.trainer.compile_blocks},
+                "parents": {part: trained.origins[part] for part in stage.input_parts(unit) if part in trained.origins},
+                "fingerprint": stage.fingerprint(unit, self.factory, self.data),
+            }
+        )
+        return hash_json(description, KEY_LENGTH), description
 
-    def train(
-        self,
-        stage: Stage,
-        unit: Unit,
-        state: State,
-        carried: Sequence[str],
-        description: Mapping[str, Any],
-        folder: Path | None,
+    def train_unit(
+        self, stage: Stage, unit: StageUnit, trained: TrainedWeights, key: str, description: Mapping[str, Any]
     ) -> Artefact:
-        """Train a unit that the store does not have, with its checkpoints in `folder`."""
-        gc.collect()  # the network of the stage before goes now: there may be no room for both
-        training = stage.build(unit, self.workshop, self.data)
-        state.load_into({name: part for name, part in training.parts.items() if name in stage.part_names(unit)})
+        """Train a unit that the store does not have.
+
+        Args:
+            stage: to train.
+            unit: of the stage.
+            trained: weights of earlier stages.
+            key: of the artefact.
+            description: what the key is a hash of.
+
+        Raises:
+            UserError: it cannot be trained.
+        """
+        gc.collect()  # frees the network of the stage before: there may be no room for both
+        setup = stage.build_setup(unit, self.factory, self.data)
+        trained.load_into({name: part for name, part in setup.parts.items() if name in stage.input_parts(unit)})
         started = time.monotonic()
-        look = partial(self.look, *training.answering) if self.look is not None and training.answering else None
-        if folder is not None and leads():  # what it is trained from is in use
-            write_json(folder / MANIFEST, {"description": description})
-        losses, weights = self.fit(training, stage.schedule, unit.label, self.data.workers, folder, look, carried)
+        validate = None
+        if self.validator is not None and setup.validation_models:
+            validate = partial(self.validator, *setup.validation_models)
+        checkpoint_folder = self.store.checkpoint_folder(unit.label, key)
+        if checkpoint_folder is not None and is_main_process():  # shows pruning which artefacts are in use
+            write_json(checkpoint_folder / MANIFEST, {"description": description})
+        output_parts = stage.output_parts(unit, self.factory)
+        losses, weights = self.trainer.train(
+            setup, stage.hyperparameters, unit.label, self.data.workers, checkpoint_folder, validate, output_parts
+        )
         manifest = {
             "label": unit.label,
-            "parts": list(carried),
+            "parts": list(output_parts),
             "steps": len(losses),
-            "last_loss": mean_of(losses[-LAST:]),
+            "last_loss": mean_finite(losses[-LAST:]),
             "seconds": round(time.monotonic() - started, 1),
-            "losses": [mean_of([loss]) for loss in losses],
+            "losses": [mean_finite([loss]) for loss in losses],
             "description": description,
-            "versions": versions(),
+            "versions": collect_versions(),
         }
         return Artefact(weights, manifest)
 
 
-def mean_of(losses: Sequence[float]) -> float | None:
-    """The mean of those that are numbers, as a manifest has it; None if none is."""
+def mean_finite(losses: Sequence[float]) -> float | None:
+    """The mean of the finite losses, rounded to four digits; None if there is none."""
     numbers = [loss for loss in losses if math.isfinite(loss)]
     return round(fmean(numbers), 4) if numbers else None

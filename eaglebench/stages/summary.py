@@ -1,4 +1,4 @@
-"""TODO."""
+"""The parts of a model with their sizes, and the learning rate that each stage gives them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,40 +6,46 @@ from typing import Any
 from rich.table import Table
 
 from eaglebench.model.eagle import EagleModel
-from eaglebench.model.factory import Workshop
+from eaglebench.model.factory import ModelFactory
 from eaglebench.stages.base import Stage
 
-
-def parts_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Parts with their parameters and output, and the learning rate that each stage gives them."""
-    table = Table(title="parts and learning rates", title_justify="left")
-    table.add_column("part")
-    table.add_column("parameters", justify="right")
-    table.add_column("gives", justify="right")
-    stages = [name for name in rows[0] if name not in ("part", "parameters", "gives")]
-    for name in stages:
-        table.add_column(name, justify="right")
-    for row in rows:
-        rates = [row[name] for name in stages]
-        told = ["-" if rate is None else f"{rate:.0e}" if rate else "frozen" for rate in rates]
-        table.add_row(row["part"], f"{row['parameters']:,}", row["gives"], *told)
-    return table
+PART, PARAMETERS, OUTPUT_SHAPE = "part", "parameters", "output shape"  # columns; the others are stages
 
 
-def parts_rows(model: EagleModel, workshop: Workshop, stages: Sequence[Stage]) -> list[dict[str, Any]]:
-    """Parts with their parameters and output, and the learning rate that each stage gives them, as values; the learning rate is 0 where a stage freezes a part, None where it has no place for it."""
+def summarize_parts(model: EagleModel, factory: ModelFactory, stages: Sequence[Stage]) -> list[dict[str, Any]]:
+    """A row for each part: name, number of parameters, output shape, and its learning rate in each stage.
+
+    The learning rate is 0 in a stage that freezes the part, and None in a stage whose models lack it.
+    """
     rows = []
     for name, part in model.parts().items():
-        row = {"part": name, "parameters": sum(p.numel() for p in part.parameters()), "gives": gives(name, model)}
+        count = sum(parameter.numel() for parameter in part.parameters())
+        row = {PART: name, PARAMETERS: count, OUTPUT_SHAPE: describe_output(name, model)}
         for stage in stages:
-            there = any(name in stage.part_names(unit) for unit in stage.units(workshop))
-            row[stage.name] = stage.learning_rate(name, workshop) if there else None
+            has_part = any(name in stage.input_parts(unit) for unit in stage.units(factory))
+            row[stage.name] = stage.learning_rate(name, factory) if has_part else None
         rows.append(row)
     return rows
 
 
-def gives(name: str, model: EagleModel) -> str:
-    """The shape that a part gives for one image."""
+def build_parts_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The rows of `summarize_parts` as a table for the console."""
+    table = Table(title="parts and learning rates", title_justify="left")
+    table.add_column(PART)
+    table.add_column(PARAMETERS, justify="right")
+    table.add_column(OUTPUT_SHAPE, justify="right")
+    stages = [name for name in rows[0] if name not in (PART, PARAMETERS, OUTPUT_SHAPE)]
+    for name in stages:
+        table.add_column(name, justify="right")
+    for row in rows:
+        rates = [row[name] for name in stages]
+        cells = ["-" if rate is None else f"{rate:.0e}" if rate else "frozen" for rate in rates]
+        table.add_row(row[PART], f"{row[PARAMETERS]:,}", row[OUTPUT_SHAPE], *cells)
+    return table
+
+
+def describe_output(name: str, model: EagleModel) -> str:
+    """What the part of this name gives for one image; empty if that is no feature map and no visual tokens."""
     if name.startswith("experts."):
         expert = model.experts[name.removeprefix("experts.")]
         return f"{expert.image_size} px -> {expert.grid}x{expert.grid}x{expert.channels}"

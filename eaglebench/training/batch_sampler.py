@@ -1,4 +1,4 @@
-"""The order of samples: what a step sees depends on the seed and its number alone, not on where a run was interrupted."""
+"""The order of samples. A step's batch depends on the seed and the step's number alone, not on interruptions."""
 
 from collections.abc import Iterator
 
@@ -7,16 +7,16 @@ from torch.utils.data import Sampler
 
 
 class BatchOrder(Sampler[list[int]]):
-    """Batches of indices, in a new order each epoch; what does not fill the last batch of an epoch waits for another one.
+    """Batches of sample indices, shuffled anew each epoch. Samples that do not fill an epoch's last batch are dropped.
 
     Args:
-        samples: how many there are.
+        samples: size of the dataset.
         batch_size: samples of a batch.
-        batches: how many there are in all, over as many epochs as they take.
-        seed: of the orders.
+        batches: batches in all, over as many epochs as they take.
+        seed: of the shuffling.
 
     Attributes:
-        start: batches that are left out, because they have been seen.
+        start: batches to leave out at the beginning, because an interrupted training has seen them.
     """
 
     def __init__(self, samples: int, batch_size: int, batches: int, seed: int) -> None:
@@ -27,16 +27,17 @@ class BatchOrder(Sampler[list[int]]):
         self.start = 0
 
     def __len__(self) -> int:
-        """All batches, seen ones too: a progress counts them."""
+        """All batches, those before `start` too: progress bars count them."""
         return self.batches
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed)
-        an_epoch = self.samples // self.batch_size
-        for first in range(0, self.batches, an_epoch):
-            # torch's own shuffling loader draws a number for its workers before each order: these are the orders that it would give.
+        batches_per_epoch = self.samples // self.batch_size
+        for first in range(0, self.batches, batches_per_epoch):
+            # torch's own shuffling loader draws a number for its workers before each order. Drawn here too, the orders
+            # are the same.
             torch.empty((), dtype=torch.int64).random_(generator=generator)
             order = torch.randperm(self.samples, generator=generator)
-            for batch in range(max(first, self.start), min(first + an_epoch, self.batches)):
-                at = (batch - first) * self.batch_size
-                yield order[at : at + self.batch_size].tolist()
+            for batch in range(max(first, self.start), min(first + batches_per_epoch, self.batches)):
+                offset = (batch - first) * self.batch_size
+                yield order[offset : offset + self.batch_size].tolist()

@@ -2,16 +2,23 @@
 
 from collections.abc import Iterable, Sequence
 
-from lightning.fabric.loggers import Logger
+from lightning.fabric.loggers.logger import Logger
 
 
 def log_interval(steps: int) -> int:
-    """Steps between two logged values of a training of so many."""
+    """Optimizer steps between two logged values, in a training of `steps` steps."""
     return max(1, min(10, steps))
 
 
-def log_again(loggers: Iterable[Logger], label: str, losses: Sequence[float | None], steps: int) -> None:
-    """Log losses that another process logged, so that each run's log has its whole curves; `steps` has the training in all."""
+def relog_losses(loggers: Iterable[Logger], label: str, losses: Sequence[float | None], steps: int) -> None:
+    """Log the losses of an earlier process, so that the log of each run has whole curves.
+
+    Args:
+        loggers: of the run.
+        label: of the unit, before the names of logged values.
+        losses: of each optimizer step; None where a step was skipped, which is not logged.
+        steps: of the whole training.
+    """
     interval = log_interval(steps)
     for logger in loggers:
         for step in range(interval - 1, len(losses), interval):

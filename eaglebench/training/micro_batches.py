@@ -1,4 +1,4 @@
-"""Batches in pieces: what one device takes at a time. However a batch is cut, its targets weigh the same."""
+"""Micro-batches: what one device takes in one forward pass. However a batch is split, its targets weigh the same."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -6,82 +6,76 @@ from typing import Any, NamedTuple
 from torch.utils.data import Dataset, Sampler
 
 from eaglebench.training.batch_sampler import BatchOrder
-from eaglebench.utils.errors import UserError
 
 
-class Cut(NamedTuple):
-    """Indices of a piece, and of the whole batch that it is of."""
+class MicroBatch(NamedTuple):
+    """Sample indices of a micro-batch, and those of the whole batch that it belongs to."""
 
-    piece: list[int]
-    whole: list[int]
+    indices: list[int]
+    batch: list[int]
 
 
-class Cuts(Sampler[Cut]):
-    """The pieces of each batch that are one process's, in their order.
+class MicroBatchSampler(Sampler[MicroBatch]):
+    """The micro-batches of each batch that one process takes, in order.
 
     Args:
         order: of the batches.
-        size: samples of a piece.
-        world: processes that share a batch.
-        rank: gives this one's number; called when the first piece is wanted.
+        size: samples of a micro-batch.
+        world_size: processes that share a batch.
+        get_rank: gives this process's number. Called when iteration begins: processes may not be numbered earlier.
+
+    Attributes:
+        per_batch: micro-batches of one batch that each process takes.
     """
 
-    def __init__(self, order: BatchOrder, size: int, world: int, rank: Callable[[], int]) -> None:
+    def __init__(self, order: BatchOrder, size: int, world_size: int, get_rank: Callable[[], int]) -> None:
         self.order = order
         self.size = size
-        self.world = world
-        self.rank = rank
-        self.each = order.batch_size // (size * world)
+        self.world_size = world_size
+        self.get_rank = get_rank
+        self.per_batch = order.batch_size // (size * world_size)
 
     def __len__(self) -> int:
-        return len(self.order) * self.each
+        return len(self.order) * self.per_batch
 
-    def __iter__(self) -> Iterator[Cut]:
-        rank = self.rank()
-        for whole in self.order:
-            for number in range(self.each):
-                at = (number * self.world + rank) * self.size
-                yield Cut(whole[at : at + self.size], whole)
+    def __iter__(self) -> Iterator[MicroBatch]:
+        rank = self.get_rank()
+        for batch in self.order:
+            for number in range(self.per_batch):
+                start = (number * self.world_size + rank) * self.size
+                yield MicroBatch(batch[start : start + self.size], batch)
 
 
-class Pieces(Dataset[tuple[Any, float]]):
-    """Collated pieces with their weights: a piece's share of the targets of its batch, times the pieces of it.
+class MicroBatchDataset(Dataset[tuple[Any, float]]):
+    """Collated micro-batches with the weights of their losses.
 
-    The mean over the pieces of their mean losses times these weights is then the mean over all targets of the batch.
+    A weight is the micro-batch's share of its batch's targets, times the number of micro-batches. The mean of the
+    weighted losses is then the mean over all targets of the batch.
 
     Args:
         dataset, collate: make a batch of samples.
-        targets: how many targets the sample of an index has; None: one each.
+        count_targets: gives the number of targets of the sample with an index; None: one a sample.
     """
 
     def __init__(
-        self, dataset: Dataset[Any], collate: Callable[[Sequence[Any]], Any], targets: Callable[[int], int] | None
+        self,
+        dataset: Dataset[Any],
+        collate: Callable[[Sequence[Any]], Any],
+        count_targets: Callable[[int], int] | None,
     ) -> None:
         self.dataset = dataset
         self.collate = collate
-        self.targets = targets
+        self.count_targets = count_targets
 
-    def __getitem__(self, cut: Cut) -> tuple[Any, float]:
-        batch = self.collate([self.dataset[index] for index in cut.piece])
-        if self.targets is None or len(cut.piece) == len(cut.whole):
-            return batch, 1.0
-        share = sum(map(self.targets, cut.piece)) / sum(map(self.targets, cut.whole))
-        return batch, share * len(cut.whole) / len(cut.piece)
-
-
-def ends_batch(batch_index: int, pieces: int) -> bool:
-    """Whether the piece of this number is the last one of its batch of so many pieces, after which an optimizer step is done."""
-    return (batch_index + 1) % pieces == 0
+    def __getitem__(self, micro_batch: MicroBatch) -> tuple[Any, float]:
+        indices, batch = micro_batch
+        collated = self.collate([self.dataset[index] for index in indices])
+        if self.count_targets is None or len(indices) == len(batch):
+            return collated, 1.0
+        share = sum(map(self.count_targets, indices)) / sum(map(self.count_targets, batch))
+        return collated, share * len(batch) / len(indices)
 
 
-def piece_size(config: str, batch_size: int, micro_batch: int | None, world: int) -> int:
-    """Samples that a process takes at a time; `config` is where the settings are, for messages.
-
-    Raises:
-        UserError: the batch cannot be cut so.
-    """
-    size = micro_batch or batch_size // world
-    if not size or batch_size % (size * world):
-        what = f"{world} processes" if micro_batch is None else f"{world} x micro_batch={micro_batch}"
-        raise UserError(f"{config}.batch_size={batch_size} cannot be shared by {what}: make it a multiple.")
-    return size
+def is_last_micro_batch(micro_batch_index: int, per_batch: int) -> bool:
+    """Whether an optimizer step follows the micro-batch of this index (from 0), if a batch has `per_batch` of them."""
+    return (micro_batch_index + 1) % per_batch == 0

@@ -7,15 +7,21 @@ import lightning.pytorch as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from eaglebench.training.micro_batches import ends_batch
+from eaglebench.training.micro_batches import is_last_micro_batch
 from eaglebench.training.module import TrainingModule
 
 SMOOTHING = 0.95  # of the shown loss
-LINES = 4  # progress lines of a stage where there is no terminal to draw a bar on
+LINES = 4  # progress lines of a stage in a log file
 
 
 class StageProgress(pl.Callback):
-    """A bar in a terminal; a few lines in a log file."""
+    """A progress bar in a terminal; a few lines in a log file.
+
+    Args:
+        label: of the unit.
+        steps: optimizer steps in all.
+        console: where progress is shown.
+    """
 
     def __init__(self, label: str, steps: int, console: Console) -> None:
         self.label = label
@@ -39,7 +45,7 @@ class StageProgress(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = time.monotonic()
-        self.first_step = trainer.global_step  # not 0 where an interrupted training goes on
+        self.first_step = trainer.global_step  # not 0 if the training resumes
         self.progress.start()
 
     def on_train_batch_end(
@@ -47,18 +53,19 @@ class StageProgress(pl.Callback):
     ) -> None:
         assert isinstance(pl_module, TrainingModule)
         self.samples += len(batch[0]) * trainer.world_size
-        if not ends_batch(batch_idx, trainer.accumulate_grad_batches):
+        if not is_last_micro_batch(batch_idx, trainer.accumulate_grad_batches):
             return
         step = trainer.global_step
-        value = pl_module.losses[-1]
-        self.loss = value if self.loss is None else SMOOTHING * self.loss + (1 - SMOOTHING) * value
+        loss = pl_module.losses[-1]
+        self.loss = loss if self.loss is None else SMOOTHING * self.loss + (1 - SMOOTHING) * loss
         elapsed = time.monotonic() - self.started
         speed = self.samples / max(elapsed, 1e-6)
         self.progress.update(self.task, completed=step, loss=self.loss, speed=speed)
         if not self.console.is_terminal and step and step % max(1, self.steps // LINES) == 0:
             left = elapsed / max(1, step - self.first_step) * (self.steps - step)
             self.console.print(
-                f"{self.label}: step {step}/{self.steps}, loss {self.loss:.3f}, {speed:.0f} samples/s, {left:.0f} s left"
+                f"{self.label}: step {step}/{self.steps}, loss {self.loss:.3f}, {speed:.0f} samples/s, "
+                f"{left:.0f} s left"
             )
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""What a logger is told beside values, if it takes more."""
+"""Loggers that show a whole run, not only its curves."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,15 +7,20 @@ from typing import Any
 Rows = Sequence[Mapping[str, Any]]
 
 
-class Tracker(ABC):
-    """A logger that shows a whole run: told at its begin, after its evaluation, and at its end."""
+class RunLogger(ABC):
+    """A Lightning logger that also shows a run's config, parts, scores and sample answers."""
 
     @abstractmethod
-    def begin(self, config: Mapping[str, Any], parts: Rows, tell: Callable[[str], None]) -> None:
-        """Open the run, with its config and a row for each part, and tell where it is to be seen.
+    def begin(self, config: Mapping[str, Any], parts: Rows, log: Callable[[str], None]) -> None:
+        """Open the run, and log where it can be seen.
+
+        Args:
+            config: the resolved config of the run.
+            parts: a row for each part of the model.
+            log: prints one line.
 
         Raises:
-            UserError: the logger cannot be reached.
+            UserError: the logging service cannot be reached.
         """
 
     @abstractmethod
@@ -24,9 +29,9 @@ class Tracker(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End the run: another one may follow in this process."""
+        """Close the run, because another one may follow in the same process."""
 
 
-def trackers(loggers: Iterable[Any]) -> list[Tracker]:
-    """Those of Lightning's loggers that are trackers."""
-    return [logger for logger in loggers if isinstance(logger, Tracker)]
+def find_run_loggers(loggers: Iterable[Any]) -> list[RunLogger]:
+    """Those of Lightning's loggers that show a whole run."""
+    return [logger for logger in loggers if isinstance(logger, RunLogger)]

@@ -1,17 +1,18 @@
-"""How a model is spread over several devices: Lightning's strategies, for GPUs, and for CPUs to try a config without one.
+"""How a model is spread over several devices: Lightning's strategies, for GPUs, and for CPUs to try a config there.
 
-Each of the functions that a config names gives the strategy of one training.
+The functions `ddp`, `fsdp` and `deepspeed` are named in conf/trainer/; each gives the strategy of one training.
 """
 
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import torch
-from lightning.fabric.plugins.environments import ClusterEnvironment
-from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.plugins.precision import DeepSpeedPrecision
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, ModelParallelStrategy, Strategy
 from torch import Tensor, nn
@@ -19,48 +20,36 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
+from eaglebench.training.devices import BF16, CPU, FP32, Devices
 from eaglebench.utils.errors import UserError
-
-CPU = "cpu"
-FP32: Final = "32-true"
-BF16: Final = "bf16-mixed"
-
-
-@dataclass(frozen=True)
-class Devices:
-    """What a model is spread over: Lightning's names of the kind of device and of the precision, and how many there are."""
-
-    accelerator: str
-    precision: str
-    count: int
-
-    @property
-    def backend(self) -> str:
-        """The name in torch of how they talk to each other."""
-        return "gloo" if self.accelerator == CPU else "nccl"
 
 
 def ddp(devices: Devices) -> Strategy:
-    """A copy of everything on each device; gradients are averaged. Weights that a loss does not use are looked for, because there are
-    such: heads of a library's backbone, experts that a route leaves out."""
+    """DistributedDataParallel: a copy of everything on each device; gradients are averaged.
+
+    Unused parameters are looked for: heads of a library's backbone, and experts that a route leaves out, have no
+    gradient.
+    """
     return DDPStrategy(process_group_backend=devices.backend, gradient_as_bucket_view=True, find_unused_parameters=True)
 
 
 def fsdp(devices: Devices) -> Strategy:
-    """Weights, gradients and optimizer states in shards (FSDP2); a block is whole on a device while it computes."""
+    """FSDP2: weights, gradients and optimizer states are sharded; each block is all-gathered for its computation."""
     return ModelParallelStrategy(
         data_parallel_size=devices.count, tensor_parallel_size=1, process_group_backend=devices.backend
     )
 
 
 def deepspeed(devices: Devices, stage: int, **arguments: Any) -> Strategy:
-    """DeepSpeed's ZeRO: optimizer states and gradients in shards (stage 2), weights too (stage 3).
+    """DeepSpeed's ZeRO: optimizer states and gradients are sharded (stage 2), and weights too (stage 3).
 
     Args:
+        devices: to train on.
+        stage: of ZeRO.
         arguments: of Lightning's DeepSpeedStrategy (`offload_optimizer=True` ...).
 
     Raises:
-        UserError: a precision that it does not have here.
+        UserError: the precision is neither float32 nor bf16-mixed.
     """
     if devices.precision not in (FP32, BF16):
         raise UserError(f"trainer.precision={devices.precision} is not for DeepSpeed: choose {BF16} or {FP32}.")
@@ -70,7 +59,7 @@ def deepspeed(devices: Devices, stage: int, **arguments: Any) -> Strategy:
         process_group_backend=devices.backend,
         precision_plugin=DeepSpeedAutocast(devices),
         exclude_frozen_parameters=True,
-        logging_batch_size_per_gpu=1,  # it would look for it in a loader of another kind
+        logging_batch_size_per_gpu=1,  # DeepSpeed would look for it in a loader of another kind
         **arguments,
     )
     assert isinstance(strategy.config, dict)
@@ -80,26 +69,29 @@ def deepspeed(devices: Devices, stage: int, **arguments: Any) -> Strategy:
 
 
 class DeepSpeedAutocast(DeepSpeedPrecision):
-    """bf16-mixed as everywhere else: float32 weights, and what computes in bfloat16 is torch's choice.
+    """bf16-mixed as with every other strategy: float32 weights under torch's autocast.
 
-    DeepSpeed's own mode casts the whole network, tables of rotary positions too, and frozen weights for good.
+    DeepSpeed's own mode casts the whole network, rotary position tables too, and frozen weights for good.
     """
 
     def __init__(self, devices: Devices) -> None:
         super().__init__(FP32)
-        self.lower = devices.precision == BF16
+        self.autocast = devices.precision == BF16
         self.device_type = CPU if devices.accelerator == CPU else "cuda"
 
     def backward(self, tensor: Tensor, model: Any, optimizer: Any, *args: Any, **kwargs: Any) -> None:
-        """Lightning has divided the loss by the number of pieces of a batch; DeepSpeed would divide it once more."""
+        """The backward pass of a loss that Lightning has divided by the number of micro-batches.
+
+        Without `scale_wrt_gas=False`, DeepSpeed would divide it once more.
+        """
         super().backward(tensor, model, optimizer, *args, scale_wrt_gas=False, **kwargs)
 
     def forward_context(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device_type, torch.bfloat16) if self.lower else nullcontext()
+        return torch.autocast(self.device_type, torch.bfloat16) if self.autocast else nullcontext()
 
 
 class DeepSpeedOnCPU(DeepSpeedStrategy):
-    """What Lightning refuses and DeepSpeed can: ZeRO on processes of a CPU."""
+    """ZeRO on CPU processes, which DeepSpeed supports and Lightning refuses."""
 
     @property
     def root_device(self) -> torch.device:
@@ -113,9 +105,11 @@ class DeepSpeedOnCPU(DeepSpeedStrategy):
         self._init_deepspeed_distributed()
 
 
-def shard(network: nn.Module, blocks: Sequence[nn.Module], mesh: DeviceMesh) -> None:
-    """Make shards of a network's weights: each of `blocks` by itself, and the rest together. They stay float32: what is computed in
-    bfloat16 is the choice of torch's autocast, as with every other strategy."""
+def shard_network(network: nn.Module, blocks: Sequence[nn.Module], mesh: DeviceMesh) -> None:
+    """Shard a network's weights with FSDP2, in place: each of `blocks` as one unit, and the rest as another.
+
+    Weights stay float32. What computes in bfloat16 is up to torch's autocast, as with every other strategy.
+    """
     for block in blocks:
         fully_shard(block, mesh=mesh)
     fully_shard(network, mesh=mesh)
@@ -123,18 +117,18 @@ def shard(network: nn.Module, blocks: Sequence[nn.Module], mesh: DeviceMesh) -> 
         register_fsdp_forward_method(network, "generate")
 
 
-def layout(strategy: Strategy) -> str:
-    """What a checkpoint of a strategy is called after: those of one layout can be read by each other."""
+def checkpoint_layout(strategy: Strategy) -> str:
+    """The suffix of a strategy's checkpoints. All strategies of one layout can read each other's."""
     if isinstance(strategy, DeepSpeedStrategy):
         return f"zero{strategy.config['zero_optimization']['stage']}-{strategy.world_size}"  # type: ignore[index]
     return "fsdp" if isinstance(strategy, ModelParallelStrategy) else "ckpt"
 
 
-def whole(value: Tensor) -> Tensor:
-    """A weight as it would be on a single device, in every process."""
+def gather_weight(value: Tensor) -> Tensor:
+    """The whole of a weight that may be sharded, in every process. All processes must call this together."""
     if isinstance(value, DTensor):
         return value.full_tensor()
-    if hasattr(value, "ds_id"):  # a parameter in the shards of ZeRO 3
+    if hasattr(value, "ds_id"):  # a parameter that ZeRO 3 has sharded
         from deepspeed.runtime.zero import GatheredParameters
 
         with GatheredParameters([value]):
@@ -142,8 +136,8 @@ def whole(value: Tensor) -> Tensor:
     return value
 
 
-def gradient_norm(part: nn.Module, sharded_by_deepspeed: bool) -> Tensor | None:
-    """The norm of all gradients of a part, out of their shards; None if it has no gradient."""
+def compute_gradient_norm(part: nn.Module, sharded_by_deepspeed: bool) -> Tensor | None:
+    """The L2 norm of all gradients of a part, over its shards, a scalar; None if it has no gradient."""
     if sharded_by_deepspeed:
         from deepspeed.utils import safe_get_full_grad
 
@@ -157,34 +151,35 @@ def gradient_norm(part: nn.Module, sharded_by_deepspeed: bool) -> Tensor | None:
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
-def release(strategy: Strategy) -> None:
-    """Let go of a finished training, which DeepSpeed's hooks and what it remembers for all engines would keep to the end of the process."""
+def release_memory(strategy: Strategy) -> None:
+    """Free the network of a finished training, which DeepSpeed's hooks and caches would hold until the process ends."""
     if not isinstance(strategy, DeepSpeedStrategy) or not hasattr(strategy.model, "destroy"):  # it came to no engine
         return
     from deepspeed.runtime.zero.parameter_offload import FWD_MODULE_STACK
     from deepspeed.runtime.zero.partitioned_param_coordinator import PartitionedParameterCoordinator
 
     strategy.deepspeed_engine.destroy()
-    FWD_MODULE_STACK.clear()  # grows by each block whose activations are computed again
-    for method in vars(PartitionedParameterCoordinator).values():  # one remembers its arguments, behind a wrapper
+    FWD_MODULE_STACK.clear()  # grows by each block whose activations are recomputed
+    for method in vars(PartitionedParameterCoordinator).values():  # one caches its arguments, behind a wrapper
         for cell in getattr(method, "__closure__", None) or ():
             if hasattr(cell.cell_contents, "cache_clear"):
                 cell.cell_contents.cache_clear()
 
 
-def environment(count: int) -> ClusterEnvironment | None:
-    """Who this process is among `count` that were started together; None if they are yet to be started.
+def find_cluster_environment(count: int) -> ClusterEnvironment | None:
+    """Lightning's view of the `count` processes that were started together; None if they are yet to be started.
 
     Raises:
-        UserError: another number of them was started.
+        UserError: another number of processes was started.
     """
     found: ClusterEnvironment | None = None
     if TorchElasticEnvironment.detect():
         found = TorchElasticEnvironment()
     elif "SLURM_STEP_ID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-        found = SLURMEnvironment(auto_requeue=False)  # ours waits for the end of a step
+        found = SLURMEnvironment(auto_requeue=False)  # Lightning's requeues in the middle of a step
     if found is not None and found.world_size() != count:
         raise UserError(
-            f"{found.world_size()} processes were started, and trainer.devices x trainer.nodes is {count}: make them the same."
+            f"{found.world_size()} processes were started, and trainer.devices x trainer.nodes is {count}: make them "
+            "the same."
         )
     return LightningEnvironment() if found is None and count == 1 else found

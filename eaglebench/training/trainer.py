@@ -9,164 +9,208 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import Strategy
-from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from eaglebench.training.batch_sampler import BatchOrder
-from eaglebench.training.checkpointing import Checkpoints, Direct, step_of
+from eaglebench.training.checkpoint_files import step_of
+from eaglebench.training.checkpointing import CheckpointCallback, DirectCheckpointIO
 from eaglebench.training.curves import log_interval
-from eaglebench.training.micro_batches import Cuts, Pieces, piece_size
+from eaglebench.training.devices import FP32, Devices
+from eaglebench.training.hyperparameters import Hyperparameters, micro_batch_size
+from eaglebench.training.micro_batches import MicroBatchDataset, MicroBatchSampler
 from eaglebench.training.module import TrainingModule
 from eaglebench.training.progress import StageProgress
-from eaglebench.training.setup import Schedule, Training
-from eaglebench.training.strategies import FP32, Devices, ddp, environment, release
-from eaglebench.training.validation import HeldOut, Look
+from eaglebench.training.setup import TrainingSetup
+from eaglebench.training.strategies import ddp, find_cluster_environment, release_memory
+from eaglebench.training.validation import ValidationCallback, ValidationFunction
 from eaglebench.utils.errors import TERMINATED, UserError, first_line
 from eaglebench.utils.hashing import named_seed
 
 
-class Fitted(NamedTuple):
-    """The loss of each step, and the weights of the parts that were to be kept, by full name, in the process that leads."""
+class TrainingResult(NamedTuple):
+    """What a training gives.
+
+    Attributes:
+        losses: of each optimizer step.
+        weights: of the output parts by full name; empty in all but the main process.
+    """
 
     losses: list[float]
     weights: dict[str, Tensor]
 
 
-class Fit:
-    """A call trains the network of a `Training`.
+class StageTrainer:
+    """Trains the units of a run's stages, one at a time.
 
     Args:
-        trainer: arguments of Lightning's Trainer (accelerator, devices, num_nodes, precision, deterministic ...).
+        lightning_arguments: of Lightning's Trainer (accelerator, devices, num_nodes, precision, deterministic ...).
         loggers: of Lightning; each unit's values are logged under its label.
         seed: of the order of samples and of dropout.
         console: where progress is shown.
-        checkpoint_every: optimizer steps between checkpoints, where a training has a place for them.
-        look_every: optimizer steps between looks at held-out samples, where a training has some.
-        processes: one for each device.
-        strategy: gives, for the devices, how the model is spread over them; None: DDP where there are several.
-        compiled: whether torch compiles the repeated blocks; it takes minutes at first, and the numbers differ in their last digits.
+        checkpoint_every: optimizer steps between checkpoints, if a training has a folder for them.
+        validate_every: optimizer steps between validations, if a training has a validation function; 0: none.
+        world_size: processes that train together, one for each device.
+        make_strategy: gives, for the devices, how the model is spread over them; None: DDP with several processes.
+        compile_blocks: compile the repeated blocks with torch. This takes minutes at first, and changes the last digits
+            of results.
     """
 
     def __init__(
         self,
-        trainer: Mapping[str, Any],
+        lightning_arguments: Mapping[str, Any],
         loggers: Sequence[Logger],
         seed: int,
         console: Console,
         checkpoint_every: int = 100,
-        look_every: int = 0,
-        processes: int = 1,
-        strategy: Callable[[Devices], Strategy] | None = None,
-        compiled: bool = False,
+        validate_every: int = 0,
+        world_size: int = 1,
+        make_strategy: Callable[[Devices], Strategy] | None = None,
+        compile_blocks: bool = False,
     ) -> None:
-        self.trainer = dict(trainer)
+        self.lightning_arguments = dict(lightning_arguments)
         self.loggers = list(loggers)
         self.seed = seed
         self.console = console
         self.checkpoint_every = checkpoint_every
-        self.look_every = look_every
-        self.processes = processes
-        self.strategy = ddp if strategy is None and processes > 1 else strategy
-        self.compiled = compiled
-        quieten_lightning()
+        self.validate_every = validate_every
+        self.world_size = world_size
+        self.make_strategy = ddp if make_strategy is None and world_size > 1 else make_strategy
+        self.compile_blocks = compile_blocks
+        silence_lightning()
 
-    def __call__(
+    def train(
         self,
-        training: Training,
-        schedule: Schedule,
+        setup: TrainingSetup,
+        hyperparameters: Hyperparameters,
         label: str,
         workers: int,
-        folder: Path | None = None,
-        look: Look | None = None,
-        keep: Sequence[str] = (),
-    ) -> Fitted:
-        """Train, in place where a strategy leaves weights in their place.
+        checkpoint_folder: Path | None = None,
+        validate: ValidationFunction | None = None,
+        output_parts: Sequence[str] = (),
+    ) -> TrainingResult:
+        """Train a network, in place unless the strategy shards its weights.
 
         Args:
-            training: what is trained.
-            schedule: for how long.
-            label: of the unit.
+            setup: the network, its data and learning rates.
+            hyperparameters: of the optimisation.
+            label: of the unit, in progress and logs.
             workers: loader processes.
-            folder: of this training's checkpoints; it goes on from the last one there. None: no checkpoints.
-            look: at held-out samples, now and then.
-            keep: parts whose weights are wanted.
+            checkpoint_folder: of this training alone; it resumes from the latest checkpoint there. None: none.
+            validate: called every `validate_every` steps.
+            output_parts: parts whose weights are wanted.
+
+        Raises:
+            UserError: too few samples for a batch, nothing to train, a checkpoint that does not fit or cannot be
+                written, NaN or Inf, or settings that Lightning refuses.
+            SystemExit: a signal asked the process to stop, with the code TERMINATED. A checkpoint was written.
         """
-        samples = len(training.dataset)  # type: ignore[arg-type]
-        if samples < schedule.batch_size:
+        samples = len(setup.dataset)  # type: ignore[arg-type]
+        if samples < hyperparameters.batch_size:
             raise UserError(
-                f"{label}: {samples} training samples do not fill a batch of {schedule.batch_size}: lower "
-                f"{training.config}.batch_size."
+                f"{label}: {samples} training samples do not fill a batch of {hyperparameters.batch_size}: lower "
+                f"{setup.config_path}.batch_size."
             )
-        steps = schedule.length(samples)
+        steps = hyperparameters.total_steps(samples)
         seed = named_seed(self.seed, label)
-        size = piece_size(training.config, schedule.batch_size, schedule.micro_batch, self.processes)
-        if self.compiled:
-            for block in training.blocks:
-                block.compile()
-        module = TrainingModule(training, schedule, steps, label, seed, keep)
-        order = BatchOrder(samples, schedule.batch_size, steps, seed)
-        checkpoints = Checkpoints(folder, self.checkpoint_every, order, self.console.print)
-        looks = [HeldOut(look, self.look_every, self.console)] if look and self.look_every else []
-        trainer = self.new_trainer(
-            max_steps=steps,
-            gradient_clip_val=schedule.clip or None,
-            log_every_n_steps=log_interval(steps),
-            callbacks=[StageProgress(label, steps, self.console), checkpoints, *looks],
+        size = micro_batch_size(
+            setup.config_path, hyperparameters.batch_size, hyperparameters.micro_batch, self.world_size
         )
-        latest = checkpoints.latest(label, trainer.strategy)
+        if self.compile_blocks:
+            for block in setup.blocks:
+                block.compile()
+        module = TrainingModule(setup, hyperparameters, steps, label, seed, output_parts)
+        order = BatchOrder(samples, hyperparameters.batch_size, steps, seed)
+        checkpoints = CheckpointCallback(checkpoint_folder, self.checkpoint_every, order, self.console.print)
+        callbacks = [StageProgress(label, steps, self.console), checkpoints]
+        if validate is not None and self.validate_every:
+            callbacks.append(ValidationCallback(validate, self.validate_every, self.console))
+        trainer = self.build_lightning_trainer(
+            max_steps=steps,
+            gradient_clip_val=hyperparameters.grad_clip or None,
+            log_every_n_steps=log_interval(steps),
+            callbacks=callbacks,
+        )
+        latest = checkpoints.find_latest(label, trainer.strategy)
         if latest is not None:
-            self.console.print(f"{label}: goes on from step {step_of(latest)} of {steps}")
-        cuts = Cuts(order, size, trainer.world_size, lambda: trainer.global_rank)
-        trainer.accumulate_grad_batches = cuts.each
+            self.console.print(f"{label}: resumes from step {step_of(latest)} of {steps}")
+        sampler = MicroBatchSampler(order, size, trainer.world_size, lambda: trainer.global_rank)
+        trainer.accumulate_grad_batches = sampler.per_batch
         loader: DataLoader[Any] = DataLoader(
-            Pieces(training.dataset, training.collate, training.targets),
-            sampler=cuts,
+            MicroBatchDataset(setup.dataset, setup.collate, setup.count_targets),
+            sampler=sampler,
             batch_size=None,
             num_workers=workers,
         )
+        self.run_lightning(trainer, module, loader, checkpoints, latest)
+        if len(module.losses) != steps:
+            raise UserError(
+                f"{label}: the trainer ended after {len(module.losses)} of {steps} steps: leave its own limits out "
+                "(max_time, limit_train_batches, fast_dev_run), or set the length of the stage."
+            )
+        if module.skipped_steps:
+            self.console.print(
+                f"{label}: {module.skipped_steps} of {steps} steps were skipped, because gradients were not finite"
+            )
+        return TrainingResult(module.losses, module.weights)
+
+    def run_lightning(
+        self,
+        trainer: pl.Trainer,
+        module: TrainingModule,
+        loader: DataLoader[Any],
+        checkpoints: CheckpointCallback,
+        latest: Path | None,
+    ) -> None:
+        """Run Lightning's loop from a checkpoint, or from the start if `latest` is None.
+
+        Raises:
+            SystemExit: a signal asked the process to stop.
+            KeyboardInterrupt: of Ctrl-C.
+        """
         try:
             trainer.fit(module, loader, ckpt_path=latest, weights_only=True)
         except SIGTERMException as exit:
-            there = f"step {trainer.global_step}" if folder is not None else "the start of this stage"
-            self.console.print(f"{label}: asked to end; the same command goes on from {there}")
+            received = (checkpoints.received or signal.SIGTERM).name
+            there = f"step {trainer.global_step}" if checkpoints.folder is not None else "the start of this stage"
+            self.console.print(f"{module.label}: received {received}; the same command resumes from {there}")
             raise SystemExit(TERMINATED) from exit
         except SystemExit as exit:
             if exit.code == TERMINATED:
                 raise
-            # Lightning turns Ctrl-C into an exit and stops listening to it; the command line has its own words for it.
+            # Lightning turns Ctrl-C into an exit and ignores further ones; the command line has its own message for it.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from exit
         finally:
-            release(trainer.strategy)
-        if checkpoints.asked:  # too late for a callback: what listens outside of a training has it now
+            release_memory(trainer.strategy)
+        if checkpoints.received:  # too late for the callback: the handler outside of the training gets it
             os.kill(os.getpid(), signal.SIGTERM)
-        if len(module.losses) != steps:
-            raise UserError(
-                f"{label}: the trainer ended after {len(module.losses)} of {steps} steps: leave its own limits out (max_time, "
-                "limit_train_batches, fast_dev_run), or set the length of the stage."
-            )
-        if module.skipped:
-            self.console.print(
-                f"{label}: {module.skipped} of {steps} steps were skipped, because gradients were not finite"
-            )
-        return Fitted(module.losses, module.weights)
 
-    def new_trainer(self, **arguments: Any) -> pl.Trainer:
-        """Lightning's trainer of one training."""
-        where = environment(self.processes)
-        if where is None:
-            raise RuntimeError(f"{self.processes} processes are to be started before a Fit is called")
-        devices = Devices(self.trainer["accelerator"], self.trainer.get("precision", FP32), self.processes)
+    def build_lightning_trainer(self, **arguments: Any) -> pl.Trainer:
+        """Lightning's Trainer for one training.
+
+        Args:
+            arguments: of Lightning's Trainer, beside those of every training.
+
+        Raises:
+            UserError: Lightning refuses the arguments.
+        """
+        environment = find_cluster_environment(self.world_size)
+        if environment is None:
+            raise RuntimeError(f"{self.world_size} processes must be started before a StageTrainer trains")
+        precision = self.lightning_arguments.get("precision", FP32)
+        devices = Devices(self.lightning_arguments["accelerator"], precision, self.world_size)
         try:
             return pl.Trainer(
-                **self.trainer,
+                **self.lightning_arguments,
                 **arguments,
-                strategy="auto" if self.strategy is None else self.strategy(devices),
-                plugins=[where, Direct()],
+                strategy="auto" if self.make_strategy is None else self.make_strategy(devices),
+                plugins=[environment, DirectCheckpointIO()],
                 max_epochs=1,
                 logger=self.loggers,
                 enable_progress_bar=False,
@@ -178,8 +222,8 @@ class Fit:
             raise UserError(f"the trainer refuses its settings: {first_line(error)}") from error
 
 
-def quieten_lightning() -> None:
-    """Lightning's notices about devices and loader workers are not this program's words."""
+def silence_lightning() -> None:
+    """Switch off Lightning's messages about devices, loader workers and settings that are right here."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for message in (
@@ -190,6 +234,6 @@ def quieten_lightning() -> None:
         ".*your dataloader is not resumable.*",  # `BatchOrder` is
         ".*find_unused_parameters=True was specified.*",
         ".*`srun` command is available.*",
-        ".*Grad strides do not match bucket view strides.*",  # depthwise convolutions; a copy more
+        ".*Grad strides do not match bucket view strides.*",  # depthwise convolutions: one more copy
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -1,4 +1,4 @@
-"""What held-out samples say while a model is trained."""
+"""Validation on held-out samples while a model is trained."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,23 +7,24 @@ import lightning.pytorch as pl
 import torch
 from rich.console import Console
 
-from eaglebench.training.micro_batches import ends_batch
+from eaglebench.training.micro_batches import is_last_micro_batch
 from eaglebench.training.module import TrainingModule
 
-Look = Callable[[torch.device], Mapping[str, float]]
+# Takes the device of the network, gives values by name. It may leave the network in evaluation mode.
+ValidationFunction = Callable[[torch.device], Mapping[str, float]]
 
 
-class HeldOut(pl.Callback):
-    """Looks at held-out samples every few steps, and logs and tells what it finds.
+class ValidationCallback(pl.Callback):
+    """Validates every few optimizer steps; the values go to the loggers and the console.
 
     Args:
-        look: gives values by name, on a device; it may leave the network in evaluation mode.
-        every: optimizer steps between two looks.
-        console: where they are told.
+        validate: gives the values.
+        every: optimizer steps between two validations.
+        console: where the values are printed.
     """
 
-    def __init__(self, look: Look, every: int, console: Console) -> None:
-        self.look = look
+    def __init__(self, validate: ValidationFunction, every: int, console: Console) -> None:
+        self.validate = validate
         self.every = every
         self.console = console
 
@@ -32,14 +33,14 @@ class HeldOut(pl.Callback):
     ) -> None:
         assert isinstance(pl_module, TrainingModule)
         step = trainer.global_step
-        if step % self.every or not ends_batch(batch_idx, trainer.accumulate_grad_batches):
+        if step % self.every or not is_last_micro_batch(batch_idx, trainer.accumulate_grad_batches):
             return
-        # What is compiled is so for training: generation would compile it again for each length of its cache.
+        # Blocks are compiled for training: generation would compile them again for each length of its cache.
         with trainer.precision_plugin.forward_context(), torch.compiler.set_stance("force_eager"):
-            found = self.look(trainer.strategy.root_device)
-        pl_module.training_mode()
+            values = self.validate(trainer.strategy.root_device)
+        pl_module.set_train_mode()
         for logger in trainer.loggers:
-            logger.log_metrics({f"{pl_module.label}/{name}": value for name, value in found.items()}, step - 1)
+            logger.log_metrics({f"{pl_module.label}/{name}": value for name, value in values.items()}, step - 1)
         if trainer.is_global_zero:
-            told = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
-            self.console.print(f"{pl_module.label}: step {step}, {told}")
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+            self.console.print(f"{pl_module.label}: step {step}, {shown}")
