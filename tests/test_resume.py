@@ -1,4 +1,4 @@
-"""A run that is killed at any moment goes on with the same command, and ends with the weights of an unbroken one."""
+"""A run that is killed at any moment resumes with the same command, and ends with the weights of an unbroken one."""
 
 import csv
 import multiprocessing
@@ -21,10 +21,10 @@ FRESH = multiprocessing.get_context("forkserver")
 FRESH.set_forkserver_preload(["eaglebench.tasks.train", "tests.conftest"])
 
 
-def run(folder: Path, words: list[str]) -> None:
-    """`python -m eaglebench WORDS` in a folder, what it prints in a file there."""
+def run(folder: Path, overrides: list[str]) -> None:
+    """`python -m eaglebench OVERRIDES` in a folder, what it prints in a file there."""
     os.chdir(folder)
-    sys.argv = ["eaglebench", *words]
+    sys.argv = ["eaglebench", *overrides]
     sys.stdout = sys.stderr = (folder / "out").open("w", buffering=1)
 
     import torch
@@ -38,14 +38,14 @@ def run(folder: Path, words: list[str]) -> None:
 class Command:
     """`python -m eaglebench` with a few steps in each stage, in a folder of its own."""
 
-    def __init__(self, folder: Path, data: Path, *words: str) -> None:
+    def __init__(self, folder: Path, data: Path, *overrides: str) -> None:
         self.folder = folder
         folder.mkdir()
-        self.words = [
-            *("debug=fast", f"world.root={data}", "data.limit=64", "checkpoints.every=2"),
+        self.overrides = [
+            *("fast=true", f"data.cache_dir={data}", "data.limit=64", "checkpoint_every=2"),
             *(f"stages.{name}.steps=12" for name in ("pre_align", "projector", "sft")),
             *("evaluation.blind.steps=8", "store=store", "hydra.run.dir=run"),
-            *words,
+            *overrides,
         ]
 
     def out(self) -> str:
@@ -54,9 +54,9 @@ class Command:
         return file.read_text() if file.exists() else ""
 
     def start(self, until: str) -> BaseProcess:
-        """A process that has printed some words."""
+        """A process, once it has printed `until`."""
         (self.folder / "out").unlink(missing_ok=True)
-        process = FRESH.Process(target=run, args=(self.folder, self.words))
+        process = FRESH.Process(target=run, args=(self.folder, self.overrides))
         process.start()
         while until not in self.out():
             assert process.is_alive(), self.out()
@@ -134,13 +134,13 @@ def test_killed_again_and_again_it_ends_the_same(seed: int, tmp_path: Path, unbr
     check(5, seed, tmp_path, unbroken)
 
 
-def test_asked_to_end_it_says_where_it_goes_on(tmp_path: Path, unbroken: Unbroken) -> None:
-    long = ("stages.pre_align.steps=100000", "checkpoints.every=100000")
-    command = Command(tmp_path / "asked", unbroken.data, *long)
+def test_on_sigterm_it_says_where_it_resumes(tmp_path: Path, unbroken: Unbroken) -> None:
+    long = ("stages.pre_align.steps=100000", "checkpoint_every=100000")
+    command = Command(tmp_path / "stopped", unbroken.data, *long)
     process = command.start(FIRST_LINE)
     time.sleep(2)
     process.terminate()
     process.join()
     assert process.exitcode == TERMINATED
-    step = command.out().rpartition("asked to end; the same command goes on from step ")[2].split()[0]
-    command.start(f"pre_align/sam: goes on from step {step} of 100000").kill()
+    step = command.out().rpartition("received SIGTERM; the same command resumes from step ")[2].split()[0]
+    command.start(f"pre_align/sam: resumes from step {step} of 100000").kill()

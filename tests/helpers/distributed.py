@@ -1,4 +1,7 @@
-"""Trains a small Eagle in two processes under each strategy, and writes what came of it: `torchrun --nproc-per-node 2 several.py FOLDER`."""
+"""Trains a small Eagle in two processes under each strategy, and writes losses, weights and messages into a folder.
+
+`torchrun --nproc-per-node 2 distributed.py FOLDER STRATEGY`
+"""
 
 import gc
 import json
@@ -15,14 +18,16 @@ from lightning.pytorch.loggers import Logger
 from PIL import Image
 from rich.console import Console
 
-from eaglebench.config.build import build_data, build_fit, build_look, build_stages, build_workshop
+from eaglebench.config.build import build_data, build_factory, build_stages, build_trainer, build_validator
 from eaglebench.config.schema import processes_of
 from eaglebench.model.eagle import EagleModel
 from eaglebench.stages.runner import Runner
 from eaglebench.stages.store import Store
-from eaglebench.training.strategies import Devices, environment
-from eaglebench.training.trainer import Fit, Fitted
-from eaglebench.utils.distributed import joined, leads
+from eaglebench.training.devices import Devices
+from eaglebench.training.setup import TrainingSetup
+from eaglebench.training.strategies import find_cluster_environment
+from eaglebench.training.trainer import StageTrainer, TrainingResult
+from eaglebench.utils.distributed import is_main_process, process_group
 from eaglebench.utils.errors import UserError
 from eaglebench.weights.files import write_weights
 from tests.conftest import composed, turns
@@ -37,7 +42,8 @@ STRATEGIES = {
     "deepspeed_zero3": ["trainer=deepspeed_zero3", *BUCKETS],
     "deepspeed_offload": ["trainer=deepspeed_zero3", *BUCKETS, *OFFLOAD],
 }
-# What a strategy can trip over: an expert that is frozen, one with adapters, activations computed again, pieces without an image.
+# What a strategy can trip over: an expert that is frozen, one with adapters, recomputed activations, micro-batches
+# without an image.
 COMMON = [
     "experts=[clip,sam,convnext]",
     "experts.clip.frozen=true",
@@ -48,10 +54,10 @@ COMMON = [
     "stages.sft.micro_batch=2",
     f"stages.sft.steps={STEPS}",
     "stages.sft.lr={experts: 1e-4, fusion: 1e-4, llm: 1e-4}",
-    "checkpoints.every=10",
+    "checkpoint_every=10",
     "data=llava_json",
-    "held_out.every=10",
-    "held_out.samples=5",
+    "validation.every=10",
+    "validation.samples=5",
     "evaluation.max_new_tokens=4",
 ]
 
@@ -71,8 +77,8 @@ def write_data(folder: Path, name: str, images: float) -> None:
     (folder / f"{name}.json").write_text(json.dumps(records))
 
 
-class AskedToEnd:
-    """A look at held-out samples, at which one of the processes gets SIGTERM."""
+class Sigterm:
+    """A validation during which one of the processes receives SIGTERM."""
 
     def __call__(self, *_: Any) -> dict[str, float]:
         if os.environ["RANK"] == "1":
@@ -80,17 +86,17 @@ class AskedToEnd:
         return {}
 
 
-class Remembering(Fit):
+class RememberingTrainer(StageTrainer):
     """Keeps losses as they are: a manifest has them rounded; and whether anything of the network is left."""
 
     losses: list[float]
     network: list[weakref.ref[torch.Tensor]]
 
-    def __call__(self, training: Any, *args: Any, **kwargs: Any) -> Fitted:
-        self.network = [weakref.ref(parameter) for parameter in training.network.parameters()]
-        fitted = super().__call__(training, *args, **kwargs)
-        self.losses = fitted.losses
-        return fitted
+    def train(self, setup: TrainingSetup, *args: Any, **kwargs: Any) -> TrainingResult:
+        self.network = [weakref.ref(parameter) for parameter in setup.network.parameters()]
+        result = super().train(setup, *args, **kwargs)
+        self.losses = result.losses
+        return result
 
     @property
     def left(self) -> int:
@@ -115,27 +121,27 @@ class Logged(Logger):
             self.values.setdefault(name, {})[step or 0] = value
 
 
-def train(folder: Path, data_name: str, name: str, *words: str, look: Any = None) -> None:
-    """Run one stage, and write the weights that it gives, and its losses, what was told and logged, and how many weights are left."""
+def train(folder: Path, data_name: str, name: str, *overrides: str, validator: Any = None) -> None:
+    """Run one stage; write its weights, its losses, what was printed and logged, and how many weights are left."""
     files = [f"data.train={folder / f'{data_name}.json'}", f"data.val={folder / f'{data_name}.json'}"]
-    cfg = composed(*COMMON, *files, *words)
-    said: list[str] = []
+    cfg = composed(*COMMON, *files, *overrides)
+    printed: list[str] = []
     console = Console(quiet=True)
-    console.print = lambda line, **_: said.append(str(line))  # type: ignore[method-assign]
+    console.print = lambda line, **_: printed.append(str(line))  # type: ignore[method-assign]
     logged = Logged()
-    fit = build_fit(cfg, [logged], console)
-    fit.__class__ = Remembering
-    data, store = build_data(cfg, lambda _: None), Store(folder / f"store-{name}", said.append)
-    runner = Runner(build_workshop(cfg), data, store, fit, said.append, look or build_look(cfg, data))
-    state, _ = runner.run(build_stages(cfg))
-    left = fit.left
-    if leads():
-        write_weights(folder / f"{name}.safetensors", state.weights)
-        found = {"losses": fit.losses, "said": said, "logged": logged.values, "left": left}
+    trainer = build_trainer(cfg, [logged], console)
+    trainer.__class__ = RememberingTrainer
+    data, store = build_data(cfg, lambda _: None), Store(folder / f"store-{name}", printed.append)
+    runner = Runner(build_factory(cfg), data, store, trainer, printed.append, validator or build_validator(cfg, data))
+    trained, _ = runner.run(build_stages(cfg))
+    left = trainer.left
+    if is_main_process():
+        write_weights(folder / f"{name}.safetensors", trained.weights)
+        found = {"losses": trainer.losses, "printed": printed, "logged": logged.values, "left": left}
         (folder / f"{name}.json").write_text(json.dumps(found))
 
 
-def trainer(strategy: str, precision: str = "32-true") -> list[str]:
+def trainer_overrides(strategy: str, precision: str = "32-true") -> list[str]:
     return [*STRATEGIES[strategy], "trainer.accelerator=cpu", "trainer.devices=2", f"trainer.precision={precision}"]
 
 
@@ -144,8 +150,8 @@ def data_for(strategy: str) -> str:
     return "many" if "deepspeed" in strategy else "few"
 
 
-def broken(folder: Path, data: str, words: list[str]) -> None:
-    """A training in one of whose processes the loss is not a number in the third batch; each process writes what it raises."""
+def broken(folder: Path, data: str, overrides: list[str]) -> None:
+    """A training in one of whose processes the loss of the third batch is NaN; each process writes what it raises."""
     forward, batches = EagleModel.forward, []
 
     def breaking(model: EagleModel, batch: Any) -> torch.Tensor:
@@ -155,7 +161,7 @@ def broken(folder: Path, data: str, words: list[str]) -> None:
 
     EagleModel.forward = breaking  # type: ignore[method-assign]
     try:
-        train(folder, data, "broken", *words)
+        train(folder, data, "broken", *overrides)
     except UserError as error:
         (folder / f"broken-{os.environ['RANK']}.txt").write_text(str(error))
     finally:
@@ -164,21 +170,21 @@ def broken(folder: Path, data: str, words: list[str]) -> None:
 
 def main(folder: Path, strategies: list[str]) -> None:
     torch.set_num_threads(1)
-    where = environment(processes_of(composed("trainer=ddp", "trainer.devices=2")))
+    where = find_cluster_environment(processes_of(composed("trainer=ddp", "trainer.devices=2")))
     assert where is not None
-    with joined(where, Devices("cpu", "32-true", 2).backend):
+    with process_group(where, Devices("cpu", "32-true", 2).backend):
         for strategy in strategies:
-            data, words = data_for(strategy), trainer(strategy)
-            train(folder, data, strategy, *words)
+            data, overrides = data_for(strategy), trainer_overrides(strategy)
+            train(folder, data, strategy, *overrides)
             try:
-                train(folder, data, f"{strategy}-resumed", *words, "held_out.every=13", look=AskedToEnd())
+                train(folder, data, f"{strategy}-resumed", *overrides, "validation.every=13", validator=Sigterm())
             except SystemExit as exit:
                 assert exit.code == 143
-            train(folder, data, f"{strategy}-resumed", *words)
+            train(folder, data, f"{strategy}-resumed", *overrides)
             if strategy == "ddp":
-                broken(folder, data, words)
+                broken(folder, data, overrides)
             else:
-                train(folder, data, f"{strategy}-bf16", *trainer(strategy, "bf16-mixed"))
+                train(folder, data, f"{strategy}-bf16", *trainer_overrides(strategy, "bf16-mixed"))
 
 
 if __name__ == "__main__":

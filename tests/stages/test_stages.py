@@ -11,24 +11,25 @@ from rich.console import Console
 from eaglebench.config.build import (
     build_blind,
     build_data,
-    build_fit,
-    build_look,
+    build_factory,
     build_stages,
     build_store,
-    build_workshop,
+    build_trainer,
+    build_validator,
 )
-from eaglebench.stages.base import Stage, Unit
-from eaglebench.stages.runner import Runner, State
+from eaglebench.stages.base import Stage, StageUnit
+from eaglebench.stages.runner import Runner
+from eaglebench.stages.trained_weights import TrainedWeights
 from eaglebench.utils.errors import UserError
 from tests.conftest import FUSIONS, composed, turns, write_records
 
 
 def runner_of(cfg: DictConfig) -> tuple[Runner, list[str]]:
-    told: list[str] = []
-    fit = build_fit(cfg, [], Console(quiet=True))
+    logged: list[str] = []
+    trainer = build_trainer(cfg, [], Console(quiet=True))
     return Runner(
-        build_workshop(cfg), build_data(cfg, told.append), build_store(cfg, told.append), fit, told.append
-    ), told
+        build_factory(cfg), build_data(cfg, logged.append), build_store(cfg, logged.append), trainer, logged.append
+    ), logged
 
 
 def stage_of(cfg: DictConfig, name: str) -> Stage:
@@ -41,19 +42,17 @@ def shared(fast_store: list[str]) -> list[str]:
     return [*fast_store, "store=none"]
 
 
-def trained_parts(runner: Runner, stage: Stage, unit: Unit) -> tuple[set[str], set[str]]:
+def trained_parts(runner: Runner, stage: Stage, unit: StageUnit) -> tuple[set[str], set[str]]:
     """Names of the parts whose weights a unit changed, and of those whose parameters had a gradient."""
-    training = stage.build(unit, runner.workshop, runner.data)
-    before = {name: copy.deepcopy(part.state_dict()) for name, part in training.parts.items()}
-    runner.fit(training, stage.schedule, unit.label, 0)
+    setup = stage.build_setup(unit, runner.factory, runner.data)
+    before = {name: copy.deepcopy(part.state_dict()) for name, part in setup.parts.items()}
+    runner.trainer.train(setup, stage.hyperparameters, unit.label, 0)
     changed = {
         name
-        for name, part in training.parts.items()
+        for name, part in setup.parts.items()
         if any(not torch.equal(value, before[name][key]) for key, value in part.state_dict().items())
     }
-    with_gradient = {
-        name for name, part in training.parts.items() if any(p.grad is not None for p in part.parameters())
-    }
+    with_gradient = {name for name, part in setup.parts.items() if any(p.grad is not None for p in part.parameters())}
     return changed, with_gradient
 
 
@@ -75,7 +74,7 @@ def test_what_trains_and_what_is_frozen(shared: list[str], stage: str, overrides
     cfg = composed(*shared, *overrides)
     runner, _ = runner_of(cfg)
     made = stage_of(cfg, stage)
-    changed, with_gradient = trained_parts(runner, made, made.units(runner.workshop)[0])
+    changed, with_gradient = trained_parts(runner, made, made.units(runner.factory)[0])
     assert changed == trains
     assert with_gradient <= trains  # frozen means no gradient at all
 
@@ -83,19 +82,23 @@ def test_what_trains_and_what_is_frozen(shared: list[str], stage: str, overrides
 def test_pre_alignment_is_for_each_expert_that_is_neither_aligned_nor_frozen(shared: list[str]) -> None:
     cfg = composed(*shared, "experts=[clip,sam,convnext,eva02]", "experts.eva02.frozen=true")
     runner, _ = runner_of(cfg)
-    units = stage_of(cfg, "pre_align").units(runner.workshop)
-    assert units == [Unit("pre_align/sam", ("sam",)), Unit("pre_align/convnext", ("convnext",))]
+    units = stage_of(cfg, "pre_align").units(runner.factory)
+    assert units == [StageUnit("pre_align/sam", ("sam",)), StageUnit("pre_align/convnext", ("convnext",))]
 
 
 @pytest.mark.slow
 def test_compiled_blocks_give_the_same_losses(shared: list[str]) -> None:
     losses = []
     for compiled in ("false", "true"):
-        cfg = composed(*shared, f"trainer.compile={compiled}", "held_out.every=2")
+        cfg = composed(*shared, f"trainer.compile={compiled}", "validation.every=2")
         runner, _ = runner_of(cfg)
         stage = stage_of(cfg, "sft")
-        (unit,) = stage.units(runner.workshop)
-        losses.append(runner.fit(stage.build(unit, runner.workshop, runner.data), stage.schedule, unit.label, 0).losses)
+        (unit,) = stage.units(runner.factory)
+        losses.append(
+            runner.trainer.train(
+                stage.build_setup(unit, runner.factory, runner.data), stage.hyperparameters, unit.label, 0
+            ).losses
+        )
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
     assert losses[0] != losses[1]
 
@@ -106,8 +109,10 @@ def test_the_loss_falls(shared: list[str]) -> None:
     runner, _ = runner_of(cfg)
     for name in names:
         stage = stage_of(cfg, name)
-        unit = stage.units(runner.workshop)[0]
-        losses, _ = runner.fit(stage.build(unit, runner.workshop, runner.data), stage.schedule, unit.label, 0)
+        unit = stage.units(runner.factory)[0]
+        losses, _ = runner.trainer.train(
+            stage.build_setup(unit, runner.factory, runner.data), stage.hyperparameters, unit.label, 0
+        )
         assert len(losses) == 40
         assert sum(losses[-5:]) < 0.7 * sum(losses[:5]), name
 
@@ -118,11 +123,11 @@ def test_later_stages_start_from_what_earlier_ones_gave(shared: list[str]) -> No
     pre_align, projector = build_stages(cfg)
     state, finished = runner.run([pre_align])
     assert {name.rsplit(".", 1)[0].split(".network")[0] for name in state.weights} == {"experts.sam"}
-    training = projector.build(projector.units(runner.workshop)[0], runner.workshop, runner.data)
-    state.load_into(training.parts)
-    own = training.parts["experts.sam"].state_dict()
+    setup = projector.build_setup(projector.units(runner.factory)[0], runner.factory, runner.data)
+    state.load_into(setup.parts)
+    own = setup.parts["experts.sam"].state_dict()
     assert all(torch.equal(value, state.weights[f"experts.sam.{key}"]) for key, value in own.items())
-    assert runner.key(projector, projector.units(runner.workshop)[0], state)[1]["parents"] == {
+    assert runner.compute_key(projector, projector.units(runner.factory)[0], state)[1]["parents"] == {
         "experts.sam": finished[0].key
     }
 
@@ -135,31 +140,33 @@ def test_the_same_command_gives_the_same_weights_twice(shared: list[str]) -> Non
 
 
 def test_an_experts_first_weights_do_not_depend_on_its_company(shared: list[str]) -> None:
-    alone = build_workshop(composed(*shared, "experts=[sam]")).expert("sam").state_dict()
-    model, _ = build_workshop(composed(*shared, "experts=[clip,sam]", "fusion=sequence_append")).eagle(["clip", "sam"])
+    alone = build_factory(composed(*shared, "experts=[sam]")).build_expert("sam").state_dict()
+    model, _ = build_factory(composed(*shared, "experts=[clip,sam]", "fusion=sequence_append")).build_model(
+        ["clip", "sam"]
+    )
     company = model.experts["sam"].state_dict()
     assert all(torch.equal(alone[name], company[name]) for name in alone)
 
 
 def test_a_finished_stage_is_taken_from_the_store(shared: list[str], tmp_path: Path) -> None:
-    words = [*shared, f"store={tmp_path}", "stages=[pre_align,projector,sft]"]
-    cfg = composed(*words)
+    overrides = [*shared, f"store={tmp_path}", "stages=[pre_align,projector,sft]"]
+    cfg = composed(*overrides)
     runner, _ = runner_of(cfg)
     weights, finished = runner.run(build_stages(cfg))
     assert [unit.reused for unit in finished] == [False] * 3
-    runner, told = runner_of(cfg)
+    runner, logged = runner_of(cfg)
     again, finished = runner.run(build_stages(cfg))
     assert [unit.reused for unit in finished] == [True] * 3
     assert all(torch.equal(weights.weights[name], again.weights[name]) for name in weights.weights)
-    assert any("pre_align/sam: taken from the store" in line for line in told)
+    assert any("pre_align/sam: taken from the store" in line for line in logged)
 
 
 def test_micro_batches_of_the_whole_model_give_the_same_step(shared: list[str]) -> None:
     weights = []
-    for words in ([], ["stages.sft.micro_batch=4"], ["stages.sft.micro_batch=1"]):
-        runner, _ = runner_of(composed(*shared, "stages=[sft]", "stages.sft.steps=1", *words))
+    for overrides in ([], ["stages.sft.micro_batch=4"], ["stages.sft.micro_batch=1"]):
+        runner, _ = runner_of(composed(*shared, "stages=[sft]", "stages.sft.steps=1", *overrides))
         weights.append(
-            runner.run(build_stages(composed(*shared, "stages=[sft]", "stages.sft.steps=1", *words)))[0].weights
+            runner.run(build_stages(composed(*shared, "stages=[sft]", "stages.sft.steps=1", *overrides)))[0].weights
         )
     whole, *cut = weights
     rate = (
@@ -191,14 +198,14 @@ def test_micro_batches_of_the_whole_model_give_the_same_step(shared: list[str]) 
 def test_a_change_retrains_what_it_can_change_and_nothing_else(
     shared: list[str], fast_store: list[str], override: str, reused: list[bool]
 ) -> None:
-    words = [*fast_store, "stages=[pre_align,projector,sft]"]
-    for cfg in (composed(*words), changed := composed(*words, override)):
+    overrides = [*fast_store, "stages=[pre_align,projector,sft]"]
+    for cfg in (composed(*overrides), changed := composed(*overrides, override)):
         runner, _ = runner_of(cfg)
-        units = [(stage, unit) for stage in build_stages(cfg) for unit in stage.units(runner.workshop)]
-        state, keys = State(), []
+        units = [(stage, unit) for stage in build_stages(cfg) for unit in stage.units(runner.factory)]
+        state, keys = TrainedWeights(), []
         for stage, unit in units:
-            key, _ = runner.key(stage, unit, state)
-            state.origins.update(dict.fromkeys(stage.carried(unit, runner.workshop), key))
+            key, _ = runner.compute_key(stage, unit, state)
+            state.origins.update(dict.fromkeys(stage.output_parts(unit, runner.factory), key))
             keys.append(key)
         if cfg is not changed:
             first = keys
@@ -219,10 +226,10 @@ def test_the_blind_model_sees_no_image(shared: list[str]) -> None:
     runner, _ = runner_of(cfg)
     blind = build_blind(cfg)
     assert blind is not None
-    training = blind.build(Unit("blind", ()), runner.workshop, runner.data)
-    item = training.dataset[0]
+    setup = blind.build_setup(StageUnit("blind", ()), runner.factory, runner.data)
+    item = setup.dataset[0]
     assert item.image is None
-    assert runner.workshop.language().image_token_id not in item.encoded.input_ids
+    assert runner.factory.build_language_model().image_token_id not in item.encoded.input_ids
     assert build_blind(composed(*shared, "evaluation.blind.steps=0")) is None
 
 
@@ -232,14 +239,14 @@ def test_a_learning_rate_for_a_part_that_a_stage_does_not_have_is_refused(shared
 
 
 def test_a_stage_can_have_a_template_of_its_own(shared: list[str]) -> None:
-    for words, longer in (([], True), (["stages.sft.template=plain"], False)):
-        cfg = composed(*shared, *words)
+    for overrides, longer in (([], True), (["stages.sft.template=plain"], False)):
+        cfg = composed(*shared, *overrides)
         runner, _ = runner_of(cfg)
         stage = stage_of(cfg, "sft")
-        training = stage.build(stage.units(runner.workshop)[0], runner.workshop, runner.data)
+        setup = stage.build_setup(stage.units(runner.factory)[0], runner.factory, runner.data)
         question = runner.data.train[0].turns[0].question
-        text = runner.workshop.language().tokenizer.decode(
-            [i for i in training.dataset[0].encoded.input_ids if i < 512]
+        text = runner.factory.build_language_model().tokenizer.decode(
+            [i for i in setup.dataset[0].encoded.input_ids if i < 512]
         )
         assert (question in text) == longer
     with pytest.raises(UserError, match=r"stages\.sft\.template=latin is unknown: choose from compact"):
@@ -247,35 +254,40 @@ def test_a_stage_can_have_a_template_of_its_own(shared: list[str]) -> None:
 
 
 def test_a_stage_can_have_samples_of_its_own(shared: list[str], tmp_path: Path) -> None:
-    told = turns("<image> colour", "red")
-    write_records(tmp_path, [{"id": f"own-{index}", "image": "a.png", "conversations": told} for index in range(20)])
-    words = [*shared, "stages=[projector,sft]", f"stages.projector.train={tmp_path}/data.json"]
-    cfg, usual = composed(*words), composed(*words, "stages.projector.train=null")
+    conversation = turns("<image> colour", "red")
+    write_records(
+        tmp_path, [{"id": f"own-{index}", "image": "a.png", "conversations": conversation} for index in range(20)]
+    )
+    overrides = [*shared, "stages=[projector,sft]", f"stages.projector.data={tmp_path}/data.json"]
+    cfg, usual = composed(*overrides), composed(*overrides, "stages.projector.data=null")
     runner, _ = runner_of(cfg)
     for stage in build_stages(cfg):
-        unit = stage.units(runner.workshop)[0]
-        samples = stage.build(unit, runner.workshop, runner.data).dataset.samples
+        unit = stage.units(runner.factory)[0]
+        samples = stage.build_setup(unit, runner.factory, runner.data).dataset.samples
         assert samples[0].id.startswith("own-") == (stage.name == "projector")
-        same = runner.key(stage, unit, State())[0] == runner_of(usual)[0].key(stage, unit, State())[0]
+        same = (
+            runner.compute_key(stage, unit, TrainedWeights())[0]
+            == runner_of(usual)[0].compute_key(stage, unit, TrainedWeights())[0]
+        )
         assert same == (stage.name == "sft")
 
 
-def test_held_out_samples_are_looked_at_and_change_nothing(shared: list[str]) -> None:
+def test_validation_changes_nothing(shared: list[str]) -> None:
     found: list[dict[str, float]] = []
     weights = []
-    for words in (["held_out.every=2"], ["held_out.every=0"]):
-        cfg = composed(*shared, "stages=[sft]", *words)
+    for overrides in (["validation.every=2"], ["validation.every=0"]):
+        cfg = composed(*shared, "stages=[sft]", *overrides)
         runner, _ = runner_of(cfg)
-        look = build_look(cfg, runner.data)
-        assert (look is None) == ("held_out.every=0" in words)
-        if look is not None:
-            assert {sample.turns[0].family for sample in look.samples} >= {"area", "text"}
-            runner.look = lambda *models, look=look: found.append(look(*models)) or found[-1]
+        validator = build_validator(cfg, runner.data)
+        assert (validator is None) == ("validation.every=0" in overrides)
+        if validator is not None:
+            assert {sample.turns[0].family for sample in validator.samples} >= {"area", "text"}
+            runner.validator = lambda *models, validator=validator: found.append(validator(*models)) or found[-1]
         weights.append(runner.run(build_stages(cfg))[0].weights)
-    looked, alone = weights
-    assert all(torch.equal(looked[name], alone[name]) for name in alone)
-    assert [set(values) for values in found] == [{"held-out loss", "held-out score"}] * 3
-    assert all(0 < values["held-out loss"] < 20 and 0 <= values["held-out score"] <= 1 for values in found)
+    validated, alone = weights
+    assert all(torch.equal(validated[name], alone[name]) for name in alone)
+    assert [set(values) for values in found] == [{"validation loss", "validation score"}] * 3
+    assert all(0 < values["validation loss"] < 20 and 0 <= values["validation score"] <= 1 for values in found)
 
 
 def test_a_batch_that_the_data_cannot_fill_is_refused(shared: list[str]) -> None:

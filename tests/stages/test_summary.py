@@ -1,7 +1,7 @@
 """The table of a run's parts."""
 
 from eaglebench.config.build import build_factory, build_stages
-from eaglebench.stages.summary import parts_rows, parts_table
+from eaglebench.stages.summary import build_parts_table, summarize_parts
 from tests.conftest import composed
 from tests.helpers.tables import row_cells
 
@@ -10,11 +10,11 @@ def test_parts_with_parameters_and_the_learning_rate_of_each_stage() -> None:
     cfg = composed("experts.clip.frozen=true", "experts.sam.lr=1e-4", "stages=[pre_align,projector,sft]")
     factory = build_factory(cfg)
     model, _ = factory.build_model(factory.experts)
-    table = parts_table(parts_rows(model, factory, build_stages(cfg)))
+    table = build_parts_table(summarize_parts(model, factory, build_stages(cfg)))
     assert [str(column.header) for column in table.columns] == [
         "part",
         "parameters",
-        "gives",
+        "output shape",
         "pre_align",
         "projector",
         "sft",

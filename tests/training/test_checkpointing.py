@@ -1,4 +1,4 @@
-"""A training that ends early goes on from its last complete checkpoint, and ends as if it had never stopped."""
+"""A training that ends early resumes from its last complete checkpoint, and ends as if it had never stopped."""
 
 import errno
 import os
@@ -14,9 +14,11 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset, default_collate
 
-from eaglebench.training.checkpointing import Checkpoints, intact, publish, step_of
-from eaglebench.training.setup import Schedule, Training
-from eaglebench.training.trainer import Fit
+from eaglebench.training.checkpoint_files import step_of
+from eaglebench.training.checkpointing import CheckpointCallback
+from eaglebench.training.hyperparameters import Hyperparameters
+from eaglebench.training.setup import TrainingSetup
+from eaglebench.training.trainer import StageTrainer
 from eaglebench.utils.errors import TERMINATED, UserError
 
 STEPS = 11
@@ -46,26 +48,26 @@ class Noisy(nn.Module):
 def run(
     network: nn.Module,
     folder: Path | None,
-    told: list[str] | None = None,
+    logged: list[str] | None = None,
     every: int = 3,
     micro_batch: int | None = None,
-    **trainer: Any,
+    **arguments: Any,
 ) -> list[float]:
     data = torch.Generator().manual_seed(1)
-    training = Training(
+    setup = TrainingSetup(
         network=network,
         parts={"frozen": network.frozen, "trained": network.trained},
         learning_rates={"frozen": 0.0, "trained": 0.1},
         dataset=TensorDataset(torch.randn(10, 6, generator=data), torch.randn(10, 6, generator=data)),
         collate=default_collate,
-        config="stages.unit",
+        config_path="stages.unit",
     )
-    schedule = Schedule(4, STEPS, None, 0.1, 0.01, (0.9, 0.99), 1.0, "stop", micro_batch)
+    hyperparameters = Hyperparameters(4, STEPS, None, 0.1, 0.01, (0.9, 0.99), 1.0, "stop", micro_batch)
     console = Console(quiet=True)
-    if told is not None:
-        console.print = lambda line, **_: told.append(line) if "samples/s" not in line else None
-    fit = Fit({"accelerator": "cpu", "deterministic": True, **trainer}, [], 5, console, every)
-    losses, network.kept = fit(training, schedule, "unit", 0, folder, keep=["trained"])
+    if logged is not None:
+        console.print = lambda line, **_: logged.append(line) if "samples/s" not in line else None
+    trainer = StageTrainer({"accelerator": "cpu", "deterministic": True, **arguments}, [], 5, console, every)
+    losses, network.kept = trainer.train(setup, hyperparameters, "unit", 0, folder, output_parts=["trained"])
     return losses
 
 
@@ -89,7 +91,7 @@ def crash() -> None:
 
 @pytest.mark.parametrize("passes", range(1, STEPS + 1))
 def test_it_ends_with_the_weights_of_an_unbroken_one(passes: int, tmp_path: Path, unbroken: Any) -> None:
-    """Dropout, the order of samples over epochs, batch statistics, AdamW's moments and the schedule go on as well."""
+    """Dropout, the order of samples over epochs, batch statistics, AdamW's moments and the schedule resume as well."""
     broken = Noisy()
     broken.at_pass[passes] = crash
     with pytest.raises(Crash):
@@ -97,10 +99,10 @@ def test_it_ends_with_the_weights_of_an_unbroken_one(passes: int, tmp_path: Path
     written = [path.name for path in tmp_path.iterdir()]
     last = (passes - 1) // 3 * 3
     assert written == ([f"step-{last}.ckpt"] if last else [])
-    network, told = Noisy(), []
-    check(network, run(network, tmp_path, told), unbroken)
+    network, logged = Noisy(), []
+    check(network, run(network, tmp_path, logged), unbroken)
     assert network.passes == STEPS - last
-    assert told == ([f"unit: goes on from step {last} of {STEPS}"] if last else [])
+    assert logged == ([f"unit: resumes from step {last} of {STEPS}"] if last else [])
 
 
 def test_a_checkpoint_of_the_last_step_is_all_it_takes(tmp_path: Path, unbroken: Any) -> None:
@@ -162,14 +164,14 @@ def test_a_full_disk_stops_it_with_a_sentence_and_keeps_the_checkpoint_before(
     save = pl.Trainer.save_checkpoint
     with monkeypatch.context() as patch:
         patch.setattr(pl.Trainer, "save_checkpoint", full)
-        with pytest.raises(UserError, match=r"step 6 cannot be written.*make room.*goes on from step 3"):
+        with pytest.raises(UserError, match=r"step 6 cannot be written.*make room.*resumes from step 3"):
             run(Noisy(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["step-3.ckpt"]
     network = Noisy()
     check(network, run(network, tmp_path), unbroken)
 
 
-def test_a_damaged_checkpoint_is_told_and_not_used(tmp_path: Path, unbroken: Any) -> None:
+def test_a_corrupt_checkpoint_is_logged_and_not_used(tmp_path: Path, unbroken: Any) -> None:
     broken = Noisy()
     broken.at_pass[5] = crash
     with pytest.raises(Crash):
@@ -179,39 +181,23 @@ def test_a_damaged_checkpoint_is_told_and_not_used(tmp_path: Path, unbroken: Any
     middle = slice(len(content) // 3, 2 * len(content) // 3)
     content[middle] = bytes(byte ^ 0xFF for byte in content[middle])
     file.write_bytes(content)
-    network, told = Noisy(), []
-    check(network, run(network, tmp_path, told), unbroken)
-    assert told == [f"{file} is damaged, and not used"]
-
-
-@pytest.mark.parametrize("damage", ["nothing", "a bit", "a missing file", "missing sums"])
-def test_one_in_a_folder_is_known_by_the_sums_of_its_files(damage: str, tmp_path: Path) -> None:
-    part, checkpoint = tmp_path / ".step-3.fsdp", tmp_path / "step-3.fsdp"
-    (part / "shards").mkdir(parents=True)
-    (part / "shards/0.distcp").write_bytes(bytes(100))
-    (part / ".metadata").write_bytes(b"here")
-    publish(part, checkpoint)
-    if damage == "a bit":
-        (checkpoint / "shards/0.distcp").write_bytes(bytes(99) + b"\1")
-    if damage == "a missing file":
-        (checkpoint / ".metadata").unlink()
-    if damage == "missing sums":
-        (checkpoint / "sums.json").unlink()
-    assert intact(checkpoint) == (damage == "nothing")
+    network, logged = Noisy(), []
+    check(network, run(network, tmp_path, logged), unbroken)
+    assert logged == [f"{file} is corrupt (wrong checksum), and not used"]
 
 
 @pytest.mark.parametrize("folder", [True, False])
-def test_asked_to_end_it_writes_a_checkpoint_of_the_step_that_it_finishes(
+def test_on_sigterm_it_writes_a_checkpoint_of_the_step_that_it_finishes(
     folder: bool, tmp_path: Path, unbroken: Any
 ) -> None:
     place = tmp_path if folder else None
-    asked, told = Noisy(), []
+    asked, logged = Noisy(), []
     asked.at_pass[5] = lambda: os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(SystemExit) as exit:
-        run(asked, place, told)
+        run(asked, place, logged)
     assert exit.value.code == TERMINATED
     there = "step 5" if folder else "the start of this stage"
-    assert told == [f"unit: asked to end; the same command goes on from {there}"]
+    assert logged == [f"unit: received SIGTERM; the same command resumes from {there}"]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     network = Noisy()
     check(network, run(network, place), unbroken)
@@ -224,11 +210,11 @@ def test_a_checkpoint_holds_what_is_trained_and_nothing_that_runs_code(tmp_path:
     assert step_of(file) == 9
     weights = torch.load(file, weights_only=True)["state_dict"]
     assert {name.split(".")[1] for name in weights} == {"trained"}
-    assert Checkpoints(None, 1, None, print).newest() is None
+    assert CheckpointCallback(None, 1, None, print).find_newest_intact() is None
 
 
 class Quiet(Noisy):
-    """Without what the cut of a batch changes: dropout and batch statistics."""
+    """Without what the size of micro-batches changes: dropout and batch statistics."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -241,7 +227,7 @@ class Quiet(Noisy):
 
 @pytest.mark.parametrize("before", [None, 1, 2])
 @pytest.mark.parametrize("after", [None, 1, 2])
-def test_it_goes_on_with_batches_in_other_pieces(before: int | None, after: int | None, tmp_path: Path) -> None:
+def test_it_resumes_with_micro_batches_of_another_size(before: int | None, after: int | None, tmp_path: Path) -> None:
     """As a user does who ran out of memory."""
     whole = Quiet()
     losses = run(whole, None)
@@ -257,7 +243,7 @@ def test_it_goes_on_with_batches_in_other_pieces(before: int | None, after: int 
 
 
 @pytest.mark.parametrize("passes", range(7, 11))
-def test_asked_to_end_in_the_middle_of_a_batch_it_finishes_the_step(passes: int, tmp_path: Path) -> None:
+def test_on_sigterm_in_the_middle_of_a_batch_it_finishes_the_step(passes: int, tmp_path: Path) -> None:
     whole = Noisy()
     losses = run(whole, None, micro_batch=2)
     asked = Noisy()

@@ -1,4 +1,4 @@
-"""However a batch is cut into pieces, a step is the same."""
+"""A step does not depend on the size of micro-batches."""
 
 import pytest
 import torch
@@ -7,20 +7,20 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from eaglebench.training.batch_sampler import BatchOrder
-from eaglebench.training.micro_batches import Cut, Cuts, Pieces, piece_size
-from eaglebench.training.setup import Schedule, Training
-from eaglebench.training.trainer import Fit
-from eaglebench.utils.errors import UserError
+from eaglebench.training.hyperparameters import Hyperparameters
+from eaglebench.training.micro_batches import MicroBatch, MicroBatchDataset, MicroBatchSampler
+from eaglebench.training.setup import TrainingSetup
+from eaglebench.training.trainer import StageTrainer
 
 
 def test_processes_share_each_batch_and_leave_nothing_out() -> None:
     batches = list(BatchOrder(24, 12, 3, seed=0))
-    mine = [list(Cuts(BatchOrder(24, 12, 3, seed=0), 2, 3, lambda rank=rank: rank)) for rank in range(3)]
+    shares = [list(MicroBatchSampler(BatchOrder(24, 12, 3, seed=0), 2, 3, lambda rank=rank: rank)) for rank in range(3)]
     for number, batch in enumerate(batches):
-        pieces = [cuts[2 * number + micro] for micro in range(2) for cuts in mine]
-        assert [index for cut in pieces for index in cut.piece] == batch
-        assert all(cut.whole == batch for cut in pieces)
-    assert all(len(cuts) == 6 for cuts in mine)
+        micro_batches = [share[2 * number + micro] for micro in range(2) for share in shares]
+        assert [index for micro_batch in micro_batches for index in micro_batch.indices] == batch
+        assert all(micro_batch.batch == batch for micro_batch in micro_batches)
+    assert all(len(share) == 6 for share in shares)
 
 
 class Words(Dataset[Tensor]):
@@ -54,9 +54,11 @@ class Network(nn.Module):
 
 def trained(micro_batch: int | None) -> tuple[Tensor, list[float]]:
     network, words = Network(), Words()
-    training = Training(network, {"layer": network.layer}, {"layer": 0.1}, words, list, "stages.sft", words.targets)
-    schedule = Schedule(8, 6, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop", micro_batch)
-    losses = Fit({"accelerator": "cpu"}, [], 0, Console(quiet=True))(training, schedule, "sft", 0).losses
+    setup = TrainingSetup(network, {"layer": network.layer}, {"layer": 0.1}, words, list, "stages.sft", words.targets)
+    hyperparameters = Hyperparameters(8, 6, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop", micro_batch)
+    losses = (
+        StageTrainer({"accelerator": "cpu"}, [], 0, Console(quiet=True)).train(setup, hyperparameters, "sft", 0).losses
+    )
     return network.layer.weight.detach(), losses
 
 
@@ -70,14 +72,5 @@ def test_micro_batches_change_neither_weights_nor_losses(micro_batch: int) -> No
 
 
 def test_samples_weigh_the_same_where_targets_are_not_known() -> None:
-    assert Pieces(Words(), list, None)[Cut([0], [0, 4])][1] == 1.0
-    assert Pieces(Words(), list, Words().targets)[Cut([0], [0, 4])][1] == pytest.approx(2 * 1 / 6)
-
-
-def test_a_batch_that_cannot_be_cut_is_refused() -> None:
-    assert piece_size("stages.sft", 16, None, 2) == 8
-    assert piece_size("stages.sft", 16, 4, 2) == 4
-    with pytest.raises(UserError, match=r"sft\.batch_size=16 cannot be shared by 2 x micro_batch=3"):
-        piece_size("stages.sft", 16, 3, 2)
-    with pytest.raises(UserError, match=r"sft\.batch_size=16 cannot be shared by 3 processes: make it a multiple"):
-        piece_size("stages.sft", 16, None, 3)
+    assert MicroBatchDataset(Words(), list, None)[MicroBatch([0], [0, 4])][1] == 1.0
+    assert MicroBatchDataset(Words(), list, Words().targets)[MicroBatch([0], [0, 4])][1] == pytest.approx(2 * 1 / 6)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from eaglebench.training.hyperparameters import Hyperparameters
 from eaglebench.training.module import TrainingModule, cosine_with_warmup
-from eaglebench.training.setup import Schedule, Training
+from eaglebench.training.setup import TrainingSetup
 from eaglebench.utils.errors import UserError
 
 
@@ -20,11 +21,12 @@ def test_the_schedule_rises_then_falls_to_zero() -> None:
     assert factors[100] == pytest.approx(0.0, abs=1e-9)
 
 
-SCHEDULE = Schedule(1, 4, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop")
+HYPERPARAMETERS = Hyperparameters(1, 4, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop")
 
 
 def module_of(network: nn.Module, lr: float) -> TrainingModule:
-    return TrainingModule(Training(network, {"a": network}, {"a": lr}, [], list, "stages.sft"), SCHEDULE, 4, "sft", 0)
+    setup = TrainingSetup(network, {"a": network}, {"a": lr}, [], list, "stages.sft")
+    return TrainingModule(setup, HYPERPARAMETERS, 4, "sft", 0)
 
 
 def test_a_stage_that_trains_nothing_is_refused() -> None:
@@ -44,6 +46,6 @@ def test_a_loss_that_is_no_number_stops_with_step_and_samples(value: float) -> N
     module = module_of(Broken(1, 1), 0.1)
     with pytest.raises(
         UserError,
-        match=r"sft: the loss is (nan|inf) at step 1, and a is the first part to give no finite numbers;.*sample-7",
+        match=r"sft: the loss is (nan|inf) at step 1, and a is the first module that produces NaN or Inf;.*sample-7",
     ):
         module.training_step((Batch([torch.zeros(1)]), 1.0), 0)

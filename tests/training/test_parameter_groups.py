@@ -3,8 +3,8 @@
 import pytest
 from torch import nn
 
-from eaglebench.config.build import build_workshop
-from eaglebench.training.parameter_groups import LayerDecay, freeze, parameter_groups
+from eaglebench.config.build import build_factory
+from eaglebench.training.parameter_groups import LayerDecay, build_parameter_groups, freeze
 from tests.conftest import EXPERTS, composed
 
 
@@ -12,17 +12,17 @@ def test_only_matrices_decay_and_frozen_parts_have_no_group() -> None:
     parts = {"a": nn.Linear(2, 3), "b": nn.LayerNorm(3), "c": nn.Linear(3, 1)}
     rates = {"a": 0.1, "b": 0.2, "c": 0.0}
     freeze(parts, rates)
-    groups = parameter_groups(parts, rates, weight_decay=0.5)
-    told = [(group["name"], group["lr"], group["weight_decay"], len(group["params"])) for group in groups]
-    assert told == [("a", 0.1, 0.5, 1), ("a, no decay", 0.1, 0.0, 1), ("b, no decay", 0.2, 0.0, 2)]
+    groups = build_parameter_groups(parts, rates, weight_decay=0.5)
+    found = [(group["name"], group["lr"], group["weight_decay"], len(group["params"])) for group in groups]
+    assert found == [("a", 0.1, 0.5, 1), ("a, no decay", 0.1, 0.0, 1), ("b, no decay", 0.2, 0.0, 2)]
     assert not any(parameter.requires_grad for parameter in parts["c"].parameters())
 
 
 @pytest.mark.parametrize("name", EXPERTS)
 def test_learning_rates_fall_from_the_last_block_to_the_first(name: str) -> None:
-    expert = build_workshop(composed(f"experts=[{name}]")).fresh_expert(name)
+    expert = build_factory(composed(f"experts=[{name}]")).build_untrained_expert(name)
     blocks = expert.blocks()
-    groups = parameter_groups({"it": expert}, {"it": 0.1}, 0.0, {"it": LayerDecay(0.5, blocks)})
+    groups = build_parameter_groups({"it": expert}, {"it": 0.1}, 0.0, {"it": LayerDecay(0.5, blocks)})
     rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
     assert len(rates) == len(list(expert.parameters()))
     for number, block in enumerate(blocks, 1):

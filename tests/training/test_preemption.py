@@ -1,4 +1,4 @@
-"""What a job does that SLURM warns. (A real SLURM is in test_launch.py.)"""
+"""What a job does on a warning of SLURM. (A real SLURM is in test_launch.py.)"""
 
 import os
 import signal
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eaglebench.training.preemption import listening, queue_again
+from eaglebench.training.preemption import requeue_job, requeue_on_warning
 from eaglebench.utils.errors import TERMINATED
 
 
@@ -29,54 +29,54 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def asked(slurm: Path) -> list[str]:
+def requeued(slurm: Path) -> list[str]:
     return [line for line in (slurm / "calls").read_text().splitlines() if line.startswith("scontrol")]
 
 
-def test_a_running_job_queues_again(slurm: Path) -> None:
-    told: list[str] = []
-    queue_again(told.append)
-    assert asked(slurm) == ["scontrol requeue 7"]
-    assert told == ["job 7 is to end: it queues again, and goes on from its last checkpoint"]
+def test_a_running_job_is_requeued(slurm: Path) -> None:
+    logged: list[str] = []
+    requeue_job(logged.append)
+    assert requeued(slurm) == ["scontrol requeue 7"]
+    assert logged == ["job 7 is pre-empted or at its time limit: it is requeued, and resumes from its last checkpoint"]
 
 
 def test_a_task_of_an_array_is_named_as_one(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "5")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
-    queue_again(print)
-    assert asked(slurm) == ["scontrol requeue 5_2"]
+    requeue_job(print)
+    assert requeued(slurm) == ["scontrol requeue 5_2"]
 
 
 @pytest.mark.parametrize("state", ["COMPLETING", "CANCELLED", ""])
 def test_a_job_that_was_cancelled_does_not(state: str, slurm: Path) -> None:
     (slurm / "state").write_text(f"{state}\n")
-    told: list[str] = []
-    queue_again(told.append)
-    assert asked(slurm) == []
-    assert told == []
+    logged: list[str] = []
+    requeue_job(logged.append)
+    assert requeued(slurm) == []
+    assert logged == []
 
 
-def test_what_slurm_refuses_is_told(slurm: Path) -> None:
+def test_what_slurm_refuses_is_logged(slurm: Path) -> None:
     (slurm / "refusal").write_text("Requested operation is presently disabled")
-    told: list[str] = []
-    queue_again(told.append)
-    assert "SLURM does not take job 7 back (Requested operation is presently disabled)" in told[-1]
+    logged: list[str] = []
+    requeue_job(logged.append)
+    assert "SLURM refuses to requeue job 7 (Requested operation is presently disabled)" in logged[-1]
 
 
 def test_commands_that_are_not_there_are_told(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(slurm / "nowhere"))
-    told: list[str] = []
-    queue_again(told.append)
-    assert "SLURM says nothing of job 7" in told[0]
+    logged: list[str] = []
+    requeue_job(logged.append)
+    assert "squeue fails for job 7" in logged[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
 def test_a_warning_between_two_stages_ends_the_process(number: signal.Signals, slurm: Path) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(SystemExit) as exit, listening(print):
+    with pytest.raises(SystemExit) as exit, requeue_on_warning(print):
         os.kill(os.getpid(), number)
     assert exit.value.code == TERMINATED
-    assert asked(slurm) == ["scontrol requeue 7"]
+    assert requeued(slurm) == ["scontrol requeue 7"]
     assert signal.getsignal(number) is before
 
 
@@ -86,5 +86,5 @@ def test_outside_of_a_job_of_its_own_signals_mean_what_they_meant(
 ) -> None:
     monkeypatch.delenv(missing)
     before = signal.getsignal(signal.SIGUSR1)
-    with listening(print):
+    with requeue_on_warning(print):
         assert signal.getsignal(signal.SIGUSR1) is before

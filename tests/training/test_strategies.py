@@ -1,6 +1,6 @@
-"""Several processes train as one: the same losses, the same weights, whatever the strategy; and each goes on where it was interrupted.
+"""Several processes train as one, whatever the strategy: the same losses and weights. Each resumes where it stopped.
 
-Each strategy trains on two processes of a CPU, in a program of its own (`several.py`).
+Each strategy trains on two processes of a CPU, in a program of its own (`tests/helpers/distributed.py`).
 """
 
 import json
@@ -18,42 +18,44 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from eaglebench.training.devices import Devices
+from eaglebench.training.hyperparameters import Hyperparameters
 from eaglebench.training.module import TrainingModule
-from eaglebench.training.setup import Schedule, Training
-from eaglebench.training.strategies import Devices, deepspeed
+from eaglebench.training.setup import TrainingSetup
+from eaglebench.training.strategies import deepspeed
 from eaglebench.utils.errors import UserError
-from tests.helpers import distributed as several
+from tests.helpers import distributed
 
-SCHEDULE = Schedule(1, 4, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop")
+HYPERPARAMETERS = Hyperparameters(1, 4, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop")
 ROOT = Path(__file__).parents[2]
 # About half a minute each; those that are slow to start are proved by the slow suite.
 STRATEGIES = [
     "ddp",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in several.STRATEGIES if name != "ddp"),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in distributed.STRATEGIES if name != "ddp"),
 ]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("several")
-    several.write_data(made, "few", images=0.5)
-    several.write_data(made, "many", images=0.8)
+    made = tmp_path_factory.mktemp("distributed")
+    distributed.write_data(made, "few", images=0.5)
+    distributed.write_data(made, "many", images=0.8)
     return made
 
 
 @pytest.fixture(scope="module")
 def results(folder: Path) -> Callable[[str], tuple[dict[str, Any], dict[str, torch.Tensor]]]:
-    """Gives what a training left, by its name: losses and words, and weights."""
+    """Gives what a training left, by its name: losses and messages, and weights."""
 
     def read(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         strategy = name.partition("-")[0]
         if not (folder / f"{name}.json").is_file():
             if strategy == "single":
-                several.train(folder, name.split("-")[1], name)
+                distributed.train(folder, name.split("-")[1], name)
             else:
                 program = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-                words = [several.__file__, str(folder), strategy]
-                done = subprocess.run([*program, *words], cwd=ROOT, capture_output=True, text=True)
+                arguments = [distributed.__file__, str(folder), strategy]
+                done = subprocess.run([*program, *arguments], cwd=ROOT, capture_output=True, text=True)
                 assert done.returncode == 0, done.stderr[-3000:]
         return json.loads((folder / f"{name}.json").read_text()), load_file(folder / f"{name}.safetensors")
 
@@ -62,11 +64,13 @@ def results(folder: Path) -> Callable[[str], tuple[dict[str, Any], dict[str, tor
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_losses_and_weights_are_those_of_one_process(strategy: str, results: Any) -> None:
-    """With a frozen expert, LoRA, activation checkpointing, micro-batches, and pieces without an image; whole batches too, in DDP and
-    FSDP."""
-    alone, weights = results(f"single-{several.data_for(strategy)}")
+    """With a frozen expert, LoRA, activation checkpointing, and micro-batches without an image.
+
+    In DDP and FSDP, whole batches have none, too.
+    """
+    alone, weights = results(f"single-{distributed.data_for(strategy)}")
     together, found = results(strategy)
-    assert len(together["losses"]) == several.STEPS
+    assert len(together["losses"]) == distributed.STEPS
     assert together["losses"] == pytest.approx(alone["losses"], abs=1e-5)
     assert found.keys() == weights.keys()
     for name, value in weights.items():
@@ -75,9 +79,9 @@ def test_losses_and_weights_are_those_of_one_process(strategy: str, results: Any
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_what_is_logged_is_that_of_one_process(strategy: str, results: Any) -> None:
-    """Gradient norms, out of their shards, and what held-out samples say; DeepSpeed has norms of fewer steps."""
-    alone, together = (results(name)[0]["logged"] for name in (f"single-{several.data_for(strategy)}", strategy))
-    assert {name for name in alone if "gradient norm" in name or "held-out" in name} <= together.keys()
+    """Gradient norms, out of their shards, and validation; DeepSpeed has norms of fewer steps."""
+    alone, together = (results(name)[0]["logged"] for name in (f"single-{distributed.data_for(strategy)}", strategy))
+    assert {name for name in alone if "gradient norm" in name or "validation" in name} <= together.keys()
     for name, values in together.items():
         assert values and values.keys() <= alone[name].keys()
         assert values == pytest.approx({step: alone[name][step] for step in values}, rel=1e-3, abs=1e-5), name
@@ -90,24 +94,24 @@ def test_nothing_of_a_stage_is_left_for_the_next_one(strategy: str, results: Any
 
 def test_all_processes_stop_where_one_has_a_loss_that_is_no_number(folder: Path, results: Any) -> None:
     results("ddp")
-    told = {(folder / f"broken-{rank}.txt").read_text() for rank in range(2)}
-    (sentence,) = told
+    messages = {(folder / f"broken-{rank}.txt").read_text() for rank in range(2)}
+    (sentence,) = messages
     assert sentence.startswith("sft: the loss is nan at step 2; lower the learning rate")
     assert re.search(r"look at the batch \((\d+, )*\d+\)", sentence)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_they_go_on_where_one_of_them_was_asked_to_end(strategy: str, results: Any) -> None:
+def test_they_resume_where_one_of_them_received_sigterm(strategy: str, results: Any) -> None:
     unbroken, weights = results(strategy)
     resumed, found = results(f"{strategy}-resumed")
-    assert resumed["said"][0] == f"sft: goes on from step 14 of {several.STEPS}"
+    assert resumed["printed"][0] == f"sft: resumes from step 14 of {distributed.STEPS}"
     assert resumed["losses"] == unbroken["losses"]
     assert found.keys() == weights.keys()
     assert all(torch.equal(found[name], value) for name, value in weights.items())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", [name for name in several.STRATEGIES if name != "ddp"])
+@pytest.mark.parametrize("strategy", [name for name in distributed.STRATEGIES if name != "ddp"])
 def test_bfloat16_computes_and_float32_is_kept(strategy: str, results: Any) -> None:
     exact, weights = results(strategy)
     rounded, found = results(f"{strategy}-bf16")
@@ -123,13 +127,15 @@ def test_a_precision_that_deepspeed_has_not_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schedule", "unfreeze_at", "field"),
-    [(replace(SCHEDULE, nonfinite="skip"), {}, "nonfinite=skip"), (SCHEDULE, {"a": 1}, "unfreeze_at")],
+    ("hyperparameters", "unfreeze_at", "field"),
+    [(replace(HYPERPARAMETERS, nonfinite="skip"), {}, "nonfinite=skip"), (HYPERPARAMETERS, {"a": 1}, "unfreeze_at")],
 )
-def test_what_deepspeed_leaves_no_moment_for_is_refused(schedule: Schedule, unfreeze_at: Any, field: str) -> None:
+def test_what_deepspeed_leaves_no_moment_for_is_refused(
+    hyperparameters: Hyperparameters, unfreeze_at: Any, field: str
+) -> None:
     network = nn.Linear(1, 1)
-    training = Training(network, {"a": network}, {"a": 0.1}, [], list, "stages.sft", unfreeze_at=unfreeze_at)
-    module = TrainingModule(training, schedule, 4, "sft", 0)
+    setup = TrainingSetup(network, {"a": network}, {"a": 0.1}, [], list, "stages.sft", unfreeze_at=unfreeze_at)
+    module = TrainingModule(setup, hyperparameters, 4, "sft", 0)
     module.trainer = SimpleNamespace(strategy=deepspeed(Devices("cpu", "32-true", 2), stage=2))
     with pytest.raises(UserError, match=f"stages.sft.{field} is not for DeepSpeed"):
         module.setup("fit")
