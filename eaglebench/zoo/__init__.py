@@ -1,1 +1,4 @@
-"""Tiny pretrained parts, one pretext task each, and how they are made. One file per task; `pretext.py` has the contract."""
+"""Tiny pretrained parts that ship with the package, and the pretext tasks that train them.
+
+One file per task; `pretext.py` has the contract.
+"""

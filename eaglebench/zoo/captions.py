@@ -1,59 +1,59 @@
-"""The synthetic pictures in words."""
+"""Texts that describe a synthetic scene, for the pretext tasks that read or write."""
 
 from collections.abc import Sequence
 from random import Random
 
 from eaglebench.data.synthetic.chart import VALUE
-from eaglebench.data.synthetic.drawing import COLOURS, Mark, Picture
+from eaglebench.data.synthetic.drawing import COLOURS, Mark, Scene
 from eaglebench.data.synthetic.shapes import PLACES, SHAPES, SIDE
 
 
-def words(mark: Mark) -> list[str]:
-    """The labels of one thing, its colour first."""
-    named = [label.removeprefix(VALUE) for label in mark.labels]
-    return sorted(named, key=lambda label: label not in COLOURS)
+def order_labels(mark: Mark) -> list[str]:
+    """The labels of one object, its colour first."""
+    labels = [label.removeprefix(VALUE) for label in mark.labels]
+    return sorted(labels, key=lambda label: label not in COLOURS)
 
 
-def sentences(marks: Sequence[Mark]) -> list[str]:
-    """A few words for each thing, in their order; the digits of a field follow its name: `red circle`, `total 47`."""
-    told: list[str] = []
+def describe_marks(marks: Sequence[Mark]) -> list[str]:
+    """A phrase for each object, in their order, with digits appended to the field before: `red circle`, `total 47`."""
+    phrases: list[str] = []
     for mark in marks:
-        (first, *_) = named = words(mark)
+        (first, *_) = labels = order_labels(mark)
         if first.isdigit():
-            told[-1] += first if told[-1][-1].isdigit() else f" {first}"
+            phrases[-1] += first if phrases[-1][-1].isdigit() else f" {first}"
         else:
-            told.append(" ".join(named))
-    return told
+            phrases.append(" ".join(labels))
+    return phrases
 
 
-def caption(picture: Picture, rng: Random) -> str:
-    """What is in the picture, in any order, without a word on where it is."""
-    told = sentences(picture.marks)
-    rng.shuffle(told)
-    return ", ".join(told)
+def write_caption(scene: Scene, rng: Random) -> str:
+    """The objects of a scene in random order, without their positions."""
+    phrases = describe_marks(scene.marks)
+    rng.shuffle(phrases)
+    return ", ".join(phrases)
 
 
-def description(picture: Picture, rng: Random) -> str:
-    """What there is to know: things, the cells of a board's shapes, and what was found out about areas."""
-    told = sentences(picture.marks)
-    if on_board(picture):
-        told = [f"{sentence} {place(mark, picture)}" for sentence, mark in zip(told, picture.marks, strict=True)]
-    told += [f"{question.text} {question.answer}" for question in picture.questions if question.family == "area"]
-    rng.shuffle(told)
-    return ", ".join(told)
+def write_description(scene: Scene, rng: Random) -> str:
+    """Everything that questions can ask about: the objects, their cells on a board, and the answers about areas."""
+    phrases = describe_marks(scene.marks)
+    if has_board(scene):
+        phrases = [f"{phrase} {name_cell(mark, scene)}" for phrase, mark in zip(phrases, scene.marks, strict=True)]
+    phrases += [f"{question.text} {question.answer}" for question in scene.questions if question.family == "area"]
+    rng.shuffle(phrases)
+    return ", ".join(phrases)
 
 
-def on_board(picture: Picture) -> bool:
-    """Whether the things lie on a board, whose cells have names."""
-    return any(question.family == "counting" for question in picture.questions)
+def has_board(scene: Scene) -> bool:
+    """Whether the objects lie on a board, whose cells have names."""
+    return any(question.family == "counting" for question in scene.questions)
 
 
-def place(mark: Mark, picture: Picture) -> str:
-    """The cell of the board that a shape's centre lies in."""
-    left, top, right, bottom = (edge / picture.image.width * SIDE for edge in mark.box)
+def name_cell(mark: Mark, scene: Scene) -> str:
+    """The name of the board's cell that an object's centre lies in."""
+    left, top, right, bottom = (edge / scene.image.width * SIDE for edge in mark.box)
     return PLACES[int((top + bottom) / 2) * SIDE + int((left + right) / 2)]
 
 
-def shows_shapes(picture: Picture) -> bool:
-    """Whether this is a picture of shapes, with nothing to read."""
-    return any(label in SHAPES for mark in picture.marks for label in mark.labels)
+def shows_shapes(scene: Scene) -> bool:
+    """Whether a scene has shapes, and therefore no text."""
+    return any(label in SHAPES for mark in scene.marks for label in mark.labels)

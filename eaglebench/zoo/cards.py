@@ -1,4 +1,4 @@
-"""The pretrained parts that ship with the package: a weight file each, and a card that says how it was made."""
+"""The files of a pretrained part: its weights, the head of its pretext task, and a card that says how it was made."""
 
 import json
 from collections.abc import Mapping
@@ -9,31 +9,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import write_json
-from eaglebench.utils.hashing import file_digest
+from eaglebench.utils.hashing import hash_file
 from eaglebench.weights.files import write_weights
-
-SHIPPED = Path(__file__).parent / "weights"
-ZOO = "zoo"  # as a checkpoint: the weights that ship with the package
 
 
 @dataclass(frozen=True)
 class Card:
-    """How a part was pretrained, and what it reached.
+    """How a part was pretrained, and the score that it reached.
 
     Attributes:
-        part: its name.
-        task: what it was trained to do.
-        command: makes it again.
-        settings: of the training and its pictures, the seed and the version of the synthetic world with them.
-        minutes, cores: of the training; no picture was seen twice.
-        metric, score, held_out: what was measured, after rounding to float16, on how many pictures.
-        parameters: of the part.
+        part: an expert's name, or `llm`.
+        task: what the part was trained to do, in a sentence.
+        command: makes the part again.
+        settings: of the training and its scenes, with the seed and the version of the synthetic data.
+        minutes, cores: of the training. No scene was seen twice.
+        metric, score: of the weights after rounding to float16, on held-out scenes.
+        validation_images: number of these scenes.
+        parameters: number of the part's parameters.
         sha256: of the weight files, by name.
-        config: what the part was built from.
-        losses: the curve, each the mean of as many steps.
-        versions: of the packages.
+        config: the constructor arguments of the part.
+        losses: the training loss; each number is the mean of equally many steps.
+        versions: of the software.
     """
 
     part: str
@@ -44,7 +41,7 @@ class Card:
     cores: int
     metric: str
     score: float
-    held_out: int
+    validation_images: int
     parameters: int
     sha256: Mapping[str, str]
     config: Mapping[str, Any]
@@ -52,23 +49,18 @@ class Card:
     versions: Mapping[str, str]
 
 
-def weights_file(folder: Path, part: str) -> Path:
-    """Where a part's weights lie."""
-    return folder / f"{part}.safetensors"
-
-
 def head_file(folder: Path, part: str) -> Path:
-    """Where the head of its pretext task lies: needed to measure its score again, and for nothing else."""
+    """The path of the head of a part's pretext task, which is only needed to measure the score again."""
     return folder / f"{part}.head.safetensors"
 
 
 def card_file(folder: Path, part: str) -> Path:
-    """Where its card lies."""
+    """The path of a part's card."""
     return folder / f"{part}.json"
 
 
 def read_card(folder: Path, part: str) -> Card:
-    """The card of a part."""
+    """Read the card of a part."""
     return Card(**json.loads(card_file(folder, part).read_text(encoding="utf-8")))
 
 
@@ -77,26 +69,13 @@ def write_card(folder: Path, card: Card) -> None:
     write_json(card_file(folder, card.part), asdict(card))
 
 
-def shipped(part: str) -> Path:
-    """The weights that the package has for a part.
-
-    Raises:
-        UserError: there are none; it names the parts that have.
-    """
-    file = weights_file(SHIPPED, part)
-    if not file.is_file():
-        known = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.json"))) or "nothing"
-        raise UserError(f"the zoo has no weights for {part}, but for {known}: give a file, or none.")
-    return file
-
-
-def save_half(path: Path, module: nn.Module) -> str:
-    """Write a module's weights, numbers in float16, and give the file's SHA-256."""
+def save_float16(path: Path, module: nn.Module) -> str:
+    """Write a module's weights, with floating-point numbers in float16, and return the SHA-256 of the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_weights(path, {name: half(value) for name, value in module.state_dict().items()})
-    return file_digest(path)
+    write_weights(path, {name: to_float16(value) for name, value in module.state_dict().items()})
+    return hash_file(path)
 
 
-def half(value: Tensor) -> Tensor:
-    """A floating tensor in float16; others as they are."""
+def to_float16(value: Tensor) -> Tensor:
+    """A floating-point tensor in float16; any other tensor unchanged."""
     return value.to(torch.float16) if value.is_floating_point() else value

@@ -1,4 +1,4 @@
-"""Pix2Struct's pretext task: what is written in each cell of a page, and how it hangs together.
+"""Pix2Struct's pretext task: what each cell of a page shows, its text and structure.
 
 A dense stand-in for screenshot parsing (arXiv 2210.03347): the same knowledge, learned in minutes on a CPU.
 """
@@ -12,26 +12,31 @@ from torch import Tensor, nn
 
 from eaglebench.data.synthetic.chart import HIGHEST, VALUE
 from eaglebench.data.synthetic.document import FIELDS
-from eaglebench.data.synthetic.drawing import COLOURS, Picture
+from eaglebench.data.synthetic.drawing import COLOURS, Scene
 from eaglebench.data.synthetic.shapes import SHAPES
 from eaglebench.data.synthetic.text import WORDS
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.grid import to_grid
-from eaglebench.zoo.pretext import ExpertPretext, Fields, cell_shares, pixels
+from eaglebench.zoo.pretext import ExpertPretext, TensorBatch, compute_cell_shares, to_pixels
 
 CELLS = 8  # K
 VALUES = tuple(f"{VALUE}{value}" for value in range(1, HIGHEST + 1))
 LABELS = (*COLOURS, *SHAPES, *WORDS, *FIELDS, *map(str, range(10)), *VALUES)
-SHARE = 0.2  # of a thing's own area, from which on it counts as being in a cell
-HALF = 0.5  # of a cell, which counts too: a large thing has no more than that in any
-# A cell holds a handful of the labels at most: without weight, predicting none of them is a long plateau.
+# An object counts as being in a cell that shows this share of the object, or of which the object covers this share: a
+# large object has a small share of its area in any one cell.
+OBJECT_SHARE, CELL_SHARE = 0.2, 0.5
+# A cell has a handful of the labels at most. Without this weight, training stays long where it predicts none of them.
 POSITIVE_WEIGHT = 3.0
 
 
 class Cells(ExpertPretext):
-    """An expert with one linear head that names the labels of each cell."""
+    """An expert with one linear head that predicts the labels of each cell.
 
-    metric = "F1 of the labels of the cells of held-out pictures"
+    Args:
+        part: the expert.
+    """
+
+    metric = "F1 of the labels of the cells of held-out scenes"
 
     def __init__(self, part: VisionExpert) -> None:
         super().__init__(part)
@@ -40,39 +45,39 @@ class Cells(ExpertPretext):
         self.split = CELLS // self.side
         self.namer = nn.Conv2d(part.channels, len(LABELS) * self.split**2, 1)
 
-    def item(self, picture: Picture, rng: Random) -> Mapping[str, Tensor]:
-        return {"images": pixels(picture), "targets": cell_targets(picture)}
+    def make_item(self, scene: Scene, rng: Random) -> Mapping[str, Tensor]:
+        return {"images": to_pixels(scene), "targets": make_cell_targets(scene)}
 
-    def logits(self, images: Tensor) -> Tensor:
-        """[B, L, K, K] of uint8 images."""
-        features = to_grid(self.features(images), self.side)
-        return F.pixel_shuffle(self.namer(features), self.split)
+    def predict(self, images_B3SS: Tensor) -> Tensor:
+        """Logits [B, L, K, K] of the labels of each cell of uint8 images."""
+        features_BCGG = to_grid(self.encode(images_B3SS), self.side)
+        return F.pixel_shuffle(self.namer(features_BCGG), self.split)
 
-    def forward(self, batch: Fields) -> Tensor:
+    def forward(self, batch: TensorBatch) -> Tensor:
         weight = torch.tensor(POSITIVE_WEIGHT, device=batch.images.device)
-        loss = F.binary_cross_entropy_with_logits(self.logits(batch.images), batch.targets.float(), pos_weight=weight)
-        return loss * len(LABELS)
+        logits, targets = self.predict(batch.images), batch.targets.float()
+        return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight) * len(LABELS)
 
     def score(self, groups: Iterable[Sequence[Mapping[str, Tensor]]]) -> float:
-        return f1((self.logits(batch.images) > 0, batch.targets > 0) for batch in self.batches(groups))
+        return compute_f1((self.predict(batch.images) > 0, batch.targets > 0) for batch in self.iterate_batches(groups))
 
 
-def cell_targets(picture: Picture) -> Tensor:
-    """Which labels lie in which cell: uint8 [L, K, K]."""
+def make_cell_targets(scene: Scene) -> Tensor:
+    """Which labels are in which cell: uint8 [L, K, K], 0 or 1."""
     targets = torch.zeros(len(LABELS), CELLS, CELLS, dtype=torch.uint8)
-    shares = torch.from_numpy(cell_shares(picture, CELLS))
-    for mark, share in zip(picture.marks, shares, strict=True):
-        inside = (share > 0) & ((share >= SHARE * share.sum()) | (share >= HALF))
-        for label in mark.told:
+    shares = torch.from_numpy(compute_cell_shares(scene, CELLS))
+    for mark, share in zip(scene.marks, shares, strict=True):
+        inside = (share > 0) & ((share >= OBJECT_SHARE * share.sum()) | (share >= CELL_SHARE))
+        for label in mark.all_labels:
             targets[LABELS.index(label)] |= inside
     return targets
 
 
-def f1(found: Iterable[tuple[Tensor, Tensor]]) -> float:
-    """The F1 of predicted against true booleans, over all of them."""
+def compute_f1(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
+    """The F1 of boolean predictions against boolean targets of the same shape, over all pairs of them."""
     both = predicted = true = 0
-    for one, other in found:
-        both += int((one & other).sum())
-        predicted += int(one.sum())
-        true += int(other.sum())
+    for prediction, target in pairs:
+        both += int((prediction & target).sum())
+        predicted += int(prediction.sum())
+        true += int(target.sum())
     return 2 * both / max(predicted + true, 1)

@@ -1,4 +1,4 @@
-"""CLIP's pretext task: which caption belongs to which picture."""
+"""CLIP's pretext task: which caption belongs to which image (arXiv 2103.00020)."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,87 +9,104 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eaglebench.data.synthetic.drawing import Picture
+from eaglebench.data.synthetic.drawing import Scene
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.grid import to_tokens
 from eaglebench.language.tokenizer import tiny_tokenizer
-from eaglebench.zoo.captions import caption
-from eaglebench.zoo.pretext import GROUP, ExpertPretext, Fields, padded, pixels
+from eaglebench.zoo.captions import write_caption
+from eaglebench.zoo.pretext import GROUP, ExpertPretext, TensorBatch, pad_ids, to_pixels
 
-LONGEST = 40  # tokens of a caption
+MAX_TOKENS = 40  # of a caption
 WIDTH, HEADS, DEPTH = 128, 4, 2
-TEMPERATURE = 0.07  # at first, as in CLIP (arXiv 2103.00020)
-SHARPEST = 0.01
+INITIAL_TEMPERATURE = 0.07  # as in CLIP
+MIN_TEMPERATURE = 0.01
 
 
 class Contrastive(ExpertPretext):
-    """An expert and a small text encoder with CLIP's symmetric loss; both are pooled by attention, as in SigLIP's image tower."""
+    """An expert and a small text encoder with CLIP's symmetric loss, both pooled by attention as SigLIP's image tower.
 
-    metric = f"share of held-out pictures whose own caption is the nearest of {GROUP}"
+    Args:
+        part: the expert.
+    """
+
+    metric = f"share of held-out scenes whose own caption is the nearest of {GROUP}"
 
     def __init__(self, part: VisionExpert) -> None:
         super().__init__(part)
         self.tokenizer = tiny_tokenizer()
         self.text = TextEncoder(len(self.tokenizer))
         self.pool = AttentionPool(part.channels, WIDTH, HEADS)
-        self.scale = Scale()
+        self.scale = LogitScale()
 
-    def item(self, picture: Picture, rng: Random) -> Mapping[str, Tensor]:
-        ids = self.tokenizer(caption(picture, rng), add_special_tokens=False)["input_ids"]
-        words = torch.tensor(padded(ids, LONGEST, self.tokenizer.pad_token_id))
-        return {"images": pixels(picture), "words": words}
+    def make_item(self, scene: Scene, rng: Random) -> Mapping[str, Tensor]:
+        ids = self.tokenizer(write_caption(scene, rng), add_special_tokens=False)["input_ids"]
+        words = torch.tensor(pad_ids(ids, MAX_TOKENS, self.tokenizer.pad_token_id))
+        return {"images": to_pixels(scene), "words": words}
 
-    def embedded(self, batch: Fields) -> tuple[Tensor, Tensor]:
-        """Unit vectors [B, WIDTH] of images and of captions."""
+    def embed(self, batch: TensorBatch) -> tuple[Tensor, Tensor]:
+        """Unit vectors [B, WIDTH] of the images and of the captions."""
         texts = self.text(batch.words, batch.words == self.tokenizer.pad_token_id)
-        return F.normalize(self.pool(to_tokens(self.features(batch.images))), dim=-1), F.normalize(texts, dim=-1)
+        images = self.pool(to_tokens(self.encode(batch.images)))
+        return F.normalize(images, dim=-1), F.normalize(texts, dim=-1)
 
-    def forward(self, batch: Fields) -> Tensor:
-        images, texts = self.embedded(batch)
+    def forward(self, batch: TensorBatch) -> Tensor:
+        images, texts = self.embed(batch)
         logits = self.scale(images @ texts.T)
         own = torch.arange(len(batch), device=logits.device)
         return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 
     def score(self, groups: Iterable[Sequence[Mapping[str, Tensor]]]) -> float:
-        right = []
-        for batch in self.batches(groups):
-            images, texts = self.embedded(batch)
+        accuracies = []
+        for batch in self.iterate_batches(groups):
+            images, texts = self.embed(batch)
             nearest = (images @ texts.T).argmax(1)
-            right.append((nearest == torch.arange(len(batch), device=nearest.device)).float().mean())
-        return fmean(map(float, right))
+            accuracies.append((nearest == torch.arange(len(batch), device=nearest.device)).float().mean())
+        return fmean(map(float, accuracies))
 
 
 class TextEncoder(nn.Module):
-    """A small transformer over word ids [B, T], pooled to [B, WIDTH]."""
+    """A small transformer over token ids [B, T], pooled to [B, WIDTH].
+
+    Args:
+        vocabulary: number of tokens.
+    """
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
         self.words = nn.Embedding(vocabulary, WIDTH)
-        self.places = nn.Parameter(torch.randn(LONGEST, WIDTH) * WIDTH**-0.5)
+        self.places = nn.Parameter(torch.randn(MAX_TOKENS, WIDTH) * WIDTH**-0.5)
         layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 2 * WIDTH, 0.0, "gelu", batch_first=True, norm_first=True)
         self.blocks = nn.TransformerEncoder(layer, DEPTH, enable_nested_tensor=False)
         self.pool = AttentionPool(WIDTH, WIDTH, HEADS)
 
-    def forward(self, words: Tensor, padding: Tensor) -> Tensor:
-        return self.pool(self.blocks(self.words(words) + self.places, src_key_padding_mask=padding), padding)
+    def forward(self, ids_BT: Tensor, padding_BT: Tensor) -> Tensor:
+        hidden_BTC = self.blocks(self.words(ids_BT) + self.places, src_key_padding_mask=padding_BT)
+        pooled: Tensor = self.pool(hidden_BTC, padding_BT)
+        return pooled
 
 
-class Scale(nn.Module):
-    """Times a learned number, one over the temperature, which is held above SHARPEST as in CLIP."""
+class LogitScale(nn.Module):
+    """Multiplies by the inverse of a learned temperature, which is kept above MIN_TEMPERATURE as in CLIP."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.log = nn.Parameter(torch.tensor(-math.log(TEMPERATURE)))
+        self.log = nn.Parameter(torch.tensor(-math.log(INITIAL_TEMPERATURE)))
 
-    def forward(self, likeness: Tensor) -> Tensor:
-        # The parameter itself is held: a clamped copy would give it no gradient to come back by.
+    def forward(self, similarities: Tensor) -> Tensor:
+        # The parameter itself is clamped: a clamped copy would leave it without a gradient that leads back.
         with torch.no_grad():
-            self.log.clamp_(max=-math.log(SHARPEST))
-        return likeness * self.log.exp()
+            self.log.clamp_(max=-math.log(MIN_TEMPERATURE))
+        return similarities * self.log.exp()
 
 
 class AttentionPool(nn.Module):
-    """One learned query attends over tokens [B, N, C] and gives [B, width]."""
+    """One learned query that attends over tokens [B, N, C] and gives [B, width].
+
+    Args:
+        channels: of the tokens.
+        width: of the output.
+        heads: of the attention.
+    """
 
     def __init__(self, channels: int, width: int, heads: int) -> None:
         super().__init__()
@@ -101,7 +118,9 @@ class AttentionPool(nn.Module):
         )
 
     def forward(self, tokens_BNC: Tensor, padding_BN: Tensor | None = None) -> Tensor:
-        tokens = self.norm(tokens_BNC)
-        query = self.query.expand(len(tokens), -1, -1)
-        pooled = self.attention(query, tokens, tokens, key_padding_mask=padding_BN, need_weights=False)[0][:, 0]
-        return pooled + self.mlp(pooled)
+        tokens_BNC = self.norm(tokens_BNC)
+        query = self.query.expand(len(tokens_BNC), -1, -1)
+        attended, _ = self.attention(query, tokens_BNC, tokens_BNC, key_padding_mask=padding_BN, need_weights=False)
+        query_BC: Tensor = attended[:, 0]
+        pooled_BC: Tensor = query_BC + self.mlp(query_BC)
+        return pooled_BC

@@ -1,4 +1,4 @@
-"""EVA-02's pretext task: which things there are, and the box around each."""
+"""EVA-02's pretext task: the class and the box of each object."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,29 +11,35 @@ from torchvision.ops import batched_nms, box_iou, generalized_box_iou_loss, sigm
 
 from eaglebench.data.synthetic.chart import VALUE
 from eaglebench.data.synthetic.document import FIELDS
-from eaglebench.data.synthetic.drawing import Mark, Picture
+from eaglebench.data.synthetic.drawing import Mark, Scene
 from eaglebench.data.synthetic.shapes import SHAPES
 from eaglebench.experts.base import VisionExpert
-from eaglebench.zoo.pretext import ExpertPretext, Fields, fine_split, pixels
+from eaglebench.zoo.pretext import ExpertPretext, TensorBatch, split_factor, to_pixels
 
-CELLS = 8  # K: one prediction a cell
-CLASSES = (*SHAPES, "bar", "word", "field", "digit")  # of things; colours and readings play no part
-MOST = 16  # things in a picture
-CONFIDENT, SAME, MERGED = 0.4, 0.5, 0.5  # score of a detection; IoU of a right one; IoU of repeated ones
-RARE = 0.01  # the first guess of objectness, as in focal loss (arXiv 1708.02002)
+CELLS = 8  # K: one prediction per cell
+CLASSES = (*SHAPES, "bar", "word", "field", "digit")  # colours and what is written play no part
+MAX_OBJECTS = 16  # in a scene
+MIN_SCORE = 0.4  # of a detection that counts
+MATCH_IOU = 0.5  # with the object, of a correct detection
+NMS_IOU = 0.5  # of detections that are merged
+PRIOR = 0.01  # initial objectness, as in focal loss (arXiv 1708.02002)
 
 
 class Detection(ExpertPretext):
-    """An expert and a one-stage head: objectness, class and box in every cell of a grid, learned where a thing's centre lies."""
+    """An expert and a one-stage head: objectness, class and box per cell; the cell of an object's centre predicts it.
 
-    metric = f"F1 of detections in held-out pictures: right class, IoU of {SAME} or more"
+    Args:
+        part: the expert.
+    """
+
+    metric = f"F1 of detections in held-out scenes: right class, IoU of {MATCH_IOU} or more"
 
     def __init__(self, part: VisionExpert) -> None:
         super().__init__(part)
-        self.split = fine_split(part, CELLS)
+        self.split = split_factor(part, CELLS)
         predictor = nn.Conv2d(part.channels, (1 + len(CLASSES) + 4) * self.split**2, 1)
         assert predictor.bias is not None
-        nn.init.constant_(predictor.bias[: self.split**2], math.log(RARE / (1 - RARE)))
+        nn.init.constant_(predictor.bias[: self.split**2], math.log(PRIOR / (1 - PRIOR)))
         self.predictor = nn.Sequential(nn.GroupNorm(1, part.channels), predictor)
         lines = (torch.arange(CELLS) + 0.5) / CELLS
         self.register_buffer(
@@ -42,59 +48,72 @@ class Detection(ExpertPretext):
 
     centres: Tensor
 
-    def item(self, picture: Picture, rng: Random) -> Mapping[str, Tensor]:
-        side = picture.image.width
-        boxes, classes = torch.zeros(MOST, 4), torch.full((MOST,), -1)
-        for place, mark in enumerate(picture.marks[:MOST]):
-            boxes[place] = (torch.tensor(mark.box) / side).clamp(0, 1)
-            classes[place] = CLASSES.index(class_of(mark))
-        return {"images": pixels(picture), "boxes": boxes, "classes": classes}
+    def make_item(self, scene: Scene, rng: Random) -> Mapping[str, Tensor]:
+        side = scene.image.width
+        boxes, classes = torch.zeros(MAX_OBJECTS, 4), torch.full((MAX_OBJECTS,), -1)
+        for index, mark in enumerate(scene.marks[:MAX_OBJECTS]):
+            boxes[index] = (torch.tensor(mark.box) / side).clamp(0, 1)
+            classes[index] = CLASSES.index(classify(mark))
+        return {"images": to_pixels(scene), "boxes": boxes, "classes": classes}
 
-    def predictions(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Objectness [B, K, K], classes [B, K, K, classes] and boxes [B, K, K, 4] (left, top, right, bottom; of the side)."""
-        found = F.pixel_shuffle(self.predictor(self.features(images)), self.split).permute(0, 2, 3, 1)
-        objectness, classes, offset, size = found.split([1, len(CLASSES), 2, 2], dim=-1)
+    def predict(self, images_B3SS: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Objectness logits [B, K, K], class logits [B, K, K, classes] and boxes [B, K, K, 4] of uint8 images.
+
+        A box is left, top, right, bottom, over the side of the image.
+        """
+        output = F.pixel_shuffle(self.predictor(self.encode(images_B3SS)), self.split).permute(0, 2, 3, 1)
+        objectness, classes, offset, size = torch.split(output, [1, len(CLASSES), 2, 2], dim=-1)
         middle = self.centres + offset.tanh() / CELLS
         half = F.softplus(size) / CELLS
         boxes = torch.cat([middle - half, middle + half], dim=-1)
         return objectness[..., 0], classes, boxes
 
-    def forward(self, batch: Fields) -> Tensor:
-        objectness, classes, boxes = self.predictions(batch.images)
-        there = batch.classes >= 0
-        sample = there.nonzero()[:, 0]
-        true_boxes, true_classes = batch.boxes[there], batch.classes[there]
+    def forward(self, batch: TensorBatch) -> Tensor:
+        objectness, classes, boxes = self.predict(batch.images)
+        is_object = batch.classes >= 0
+        sample = is_object.nonzero()[:, 0]
+        true_boxes, true_classes = batch.boxes[is_object], batch.classes[is_object]
         column, row = ((true_boxes[:, :2] + true_boxes[:, 2:]) / 2 * CELLS).long().clamp(0, CELLS - 1).unbind(1)
         targets = torch.zeros_like(objectness)
         targets[sample, row, column] = 1
-        found = sigmoid_focal_loss(objectness, targets, reduction="sum") / len(sample)
-        named = F.cross_entropy(classes[sample, row, column], true_classes)
-        boxed = generalized_box_iou_loss(boxes[sample, row, column], true_boxes, reduction="mean")
-        return 2 * found + named + boxed
+        objectness_loss: Tensor = sigmoid_focal_loss(objectness, targets, reduction="sum") / len(sample)
+        class_loss = F.cross_entropy(classes[sample, row, column], true_classes)
+        box_loss: Tensor = generalized_box_iou_loss(boxes[sample, row, column], true_boxes, reduction="mean")
+        return 2 * objectness_loss + class_loss + box_loss
 
     def score(self, groups: Iterable[Sequence[Mapping[str, Tensor]]]) -> float:
-        right = said = true = 0
-        for batch in self.batches(groups):
-            objectness, classes, boxes = (values.flatten(1, 2) for values in self.predictions(batch.images))
+        right = detected = true = 0
+        for batch in self.iterate_batches(groups):
+            objectness, class_logits, boxes = (values.flatten(1, 2) for values in self.predict(batch.images))
             for index in range(len(batch)):
-                scores, named = objectness[index].sigmoid(), classes[index].argmax(-1)
-                kept = (scores > CONFIDENT).nonzero()[:, 0]
-                kept = kept[batched_nms(boxes[index][kept], scores[kept], named[kept], MERGED)]
-                there = batch.classes[index] >= 0
-                same = named[kept][:, None] == batch.classes[index][there]
-                overlap = box_iou(boxes[index][kept], batch.boxes[index][there]) * same
-                # Each thing counts once, and so does each detection.
-                matched = set()
-                for row in overlap:
-                    best = max(range(len(row)), key=lambda place: float(row[place]) if place not in matched else -1.0)
-                    if row[best] >= SAME and best not in matched:
-                        matched.add(best)
-                right, said, true = right + len(matched), said + len(kept), true + int(there.sum())
-        return 2 * right / max(said + true, 1)
+                scores, classes = objectness[index].sigmoid(), class_logits[index].argmax(-1)
+                kept = (scores > MIN_SCORE).nonzero()[:, 0]
+                kept = kept[batched_nms(boxes[index][kept], scores[kept], classes[kept], NMS_IOU)]
+                is_object = batch.classes[index] >= 0
+                same_class = classes[kept][:, None] == batch.classes[index][is_object]
+                overlap = box_iou(boxes[index][kept], batch.boxes[index][is_object]) * same_class
+                right += count_matches(overlap)
+                detected += len(kept)
+                true += int(is_object.sum())
+        return 2 * right / max(detected + true, 1)
 
 
-def class_of(mark: Mark) -> str:
-    """What kind of thing a mark is."""
+def count_matches(overlap: Tensor) -> int:
+    """The number of detections with an IoU of MATCH_IOU or more, where each object and each detection counts once.
+
+    Args:
+        overlap: IoU [detections, objects], with the best detection first; 0 where the class is wrong.
+    """
+    matched: set[int] = set()
+    for row in overlap:
+        best = max(range(len(row)), key=lambda index: float(row[index]) if index not in matched else -1.0)
+        if row[best] >= MATCH_IOU and best not in matched:
+            matched.add(best)
+    return len(matched)
+
+
+def classify(mark: Mark) -> str:
+    """The name in CLASSES of an object's class."""
     for label in mark.labels:
         if label in SHAPES:
             return label

@@ -1,4 +1,4 @@
-"""DINOv2's pretext task: agreeing with a slow copy of itself about another view, without labels (arXiv 2304.07193)."""
+"""DINOv2's pretext task: agree with a slow copy of itself about another view, without labels (arXiv 2304.07193)."""
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,34 +8,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eaglebench.data.synthetic.drawing import Picture
+from eaglebench.data.synthetic.drawing import Scene
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.grid import to_tokens
-from eaglebench.zoo.detection import CLASSES, class_of
-from eaglebench.zoo.pretext import ExpertPretext, Fields, cell_shares, pixels
+from eaglebench.zoo.detection import CLASSES, classify
+from eaglebench.zoo.pretext import ExpertPretext, TensorBatch, compute_cell_shares, to_pixels
 
 PROTOTYPES = 256
-WIDTH = 128  # of the head
-MOMENTUM = 0.99  # of the teacher, a step
-STUDENT, TEACHER = 0.1, 0.05  # temperatures
-MASKED = 0.4  # of the places that the student does not see
-SHIFT = 16  # the other view is moved by the side divided by this, at most
-SINKHORN = 3  # iterations
-RIDGE = 10.0  # of the probe, on standardised features
-COVERED = 0.1  # of a place, from which on it shows a thing
+WIDTH = 128  # of the heads
+MOMENTUM = 0.99  # of the teacher, per step
+STUDENT_TEMPERATURE, TEACHER_TEMPERATURE = 0.1, 0.05
+MASKED = 0.4  # share of the cells that are hidden from the student
+MAX_SHIFT = 16  # the other view is shifted by at most the side of the image over this
+SINKHORN_STEPS = 3
+RIDGE = 10.0  # penalty of the linear probe, on standardised features
+COVERED = 0.1  # share of a cell that an object must cover to count as shown there
 
 
 class Distillation(ExpertPretext):
-    """A student that sees a picture with places blotted out, and its moving average that sees the whole and another view.
+    """A student that sees an image with masked cells, and its moving average that sees all of it and another view.
 
-    The student's masked places must match the teacher's places (iBOT), and its pooled map the teacher's of the other view
-    (DINO). The teacher's assignments are balanced by Sinkhorn-Knopp, as in DINOv2.
+    The student's masked cells must match the teacher's (iBOT), and its pooled map must match the teacher's of the other
+    view (DINO). The teacher's assignments are balanced by the Sinkhorn-Knopp algorithm, as in DINOv2.
+
+    Args:
+        part: the expert.
     """
 
-    beside = ("slow_part", "slow_places", "slow_pooled")
-    metric = (
-        "share of places in held-out pictures whose thing is named rightly by a linear probe of as many other pictures"
-    )
+    outside_head = ("slow_part", "slow_places", "slow_pooled")
+    metric = "accuracy of a linear probe for the object in each cell of held-out scenes, trained on as many others"
 
     slow_part: VisionExpert
 
@@ -47,36 +48,37 @@ class Distillation(ExpertPretext):
             copy.deepcopy(head).requires_grad_(False) for head in (self.places, self.pooled)
         )
 
-    def item(self, picture: Picture, rng: Random) -> Mapping[str, Tensor]:
-        image = pixels(picture)
-        side = image.shape[-1]
-        reach = side // SHIFT
-        shift = [rng.randint(-reach, reach) for _ in range(2)]
-        moved = F.pad(image, (reach,) * 4, mode="reflect")[
-            :, reach + shift[0] : reach + shift[0] + side, reach + shift[1] : reach + shift[1] + side
-        ]
-        # Colours are exchanged, as DINO jitters them: what the views agree on is to be more than colour.
-        other = moved[rng.sample(range(3), 3)]
-        hidden = torch.tensor([[rng.random() < MASKED for _ in range(self.part.grid)] for _ in range(self.part.grid)])
-        return {"images": image, "others": other, "hidden": hidden, "classes": things(picture, self.part.grid)}
+    def make_item(self, scene: Scene, rng: Random) -> Mapping[str, Tensor]:
+        image = to_pixels(scene)
+        side, grid = image.shape[-1], self.part.grid
+        reach = side // MAX_SHIFT
+        down, right = (reach + rng.randint(-reach, reach) for _ in range(2))
+        shifted = F.pad(image, (reach,) * 4, mode="reflect")[:, down : down + side, right : right + side]
+        # Colour channels are permuted, for DINO's colour jitter: the views must agree on more than colour.
+        other = shifted[rng.sample(range(3), 3)]
+        hidden = torch.tensor([[rng.random() < MASKED for _ in range(grid)] for _ in range(grid)])
+        return {"images": image, "others": other, "hidden": hidden, "classes": classify_cells(scene, grid)}
 
-    def forward(self, batch: Fields) -> Tensor:
-        self.follow()
+    def forward(self, batch: TensorBatch) -> Tensor:
+        self.update_teacher()
         scale = batch.images.shape[-1] // self.part.grid
         hidden = batch.hidden.repeat_interleave(scale, 1).repeat_interleave(scale, 2).unsqueeze(1)
         grey = batch.images.float().mean(dim=(2, 3), keepdim=True).to(torch.uint8)
-        seen = to_tokens(self.features(torch.where(hidden, grey, batch.images)))
+        seen_BNC = to_tokens(self.encode(torch.where(hidden, grey, batch.images)))
         with torch.no_grad():
             teacher = self.slow_part
-            whole, other = (to_tokens(teacher(teacher.preprocess(images))) for images in (batch.images, batch.others))
-            places = balanced(self.slow_places(whole).flatten(0, 1))[batch.hidden.flatten()]
-            pooled = balanced(self.slow_pooled(other.mean(1)))
-        masked = self.places(seen).flatten(0, 1)[batch.hidden.flatten()]
-        return matched(masked, places) + matched(self.pooled(seen.mean(1)), pooled)
+            whole_BNC, other_BNC = (
+                to_tokens(teacher(teacher.preprocess(images))) for images in (batch.images, batch.others)
+            )
+            cell_targets = balance(self.slow_places(whole_BNC).flatten(0, 1))[batch.hidden.flatten()]
+            pooled_targets = balance(self.slow_pooled(other_BNC.mean(1)))
+        masked_scores = self.places(seen_BNC).flatten(0, 1)[batch.hidden.flatten()]
+        pooled_scores = self.pooled(seen_BNC.mean(1))
+        return match_loss(masked_scores, cell_targets) + match_loss(pooled_scores, pooled_targets)
 
     @torch.no_grad()
-    def follow(self) -> None:
-        """Move the teacher towards the student."""
+    def update_teacher(self) -> None:
+        """Move the teacher's weights towards the student's; only in training mode."""
         if not self.training:
             return
         pairs = (
@@ -90,16 +92,18 @@ class Distillation(ExpertPretext):
 
     def score(self, groups: Iterable[Sequence[Mapping[str, Tensor]]]) -> float:
         features, classes = [], []
-        for batch in self.batches(groups):
-            features.append(to_tokens(self.features(batch.images)))
+        for batch in self.iterate_batches(groups):
+            features.append(to_tokens(self.encode(batch.images)))
             classes.append(batch.classes.flatten(1))
-        return probed(torch.cat(features), torch.cat(classes))
+        return probe(torch.cat(features), torch.cat(classes))
 
 
-def probed(features: Tensor, classes: Tensor) -> float:
-    """How often a linear probe names places [pictures, N] rightly by their features [pictures, N, C]; class -1 is left out.
+def probe(features: Tensor, classes: Tensor) -> float:
+    """The accuracy of a linear probe: ridge regression on the first half of the scenes, tested on the second.
 
-    Ridge regression on the first half of the pictures, tested on the second.
+    Args:
+        features: of the cells, [scenes, N, C].
+        classes: of the cells, [scenes, N]; cells of class -1 are left out.
     """
     half = len(features) // 2
     (known, answers), (new, expected) = (
@@ -107,7 +111,7 @@ def probed(features: Tensor, classes: Tensor) -> float:
         for part in (slice(half), slice(half, None))
     )
     mean, deviation = known.mean(0), known.std(0).clamp(min=1e-6)
-    known, new = (F.pad((one - mean) / deviation, (0, 1), value=1.0) for one in (known, new))
+    known, new = (F.pad((values - mean) / deviation, (0, 1), value=1.0) for values in (known, new))
     targets = F.one_hot(answers, len(CLASSES)).double()
     penalty = RIDGE * torch.eye(known.shape[1], dtype=known.dtype, device=known.device)
     weights = torch.linalg.solve(known.T @ known + penalty, known.T @ targets)
@@ -115,7 +119,11 @@ def probed(features: Tensor, classes: Tensor) -> float:
 
 
 class Prototypes(nn.Module):
-    """DINO's head: an MLP, and the cosine with each prototype."""
+    """DINO's head: an MLP, and the cosine with each of PROTOTYPES learned vectors.
+
+    Args:
+        channels: of the features.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -126,22 +134,22 @@ class Prototypes(nn.Module):
         return F.linear(F.normalize(self.mlp(features), dim=-1), F.normalize(self.prototypes, dim=-1))
 
 
-def balanced(scores: Tensor) -> Tensor:
-    """Soft assignments [n, PROTOTYPES] that use all prototypes alike (Sinkhorn-Knopp)."""
-    shares = (scores / TEACHER).exp()
-    for _ in range(SINKHORN):
+def balance(scores: Tensor) -> Tensor:
+    """Soft assignments [n, PROTOTYPES] from the teacher's scores, which use all prototypes equally (Sinkhorn-Knopp)."""
+    shares = (scores / TEACHER_TEMPERATURE).exp()
+    for _ in range(SINKHORN_STEPS):
         shares = shares / shares.sum(0, keepdim=True).clamp(min=1e-12)
         shares = shares / shares.sum(1, keepdim=True)
     return shares
 
 
-def matched(scores: Tensor, targets: Tensor) -> Tensor:
-    """The cross-entropy of the student's scores against the teacher's assignments."""
-    return -(targets * F.log_softmax(scores / STUDENT, dim=-1)).sum(-1).mean()
+def match_loss(scores: Tensor, targets: Tensor) -> Tensor:
+    """The mean cross-entropy of the student's scores against the teacher's assignments, both [n, PROTOTYPES]."""
+    return -(targets * F.log_softmax(scores / STUDENT_TEMPERATURE, dim=-1)).sum(-1).mean()
 
 
-def things(picture: Picture, grid: int) -> Tensor:
-    """The class of the thing that covers most of each place [grid, grid], as a number; -1 where none covers a tenth."""
-    largest, thing = torch.from_numpy(cell_shares(picture, grid)).max(0)
-    classes = torch.tensor([CLASSES.index(class_of(mark)) for mark in picture.marks])
-    return torch.where(largest >= COVERED, classes[thing], -1)
+def classify_cells(scene: Scene, grid: int) -> Tensor:
+    """The class [grid, grid] of the object that covers most of each cell; -1 where none covers a share of COVERED."""
+    largest, mark_index = torch.from_numpy(compute_cell_shares(scene, grid)).max(0)
+    classes = torch.tensor([CLASSES.index(classify(mark)) for mark in scene.marks])
+    return torch.where(largest >= COVERED, classes[mark_index], -1)

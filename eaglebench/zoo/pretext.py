@@ -1,6 +1,7 @@
-"""What every pretext task promises: a part with a head of its own, a loss, and a score on held-out pictures.
+"""What every pretext task promises: a part with a head of its own, a loss, and a score on held-out scenes.
 
-Shape letters: B batch, C expert channels, G side of the expert's map, K side of a finer grid of cells, L labels, S side of an image.
+Shape letters: B batch, C expert channels, G side of the expert's map, K side of a grid of cells, L labels, S side of an
+image in pixels.
 """
 
 from abc import ABC, abstractmethod
@@ -10,79 +11,84 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from eaglebench.data.images import square
-from eaglebench.data.synthetic.drawing import Picture
+from eaglebench.data.images import pad_and_resize
+from eaglebench.data.synthetic.drawing import Scene
 from eaglebench.data.synthetic.engine import KINDS
 from eaglebench.experts.base import VisionExpert
 from eaglebench.utils.errors import UserError
 
-GROUP = 64  # held-out pictures that are scored together
+GROUP = 64  # held-out scenes that are scored together
 
 
 class Pretext(nn.Module, ABC):
-    """A part (an expert, or the language model) on the task that it is pretrained with.
+    """A part (an expert, or the language model) with the task that it is pretrained on.
 
     Attributes:
-        metric: what `score` gives, in words; more is better.
-        part: what is pretrained.
-        beside: names of the modules that are neither the part nor its head.
+        metric: what `score` measures, in words; higher is better.
+        part: the module that is pretrained.
+        outside_head: names of the modules that are neither the part nor its head.
     """
 
     metric: ClassVar[str]
-    beside: ClassVar[tuple[str, ...]] = ()
+    outside_head: ClassVar[tuple[str, ...]] = ()
     part: nn.Module
 
     @property
     def head(self) -> nn.ModuleDict:
-        """What trains with the part and is of no use without the task."""
+        """The modules that are trained with the part and are of no use without the task."""
         children = self.named_children()
-        return nn.ModuleDict({name: child for name, child in children if name not in ("part", *self.beside)})
+        return nn.ModuleDict({name: child for name, child in children if name not in ("part", *self.outside_head)})
 
     @abstractmethod
-    def item(self, picture: Picture, rng: Random) -> Any:
-        """What the task makes of one picture."""
+    def make_item(self, scene: Scene, rng: Random) -> Any:
+        """The training sample of one scene."""
 
     @abstractmethod
     def collate(self, items: Sequence[Any]) -> Any:
-        """The batch of some items; it has a length and `to(device)`."""
+        """The batch of some samples; it has a length and a method `to(device)`."""
 
     @abstractmethod
     def forward(self, batch: Any) -> Tensor:
-        """The loss."""
+        """The loss of a batch, a scalar."""
 
     @abstractmethod
     def score(self, groups: Iterable[Sequence[Any]]) -> float:
-        """The metric over held-out items, given in groups of a batch's size. Called in evaluation mode, without gradients."""
+        """The metric over held-out samples, which come in groups of a batch's size.
+
+        Call it in evaluation mode and without gradients.
+        """
 
 
-def fine_split(part: VisionExpert, cells: int) -> int:
-    """Into how many cells along a side each of the expert's own has to be split for a grid of `cells`.
+def split_factor(part: VisionExpert, cells: int) -> int:
+    """The number of cells along a side that each cell of the expert's map is split into, to make a grid of `cells`.
 
     Raises:
-        UserError: the grid does not divide; it names the sides that would.
+        UserError: the expert's map does not divide the grid; the message names the sides that do.
     """
     if cells % part.grid:
-        fitting = ", ".join(str(side) for side in range(1, cells + 1) if cells % side == 0)
+        sides = ", ".join(str(side) for side in range(1, cells + 1) if cells % side == 0)
         raise UserError(
-            f"this pretext task needs a map whose side is one of {fitting}, not {part.grid}: change image_size."
+            f"this pretext task needs a map whose side is one of {sides}, not {part.grid}: change image_size."
         )
     return cells // part.grid
 
 
-class Fields:
-    """A batch of named tensors, all with B first."""
+class TensorBatch:
+    """A batch of named tensors, which are its attributes; all have B as their first dimension."""
 
     def __init__(self, **tensors: Tensor) -> None:
         self.tensors = tensors
 
     def __getattr__(self, name: str) -> Tensor:
         try:
-            return self.__dict__["tensors"][name]
+            tensor: Tensor = self.__dict__["tensors"][name]
         except KeyError:
             raise AttributeError(name) from None
+        return tensor
 
     def __len__(self) -> int:
         return len(next(iter(self.tensors.values())))
@@ -92,13 +98,17 @@ class Fields:
         return type(self)(**{name: tensor.to(device) for name, tensor in self.tensors.items()})
 
     @classmethod
-    def stacked(cls, items: Sequence[Mapping[str, Tensor]]) -> Self:
-        """The batch of items with the same names and shapes."""
+    def stack(cls, items: Sequence[Mapping[str, Tensor]]) -> Self:
+        """The batch of samples with the same names and shapes."""
         return cls(**{name: torch.stack([item[name] for item in items]) for name in items[0]})
 
 
 class ExpertPretext(Pretext):
-    """A pretext task of a vision expert; its items are named tensors, the picture's pixels in `images`."""
+    """A pretext task of a vision expert. Its samples are named tensors, with the pixels in `images`.
+
+    Args:
+        part: the expert.
+    """
 
     part: VisionExpert
 
@@ -106,28 +116,29 @@ class ExpertPretext(Pretext):
         super().__init__()
         self.part = part
 
-    def features(self, images: Tensor) -> Tensor:
-        """The expert's map [B, C, G, G] of uint8 images."""
-        return self.part(self.part.preprocess(images))
+    def encode(self, images_B3SS: Tensor) -> Tensor:
+        """The expert's map [B, C, G, G] of uint8 images [B, 3, S, S]."""
+        features_BCGG: Tensor = self.part(self.part.preprocess(images_B3SS))
+        return features_BCGG
 
-    def collate(self, items: Sequence[Mapping[str, Tensor]]) -> Fields:
-        return Fields.stacked(items)
+    def collate(self, items: Sequence[Mapping[str, Tensor]]) -> TensorBatch:
+        return TensorBatch.stack(items)
 
-    def batches(self, groups: Iterable[Sequence[Mapping[str, Tensor]]]) -> Iterator[Fields]:
-        """Batches of groups of items, on the expert's device."""
+    def iterate_batches(self, groups: Iterable[Sequence[Mapping[str, Tensor]]]) -> Iterator[TensorBatch]:
+        """The batch of each group of samples, on the expert's device."""
         for items in groups:
             yield self.collate(items).to(self.part.mean.device)
 
 
-class Pictures(Dataset[Any]):
-    """Pictures drawn when they are asked for, each once: nothing is stored, and nothing is seen twice.
+class SceneDataset(Dataset[Any]):
+    """The samples of scenes that are drawn when they are read: nothing is stored, and no scene is seen twice.
 
     Args:
-        pretext: makes an item of each.
-        kinds: how often each kind is drawn.
-        canvas: side in pixels.
-        seed: of the pictures; another seed gives others.
-        length: how many there are.
+        pretext: makes a sample of each scene.
+        kinds: the relative frequency of each kind of scene.
+        canvas: side of a scene, in pixels.
+        seed: of the scenes; another seed gives other scenes.
+        length: number of scenes.
     """
 
     def __init__(self, pretext: Pretext, kinds: Mapping[str, float], canvas: int, seed: str, length: int) -> None:
@@ -143,27 +154,31 @@ class Pictures(Dataset[Any]):
     def __getitem__(self, index: int) -> Any:
         rng = Random(f"{self.seed} {index}")
         (kind,) = rng.choices(list(self.kinds), list(self.kinds.values()))
-        return self.pretext.item(KINDS[kind](rng, self.canvas), rng)
+        return self.pretext.make_item(KINDS[kind](rng, self.canvas), rng)
 
     def groups(self, size: int) -> Iterable[list[Any]]:
-        """All items in order, `size` at a time."""
+        """All samples in order, `size` at a time."""
         for start in range(0, self.length, size):
             yield [self[index] for index in range(start, min(start + size, self.length))]
 
 
-def pixels(picture: Picture) -> Tensor:
-    """The picture as uint8 [3, S, S]."""
-    return square(picture.image, picture.image.width)
+def to_pixels(scene: Scene) -> Tensor:
+    """The image of a scene as uint8 [3, S, S]."""
+    return pad_and_resize(scene.image, scene.image.width)
 
 
-def padded(ids: list[int], length: int, pad: int) -> list[int]:
-    """Token ids at one length: filled up with `pad`, or cut."""
+def pad_ids(ids: list[int], length: int, pad: int) -> list[int]:
+    """Token ids at one length: padded with `pad`, or truncated."""
     return (ids + [pad] * length)[:length]
 
 
-def cell_shares(picture: Picture, cells: int) -> np.ndarray:
-    """How much of each cell each thing takes: float [marks, cells, cells], in [0, 1]. The picture's side divides into the cells."""
-    step = len(picture.regions) // cells
-    numbered = picture.regions.reshape(cells, step, cells, step)
-    things = np.arange(1, len(picture.marks) + 1)[:, None, None, None, None]
-    return (numbered == things).mean(axis=(2, 4))
+def compute_cell_shares(scene: Scene, cells: int) -> NDArray[np.float64]:
+    """The share of each cell that each object covers: [objects, cells, cells], in [0, 1].
+
+    The side of the image must be a multiple of `cells`.
+    """
+    step = len(scene.regions) // cells
+    numbers = scene.regions.reshape(cells, step, cells, step)
+    objects = np.arange(1, len(scene.marks) + 1)[:, None, None, None, None]
+    shares: NDArray[np.float64] = (numbers == objects).mean(axis=(2, 4))
+    return shares
