@@ -1,1 +1,53 @@
-"""eaglebench."""
+"""eaglebench: the ablation workbench for mixtures of vision encoders in multimodal LLMs.
+
+    import eaglebench
+
+    run = eaglebench.train("experts=[clip,sam]", "fast=true")  # what the command line does with these overrides
+    run = eaglebench.load("results/RUN")                       # a run that is finished
+    run.ask("page.png", "how many shapes")
+
+Both are imported when they are first called: torch takes seconds.
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from eaglebench.trained import Run
+
+__all__ = ["__version__", "load", "train"]
+__version__ = version("eaglebench")
+
+
+def load(folder: str | Path) -> "Run":
+    """A finished run, to be asked.
+
+    Args:
+        folder: the run folder, as in `results/RUN`.
+
+    Raises:
+        UserError: it is not the folder of a finished run of this version.
+    """
+    from eaglebench.trained import load_run
+
+    return load_run(Path(folder))
+
+
+def train(*overrides: str, config_dir: str | Path | None = None) -> "Run":
+    """Train and evaluate a run in this process, and give it; finished stages come from the cache, as on the command line.
+
+    Args:
+        overrides: as on the command line, `"experts=[clip]"`, `"fast=true"`; no shell takes quotes away here.
+        config_dir: a folder of your own with experts, fusions and other choices, as `--config-dir`.
+
+    Raises:
+        UserError: an override is wrong, or the run cannot be trained; the message says what to do.
+    """
+    from eaglebench.tasks.train_from_python import train_from_python
+
+    return train_from_python(overrides, config_dir)
+
+
+def __dir__() -> list[str]:
+    return __all__

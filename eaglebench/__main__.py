@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -32,7 +33,7 @@ register_resolvers()
 @hydra.main(config_path=str(CONF), config_name="config", version_base=VERSION_BASE)
 def run(cfg: DictConfig) -> None:
     """Run the task of a composed configuration. Heavy imports wait until here."""
-    folder = Path(hydra.core.hydra_config.HydraConfig.get().runtime.output_dir) if cfg.task.name == "train" else None
+    folder = Path(HydraConfig.get().runtime.output_dir) if cfg.task.name == "train" else None
     with report_user_errors(folder):
         command = running_command(cfg)
         check_rules(command.config, options("experts", command.search_path))

@@ -1,72 +1,86 @@
-"""The folder of a finished run: what its config and model are, and how they are read again."""
+"""The run folder: the name of every file in it, and how its configuration is written and read. Imports nothing heavy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+import yaml
 
-from eaglebench.language.base import LanguageModel
-from eaglebench.model.eagle import EagleModel
-from eaglebench.model.factory import Workshop
-from eaglebench.utils.errors import UserError
-from eaglebench.utils.files import read_object, write_text
-from eaglebench.weights.files import load_weights, write_weights
+from eaglebench.utils.errors import UserError, first_line
+from eaglebench.utils.files import read_json_object, write_text
 
-CONFIG, MODEL, MANIFEST = "config.yaml", "model.safetensors", "manifest.json"
+CONFIG = "config.yaml"
+MANIFEST = "manifest.json"
+MODEL = "model.safetensors"
+METRICS = "metrics.csv"
+PREDICTIONS = "predictions.jsonl"
+SCORES = "scores.json"
+PICTURE = "samples.png"
+EVALUATED = "eval"  # folder with what task=eval writes
+BENCHMARKED = "benchmarks"  # folder with one for each official benchmark that the run was evaluated on, and the scores of all
+BENCHMARK_SCORES = f"{BENCHMARKED}/{SCORES}"
+SELECTION = "selection.json"  # of the folder of a selection
+
+BLIND = "blind"  # in the manifest: the label of the no-image baseline
+INPUTS = "inputs"  # in the manifest: the files that the run read, and their state
+
+# Raise it when configs of before can no longer be read.
+CONFIG_VERSION = 2
+VERSION_FIELD = "config_version"
 
 
-def save_config(folder: Path, cfg: DictConfig) -> None:
-    """Write the resolved config."""
-    missing = OmegaConf.missing_keys(cfg)
-    assert not missing, missing
-    write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))))
+def write_run_config(folder: Path, resolved: Mapping[str, Any]) -> None:
+    """Write the resolved configuration of a run."""
+    versioned = {VERSION_FIELD: CONFIG_VERSION, **resolved}
+    write_text(folder / CONFIG, yaml.safe_dump(versioned, sort_keys=False, allow_unicode=True))
 
 
-def save_model(folder: Path, model: EagleModel) -> None:
-    """Write all weights."""
-    write_weights(folder / MODEL, model.state_dict())
-
-
-def load_config(folder: str | Path, needed: Sequence[str] = (CONFIG, MODEL)) -> DictConfig:
-    """The config of a finished run that has the `needed` files.
+def read_run_config(folder: Path) -> dict[str, Any]:
+    """The resolved configuration of a run, as plain data.
 
     Raises:
-        UserError: the folder is not that of a finished run.
+        UserError: the folder has none, or one of another version of eaglebench.
     """
-    missing = [name for name in needed if not (Path(folder) / name).is_file()]
+    try:
+        found = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{folder / CONFIG} cannot be read: {first_line(error)}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{folder / CONFIG} is no configuration.")
+    if reason := other_version(folder, found):
+        raise UserError(reason)
+    return {str(key): value for key, value in found.items() if key != VERSION_FIELD}
+
+
+def other_version(folder: Path, config: Mapping[str, Any]) -> str | None:
+    """Why a configuration of another version of eaglebench cannot be read, in one sentence; None if it is of this version."""
+    version = config.get(VERSION_FIELD, 1)
+    if version == CONFIG_VERSION:
+        return None
+    versions = (read_json_object(folder / MANIFEST) or {}).get("versions", {})
+    written_by = f"eaglebench {versions['eaglebench']}" if "eaglebench" in versions else "another version of eaglebench"
+    return (
+        f"{folder} was written by {written_by} (config version {version}; this one reads {CONFIG_VERSION}): "
+        "train the run again, or use that version."
+    )
+
+
+def check_run_folder(folder: Path) -> None:
+    """Refuse a folder that is not that of a finished training.
+
+    Raises:
+        UserError: it lacks the configuration or the model.
+    """
+    missing = [name for name in (CONFIG, MODEL) if not (folder / name).is_file()]
     if missing:
         raise UserError(
             f"run={folder} is not the folder of a finished run (no {' and no '.join(missing)} in it): "
             "give a folder that a training wrote, results/..."
         )
-    loaded = OmegaConf.load(Path(folder) / CONFIG)
-    assert isinstance(loaded, DictConfig)
-    return loaded
-
-
-def load_model(folder: str | Path, workshop: Workshop) -> tuple[EagleModel, LanguageModel]:
-    """The model of a finished run with its trained weights, and its language model."""
-    model, language = workshop.eagle(workshop.experts)
-    load_weights(model, Path(folder) / MODEL, f"run={folder}")
-    return model, language
-
-
-PREDICTIONS, SCORES, PICTURE = "predictions.jsonl", "scores.json", "samples.png"
-
-BENCHMARKED = (
-    "benchmarks"  # folder of a run, with one for each official benchmark that it was asked later, and the scores of all
-)
 
 
 def benchmark_predictions(folder: Path) -> list[Path]:
-    """The predictions of the benchmarks that the scores of a folder BENCHMARKED have; others there are of earlier weights."""
-    families = (read_object(folder / SCORES) or {}).get("families", {})
+    """The predictions of the benchmarks in a folder BENCHMARKED; those of earlier weights, which its scores lack, are left out."""
+    families = (read_json_object(folder / SCORES) or {}).get("families", {})
     paths = [folder / name / PREDICTIONS for name in sorted(families)]
     return [path for path in paths if path.is_file()]
-
-
-METRICS = "metrics.csv"
-
-ASKED = f"{BENCHMARKED}/{SCORES}"
-
-SELECTION = "selection.json"

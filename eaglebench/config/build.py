@@ -1,4 +1,4 @@
-"""From the composed config to plain objects. Below this, nothing knows of Hydra."""
+"""From the typed configuration to the objects of a run. Below this, nothing knows of the configuration."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -7,23 +7,10 @@ from typing import Any
 
 from hydra.utils import get_class, instantiate
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from eaglebench.config.inputs import file_state
-from eaglebench.config.schema import (
-    HIGH_RES,
-    LANGUAGE_TREATMENT,
-    NONE,
-    OTHER_VERSION,
-    SCHEDULE,
-    STAGE_DATA,
-    TREATMENT,
-    device_of,
-    optional_path,
-    plain,
-    processes_of,
-)
+from eaglebench.config.schema import OPTIMIZATION, Config, ExpertConfig, LanguageConfig, OptimizationConfig, optional_path
 from eaglebench.data.benchmark import read_benchmark
 from eaglebench.data.llava import hash_samples, read_samples
 from eaglebench.data.sample import Sample
@@ -34,219 +21,282 @@ from eaglebench.evaluation.evaluation_settings import EvaluationSettings
 from eaglebench.evaluation.validation import Validator, take_evenly
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.tiled import Tiled
+from eaglebench.language.base import LanguageModel
 from eaglebench.model.adapt import adapt_language_model
+from eaglebench.model.eagle import EagleModel
 from eaglebench.model.factory import ExpertSpec, ModelFactory
+from eaglebench.runs import MODEL
 from eaglebench.stages.base import Stage
-from eaglebench.stages.blind import BLIND, Blind
+from eaglebench.stages.blind import Blind
+from eaglebench.runs import BLIND
 from eaglebench.stages.store import Store
-from eaglebench.training.setup import Schedule
-from eaglebench.training.trainer import Fit
+from eaglebench.training.hyperparameters import Hyperparameters
+from eaglebench.training.trainer import StageTrainer
 from eaglebench.utils.distributed import is_main_process
-from eaglebench.utils.errors import UserError
-from eaglebench.zoo.cards import ZOO, shipped
+from eaglebench.weights.files import load_weights
 from eaglebench.zoo.pretext import Pretext
+from eaglebench.zoo.shipped import ZOO, find_shipped_weights
 
+# The builder of language models on the hub, and the one that needs nothing but their architecture.
 PRETRAINED = "eaglebench.language.pretrained.load_pretrained"
 FROM_ARCHITECTURE = "eaglebench.language.pretrained.build_from_architecture"
-QUICK = 64  # questions of an evaluation, or of each benchmark, with debug=fast
-UNSEEN = ("activation_checkpointing",)  # changes nothing of what a stage gives
+FAST_QUESTIONS = 64  # of an evaluation, or of each benchmark, with fast=true
+# Fields of a part that change nothing of what a stage gives.
+NO_EFFECT = ("activation_checkpointing",)
 
 
-def constructor(config: Mapping[str, Any]) -> Callable[..., Any]:
-    """The class or function behind `_target_`, with the node's other fields bound."""
-    return instantiate({**config, "_partial_": True}, _convert_="all")
+def constructor(spec: Mapping[str, Any]) -> Callable[..., Any]:
+    """The class or function behind `_target_`, with the other fields bound as arguments."""
+    found: Callable[..., Any] = instantiate({**spec, "_partial_": True}, _convert_="all")
+    return found
 
 
-def checkpoint_of(name: str, value: str | None) -> Path | None:
+def checkpoint_path(name: str, value: str | None) -> Path | None:
     """The checkpoint of the named part: a path or hub name, none, or `zoo` for the weights that ship with the package."""
-    return shipped(name) if value == ZOO else optional_path(value)
+    return find_shipped_weights(name) if value == ZOO else optional_path(value)
 
 
 def build_factory(
-    cfg: DictConfig, seed: int | None = None, trained: bool = False, without_weights: bool = False
+    config: Config, seed: int | None = None, trained: bool = False, without_weights: bool = False
 ) -> ModelFactory:
     """The factory of the run's parts.
 
     Args:
-        trained: their weights come from the run, and not from their checkpoints.
+        seed: of fresh weights; None: the run's.
+        trained: weights come from the run, and not from checkpoints.
         without_weights: weights do not matter (task=plan); nothing is read or downloaded.
+
+    Raises:
+        UserError: the zoo has no weights for a part.
     """
-    trained = trained or without_weights
-    experts = {}
-    for name, node in cfg.experts.items():
-        config = plain(node)
-        if missing := [key for key in (*TREATMENT, *HIGH_RES) if key not in config]:
-            raise UserError(f"experts.{name} has no {', '.join(missing)}: {OTHER_VERSION}")
-        arguments = constructor_arguments(config)
-        checkpoint = None if trained else checkpoint_of(str(name), config["checkpoint"])
-        experts[str(name)] = ExpertSpec(
-            build=tiled(arguments, config) if config["high_res"] == "tile" else constructor(arguments),
-            **{key: config[key] for key in TREATMENT if key != "checkpoint"},
-            checkpoint=checkpoint,
-            fingerprint=partial(fingerprint, config | {"name": name}, "checkpoint", checkpoint),
-        )
-    fusion, llm = plain(cfg.fusion), plain(cfg.llm)
-    architecture = llm.pop("architecture", None)
-    if missing := [key for key in LANGUAGE_TREATMENT if key not in llm]:
-        raise UserError(f"llm has no {', '.join(missing)}: {OTHER_VERSION}")
-    adaptation = {key: llm.pop(key) for key in LANGUAGE_TREATMENT}
-    weights = checkpoint_of("llm", llm.get("checkpoint"))
-    files = weights or optional_path(llm.get("model"))
-    shown = {**llm, "lora": adaptation["lora"]}
-    if "checkpoint" in llm:
-        llm["checkpoint"] = None if trained else weights
-    if without_weights and llm["_target_"] == PRETRAINED:
-        llm |= {"_target_": FROM_ARCHITECTURE, "architecture": architecture}
-        del llm["quantize"]  # what is planned for is at most too much
-    make_language = constructor(llm)
+    no_checkpoints = trained or without_weights
+    fusion = config.fusion
     return ModelFactory(
-        experts,
-        constructor({key: value for key, value in fusion.items() if key != "name"}),
-        lambda: adapt_language_model(make_language(), **adaptation),
-        fusion_fingerprint=fusion,
-        llm_fingerprint=partial(fingerprint, shown, "files", files),
-        seed=cfg.seed if seed is None else seed,
+        {name: expert_spec(name, expert, no_checkpoints) for name, expert in config.experts.items()},
+        constructor(fusion.spec),
+        language_builder(config.llm, no_checkpoints, without_weights),
+        fusion_fingerprint=fusion.model_dump(by_alias=True),
+        llm_fingerprint=language_fingerprint(config.llm),
+        seed=config.seed if seed is None else seed,
     )
 
 
-def fingerprint(config: Mapping[str, Any], name: str, weights: Path | None) -> dict[str, Any]:
+def expert_spec(name: str, expert: ExpertConfig, no_checkpoint: bool) -> ExpertSpec:
+    """How one expert is built and adapted."""
+    checkpoint = None if no_checkpoint else checkpoint_path(name, expert.checkpoint)
+    described = {**expert.model_dump(by_alias=True), "name": name}
+    return ExpertSpec(
+        build=expert_builder(expert),
+        aligned=expert.aligned,
+        frozen=expert.frozen,
+        lr=expert.lr,
+        layer_decay=expert.layer_decay,
+        checkpoint=checkpoint,
+        pixels=expert.pixels,
+        dtype=expert.dtype,
+        activation_checkpointing=expert.activation_checkpointing,
+        lora=expert.lora.model_dump(),
+        fingerprint=partial(fingerprint, described, "checkpoint", checkpoint),
+    )
+
+
+def expert_builder(expert: ExpertConfig) -> Callable[[], VisionExpert]:
+    """Builds an expert with fresh weights; with high_res=tile, one of its native side that takes tiles of a larger image."""
+    if expert.high_res != "tile":
+        return constructor(expert.spec)
+    size, side = expert.arguments["image_size"], expert.native_size
+    assert side is not None
+    make = constructor({**expert.spec, "image_size": side})
+    return lambda: Tiled(make(), size // side, expert.global_view)
+
+
+def language_builder(llm: LanguageConfig, no_checkpoint: bool, without_weights: bool) -> Callable[[], LanguageModel]:
+    """Builds the language model, with its adapters."""
+    spec = llm.spec
+    if "checkpoint" in spec:
+        spec["checkpoint"] = None if no_checkpoint else checkpoint_path("llm", llm.checkpoint)
+    if without_weights and llm.target == PRETRAINED:
+        spec |= {"_target_": FROM_ARCHITECTURE, "architecture": llm.architecture}
+        spec.pop("quantize", None)  # what is planned for is at most too much
+    make = constructor(spec)
+    lora, checkpointing = llm.lora.model_dump(), llm.activation_checkpointing
+    return lambda: adapt_language_model(make(), lora=lora, activation_checkpointing=checkpointing)
+
+
+def language_fingerprint(llm: LanguageConfig) -> Callable[[], dict[str, Any]]:
+    """The fingerprint of the language model and of its files."""
+    files = checkpoint_path("llm", llm.checkpoint) or optional_path(llm.model)
+    return partial(fingerprint, {**llm.spec, "lora": llm.lora.model_dump()}, "files", files)
+
+
+def fingerprint(described: Mapping[str, Any], name: str, weights: Path | None) -> dict[str, Any]:
     """What of a part's config a result depends on, with the state of its weights under `name`."""
-    return {key: value for key, value in config.items() if key not in UNSEEN} | {name: file_state(weights)}
+    return {key: value for key, value in described.items() if key not in NO_EFFECT} | {name: file_state(weights)}
 
 
-def constructor_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an expert's config its class takes, `_target_` included."""
-    return {key: value for key, value in config.items() if key not in (*TREATMENT, *HIGH_RES)}
+def load_trained_model(config: Config, folder: Path) -> tuple[EagleModel, LanguageModel]:
+    """The model of a finished run with its trained weights, and its language model.
+
+    Raises:
+        UserError: the weights do not fit the config.
+    """
+    factory = build_factory(config, trained=True)
+    model, language = factory.build_model(factory.experts)
+    load_weights(model, folder / MODEL, f"run={folder}")
+    return model, language
 
 
-def tiled(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> Callable[[], VisionExpert]:
-    """Builds an expert of its native side on the tiles of a larger image."""
-    side = config["native_size"]
-    make = constructor({**arguments, "image_size": side})
-    return lambda: Tiled(make(), config["image_size"] // side, config["global_view"])
-
-
-def build_pretext(cfg: DictConfig) -> tuple[Pretext, dict[str, Any]]:
-    """The pretext task of `cfg.pretrain` with its part, and the config of that part."""
-    name = str(cfg.pretrain.part)
-    if name != "llm":
-        cfg = cfg.copy()
-        cfg.llm.checkpoint = NONE  # it plays no part
-    factory = build_factory(cfg)
+def build_pretext(config: Config) -> tuple[Pretext, dict[str, Any]]:
+    """The pretext task of `config.pretrain` with its part, and the constructor arguments of that part."""
+    assert config.pretrain is not None
+    name, pretext = config.pretrain.part, config.pretrain.pretext
+    if name != "llm":  # the language model plays no part
+        config = config.model_copy(update={"llm": config.llm.model_copy(update={"checkpoint": None})})
+    factory = build_factory(config)
     part: Any = factory.build_language_model() if name == "llm" else factory.build_expert(name)
-    config = constructor_arguments(plain(cfg.llm if name == "llm" else cfg.experts[name]))
-    make = constructor(plain(cfg.pretrain.pretext))
-    return factory.build_seeded(f"pretext {name}", lambda: make(part=part)), config
+    spec = {**config.llm.spec, "checkpoint": config.llm.checkpoint} if name == "llm" else config.experts[name].spec
+    make = constructor(pretext.spec)
+    return factory.build_seeded(f"pretext {name}", lambda: make(part=part)), spec
 
 
-def build_stages(cfg: DictConfig) -> list[Stage]:
+def build_hyperparameters(section: OptimizationConfig) -> Hyperparameters:
+    """The numbers of an optimisation."""
+    return Hyperparameters(**{name: getattr(section, name) for name in OPTIMIZATION})
+
+
+def build_stages(config: Config) -> list[Stage]:
     """The stages in the user's order."""
-    return [build_stage(str(name), plain(node)) for name, node in cfg.stages.items()]
+    stages: list[Stage] = []
+    for name, section in config.stages.items():
+        arguments = section.arguments
+        if projector := arguments.pop("projector", None):
+            arguments |= {"projector": constructor(without_partial(projector)), "projector_config": projector}
+        make = get_class(section.target)
+        stages.append(
+            make(
+                name=name,
+                hyperparameters=build_hyperparameters(section),
+                lr=section.lr,
+                unfreeze_at=section.unfreeze_at,
+                template=section.template,
+                **arguments,
+            )
+        )
+    return stages
 
 
-def build_stage(name: str, config: dict[str, Any]) -> Stage:
-    """One stage from its config."""
-    config = {key: value for key, value in config.items() if key not in STAGE_DATA}
-    schedule = Schedule(**{key: config.pop(key) for key in SCHEDULE})
-    if projector := config.pop("projector", None):
-        config |= {"projector": constructor(projector), "projector_config": projector}
-    stage: Stage = get_class(config.pop("_target_"))(name=name, schedule=schedule, **config)
-    return stage
+def without_partial(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec of a component that is called later, with more arguments."""
+    return {key: value for key, value in spec.items() if key != "_partial_"}
 
 
-def build_blind(cfg: DictConfig) -> Blind | None:
-    """The model that is trained without images, on a schedule of its own; None if it is switched off."""
-    config = plain(cfg.evaluation.blind)
-    if not config["steps"]:
+def build_blind(config: Config) -> Blind | None:
+    """The model that is trained without images, with hyperparameters of its own; None if it is switched off."""
+    section = config.scoring.blind
+    if not section.steps and not section.epochs:
         return None
-    lr = config.pop("lr")
-    return Blind(BLIND, {"llm": lr}, Schedule(**config))
+    return Blind(BLIND, {"llm": section.lr}, build_hyperparameters(section))
 
 
-def build_data(cfg: DictConfig, tell: Callable[[str], None], training: bool = True) -> DataSource:
-    """The run's samples; only the held-out ones if not `training`."""
-    world, settings = cfg.world, cfg.data
+def build_data(config: Config, log: Callable[[str], None], training: bool = True) -> DataSource:
+    """The run's samples; only the held-out ones if not `training`.
+
+    Raises:
+        UserError: a file or a record of it cannot be used.
+    """
+    settings = config.data
     read = partial(
         read_samples,
-        max_bad=settings.get("max_bad", 0),
+        max_bad=settings.max_bad,
         limit=settings.limit,
-        checked=Path(world.root) / "checked",
-        warn=tell,
+        checked=settings.cache_dir / "checked",
+        warn=log,
     )
-    official = build_benchmarks(cfg)
+    official = build_benchmarks(config)
     of_stages = {}
-    for name, stage in cfg.stages.items() if training else ():
-        if stage.train is not None:
-            samples = read(stage.train, image_root=stage.image_root)
-            of_stages[str(name)] = Split(samples, hash_samples(samples))
-    common = {"cache_mb": settings.cache_mb, "workers": settings.workers, "of_stages": of_stages}
+    for name, stage in config.stages.items() if training else ():
+        if stage.data is not None:
+            samples = read(stage.data, image_root=stage.image_root)
+            of_stages[name] = Split(samples, hash_samples(samples))
+    source = partial(DataSource, cache_mb=settings.cache_mb, workers=settings.workers, of_stages=of_stages)
     if settings.source == "synthetic":
+        world = config.world
         synthetic = SyntheticWorld(
-            World(world.train_images, world.val_questions, world.canvas, plain(world.weights), world.seed),
-            Path(world.root),
-            tell,
+            World(world.train_images, world.val_questions, world.canvas, world.mixture, world.seed),
+            settings.cache_dir,
+            log,
         )
         train = synthetic.train[: settings.limit] if training else []
         digest = synthetic.digest if settings.limit is None else f"{synthetic.digest}-{settings.limit}"
-        return DataSource(train=train, val=official or synthetic.val, digest=digest, **common)
-    if training and OmegaConf.is_missing(settings, "train"):
-        raise UserError("data.train is not set: give your LLaVA file, data.train=my.json.")
-    train = read(settings.train, image_root=settings.image_root) if training else []
+        return source(train=train, val=official or synthetic.val, digest=digest)
+    train = read(settings.train, image_root=settings.image_root) if training and settings.train is not None else []
     val = read(settings.val, image_root=settings.image_root) if settings.val is not None and not official else []
-    return DataSource(train=train, val=official or val, digest=hash_samples(train), **common)
+    return source(train=train, val=official or val, digest=hash_samples(train))
 
 
-def build_benchmarks(cfg: DictConfig) -> list[Sample]:
+def build_benchmarks(config: Config) -> list[Sample]:
     """The questions of the evaluation's benchmark files, which are then all that is evaluated; none if it names none."""
     samples = []
-    few = QUICK if cfg.debug == "fast" else None  # not data.limit: a benchmark counts whole
-    for name, file in (cfg.evaluation.get("benchmarks") or {}).items():
+    limit = FAST_QUESTIONS if config.fast else None  # not data.limit: a benchmark counts whole
+    for name, file in config.scoring.benchmarks.items():
         if file is not None:
             suffixes = (BENCHMARKS[name].suffix, BENCHMARKS[name].open_suffix)
-            checked = Path(cfg.world.root) / "checked"
-            samples += read_benchmark(file, name, *suffixes, limit=few, checked=checked)
+            samples += read_benchmark(file, name, *suffixes, limit=limit, checked=config.data.cache_dir / "checked")
     return samples
 
 
-def build_evaluation(cfg: DictConfig) -> EvaluationSettings:
-    """How answers are made and scored."""
-    config = plain(cfg.evaluation)
-    del config["blind"]
-    benchmarks = [name for name, file in (config.pop("benchmarks", None) or {}).items() if file is not None]
+def build_evaluation(config: Config) -> EvaluationSettings:
+    """How answers are generated and scored."""
+    section = config.scoring
     return EvaluationSettings(
-        **config, benchmarks=benchmarks, device=device_of(cfg), seed=cfg.seed, cache_mb=cfg.data.cache_mb
+        batch_size=section.batch_size,
+        max_new_tokens=section.max_new_tokens,
+        generate=section.generate,
+        metrics=section.metrics,
+        default_metric=section.default_metric,
+        benchmarks=[name for name, file in section.benchmarks.items() if file is not None],
+        shuffled=section.shuffled,
+        device=config.trainer.device,
+        seed=config.seed,
+        cache_mb=config.data.cache_mb,
     )
 
 
-def build_look(cfg: DictConfig, data: DataSource) -> Validator | None:
-    """What looks at held-out samples while a stage trains; None where there are none."""
-    samples = take_evenly(data.val, cfg.held_out.samples) if cfg.held_out.every else []
-    return Validator(samples, build_evaluation(cfg), data.reader) if samples else None
+def build_validator(config: Config, data: DataSource) -> Validator | None:
+    """What validates on held-out samples while a stage trains; None where there are none."""
+    samples = take_evenly(data.val, config.validation.samples) if config.validation.every else []
+    return Validator(samples, build_evaluation(config), data.reader) if samples else None
 
 
-def build_fit(cfg: DictConfig, loggers: list[Logger], console: Console, seed: int | None = None) -> Fit:
-    """What trains a unit."""
-    trainer = plain(cfg.trainer)
-    strategy, nodes, compiled = trainer.pop("strategy"), trainer.pop("nodes"), trainer.pop("compile")
-    return Fit(
-        {**trainer, "num_nodes": nodes},
+def build_trainer(config: Config, loggers: list[Logger], console: Console, seed: int | None = None) -> StageTrainer:
+    """What trains the units of the stages."""
+    trainer = config.trainer
+    strategy = trainer.strategy
+    return StageTrainer(
+        {
+            "accelerator": trainer.accelerator,
+            "devices": trainer.devices,
+            "num_nodes": trainer.nodes,
+            "precision": trainer.precision,
+            "deterministic": trainer.deterministic,
+        },
         loggers,
-        cfg.seed if seed is None else seed,
+        config.seed if seed is None else seed,
         console,
-        cfg.checkpoints.every,
-        cfg.held_out.every,
-        processes_of(cfg),
-        None if strategy is None else instantiate(strategy),
-        compiled,
+        config.checkpoint_every,
+        config.validation.every,
+        trainer.processes,
+        None if strategy is None else constructor(strategy.spec),
+        trainer.compile,
     )
 
 
-def build_loggers(cfg: DictConfig, folder: Path) -> list[Logger]:
+def build_loggers(config: Config, folder: Path) -> list[Logger]:
     """The run's loggers, writing into its folder; of several processes, one logs."""
-    nodes = cfg.logger.values() if is_main_process() else ()
-    return [instantiate(node, save_dir=str(folder), _convert_="all") for node in nodes]
+    sections = config.logger.values() if is_main_process() else ()
+    return [constructor(section.spec)(save_dir=str(folder)) for section in sections]
 
 
-def build_store(cfg: DictConfig, tell: Callable[[str], None]) -> Store:
+def build_store(config: Config, log: Callable[[str], None]) -> Store:
     """The store of finished stages; store=none keeps nothing."""
-    return Store(optional_path(cfg.store), tell)
+    return Store(config.store_folder, log)

@@ -7,13 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from eaglebench.config.compose import compose, groups, hydra_initialized, options, search_path_override
+from eaglebench.config.compose import groups, hydra_initialized, options, search_path_override
 from eaglebench.config.compose import folders as config_folders
 from eaglebench.config.messages import join_choices, nearest, unknown
 from eaglebench.config.read import UNTYPED

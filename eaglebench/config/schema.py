@@ -144,7 +144,7 @@ class StageConfig(OptimizationConfig, Component):
 class BlindConfig(OptimizationConfig):
     """The model that is trained without images; `steps=0` leaves it out."""
 
-    steps: NonNegativeInt | None  # type: ignore[assignment]  # 0, too
+    steps: NonNegativeInt | None
     lr: NonNegativeFloat
 
 

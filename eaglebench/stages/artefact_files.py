@@ -10,7 +10,6 @@ from filelock import FileLock
 
 WEIGHTS, MANIFEST = "weights.safetensors", "manifest.json"
 UNFINISHED = ".unfinished"  # folder in a store: checkpoints of what is being trained, and locks
-BLIND = "blind"  # label of the no-image baseline
 
 
 def artefact_name(label: str, key: str) -> str:

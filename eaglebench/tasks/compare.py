@@ -3,31 +3,35 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from omegaconf import DictConfig
 from rich.table import Table
 
+from eaglebench.config.compose import Command
 from eaglebench.evaluation.benchmarks import BENCHMARKS
-from eaglebench.evaluation.comparison import answers_of, differences
+from eaglebench.evaluation.comparison import compare_answers, read_answers
 from eaglebench.evaluation.significance import Paired
 from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError
 
 
-def compare(cfg: DictConfig) -> None:
-    """Print what the second run of `cfg.compare.runs` scores more than the first, by family, with interval and p-value."""
-    if len(cfg.compare.runs) != 2:
-        raise UserError("compare.runs wants the folders of two finished runs: 'compare.runs=[results/A,results/B]'.")
-    first, second = (answers_of(Path(folder)) for folder in cfg.compare.runs)
+def compare(command: Command) -> None:
+    """Print what the second run of `compare.runs` scores more than the first, by family, with interval and p-value.
+
+    Raises:
+        UserError: a folder is not that of an evaluated run, or the runs answered different questions.
+    """
+    assert command.config.compare is not None
+    runs = command.config.compare.runs
+    first, second = (read_answers(Path(folder)) for folder in runs)
     if first.keys() != second.keys() or any(first[key]["reference"] != second[key]["reference"] for key in first):
         raise UserError(
             f"the two runs answered different questions ({len(first.keys() - second.keys())} of the first alone, "
             f"{len(second.keys() - first.keys())} of the second alone; or references differ): evaluate both on the same data with task=eval."
         )
-    new_console().print(table_of(differences(first, second), *cfg.compare.runs))
+    new_console().print(table_of(compare_answers(first, second), *runs))
 
 
 def table_of(found: Mapping[str, tuple[float, float, Paired]], first: str, second: str) -> Table:
-    """The table of `differences`."""
+    """The table of `compare_answers`."""
     table = Table(title=f"A: {first}\nB: {second}", title_justify="left")
     table.add_column("")
     for column in ("A", "B", "B - A", "95 % interval", "p", "questions"):

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from omegaconf import DictConfig
 from PIL import UnidentifiedImageError
 
+from eaglebench.config.compose import Command
 from eaglebench.data.benchmark import read_benchmark
 from eaglebench.data.converters import CONVERTERS
 from eaglebench.data.converters.base import Source, write_records
@@ -15,10 +15,16 @@ from eaglebench.utils.errors import UserError
 SUFFIX = ".jsonl"
 
 
-def convert(cfg: DictConfig) -> None:
-    """Write the benchmark file `convert.to` from the folder `convert.source`, and read it back."""
-    name, to = str(cfg.convert.benchmark), Path(str(cfg.convert.to)).expanduser()
-    source = Source(Path(str(cfg.convert.source)).expanduser())
+def convert(command: Command) -> None:
+    """Write the benchmark file `convert.to` from the folder `convert.source`, and read it back.
+
+    Raises:
+        UserError: the benchmark is unknown, or its folder does not hold its official release.
+    """
+    settings = command.config.convert
+    assert settings is not None
+    name, to = str(settings.benchmark), Path(str(settings.to)).expanduser()
+    source = Source(Path(str(settings.source)).expanduser())
     if name not in CONVERTERS:
         raise UserError(f"convert.benchmark={name} is unknown: choose from {', '.join(CONVERTERS)}.")
     if to.suffix != SUFFIX:

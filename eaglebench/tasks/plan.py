@@ -3,17 +3,17 @@
 from omegaconf import DictConfig
 from rich.progress import track
 
-from eaglebench.config.build import build_blind, build_stages, build_workshop
+from eaglebench.config.build import build_blind, build_factory, build_stages
 from eaglebench.config.schema import processes_of
-from eaglebench.model.factory import Workshop
+from eaglebench.model.factory import ModelFactory
 from eaglebench.profiling.estimate.meta_device import sketching
 from eaglebench.profiling.estimate.sharding import sharding_of, strategy_of
 from eaglebench.profiling.estimate.step_cost import outlay, parameters_of
 from eaglebench.profiling.estimate.tables import Row, memory_table, work_table
-from eaglebench.stages.base import Stage, Unit
-from eaglebench.stages.summary import parts_rows, parts_table
-from eaglebench.training.micro_batches import piece_size
-from eaglebench.training.strategies import BF16
+from eaglebench.stages.base import Stage, StageUnit
+from eaglebench.stages.summary import build_parts_table, summarize_parts
+from eaglebench.training.devices import BF16
+from eaglebench.training.hyperparameters import micro_batch_size
 from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError
 
@@ -21,15 +21,15 @@ from eaglebench.utils.errors import UserError
 def plan(cfg: DictConfig) -> None:
     """Print the parts, and for each unit of each stage memory, operations and time."""
     console = new_console()
-    workshop, stages = build_workshop(cfg, outlines=True), build_stages(cfg)
+    factory, stages = build_factory(cfg, without_weights=True), build_stages(cfg)
     with sketching():
-        model, _ = workshop.eagle(workshop.experts)
-    console.print(parts_table(parts_rows(model, workshop, stages)))
+        model, _ = factory.build_model(factory.experts)
+    console.print(build_parts_table(summarize_parts(model, factory, stages)))
     blind = build_blind(cfg) if cfg.data.source == "synthetic" or cfg.data.val is not None else None
     trained = [*stages, blind] if blind is not None else stages
-    units = [(stage, unit) for stage in trained for unit in stage.units(workshop)]
+    units = [(stage, unit) for stage in trained for unit in stage.units(factory)]
     shown = track(units, "running shapes", console=console, disable=not console.is_terminal, transient=True)
-    rows = [row_of(cfg, workshop, stage, unit) for stage, unit in shown]
+    rows = [row_of(cfg, factory, stage, unit) for stage, unit in shown]
     if not rows:
         raise UserError("every stage has nothing to train: name stages, or experts that train.")
     count = processes_of(cfg)
@@ -46,16 +46,16 @@ def plan(cfg: DictConfig) -> None:
         console.print("How long an epoch is depends on the data: give plan.samples=N.")
 
 
-def row_of(cfg: DictConfig, workshop: Workshop, stage: Stage, unit: Unit) -> Row:
+def row_of(cfg: DictConfig, factory: ModelFactory, stage: Stage, unit: StageUnit) -> Row:
     """What a unit needs."""
     with sketching():
-        model, language = stage.model(unit, workshop)
-    rates = {part: stage.learning_rate(part, workshop) for part in model.parts()}
-    visual = model.tokens_of_an_image
+        model, language = stage.build_model(unit, factory)
+    rates = {part: stage.learning_rate(part, factory) for part in model.parts()}
+    visual = model.tokens_per_image
     tokens = max(min(cfg.plan.tokens or language.max_length, language.max_length), visual + 1)
     world = processes_of(cfg)
-    schedule = stage.schedule
-    piece = piece_size(stage.config, schedule.batch_size, schedule.micro_batch, world)
+    hyperparameters = stage.hyperparameters
+    piece = micro_batch_size(stage.config_path, hyperparameters.batch_size, hyperparameters.micro_batch, world)
     found = outlay(model, rates, piece, tokens, cfg.trainer.precision == BF16)
     parameters, trains = map(sum, zip(*map(parameters_of, model.parts().values()), strict=True))
     samples = samples_of(cfg)
@@ -67,8 +67,8 @@ def row_of(cfg: DictConfig, workshop: Workshop, stage: Stage, unit: Unit) -> Row
         tokens=tokens,
         visual=visual,
         outlay=found.spread(sharding_of(cfg), world),
-        step_flops=found.flops * schedule.batch_size / piece,
-        steps=schedule.steps if samples is None else schedule.length(samples),
+        step_flops=found.flops * hyperparameters.batch_size / piece,
+        steps=hyperparameters.steps if samples is None else hyperparameters.total_steps(samples),
     )
 
 

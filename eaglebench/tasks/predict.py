@@ -1,30 +1,23 @@
 """task=predict: ask a finished run about an image."""
 
-from functools import partial
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
-
-from eaglebench.config.build import build_evaluation, build_workshop
-from eaglebench.config.compose import take_overrides
-from eaglebench.data.images import load_image
-from eaglebench.data.sample import Sample, Turn
-from eaglebench.evaluation.evaluate import answerer_of
-from eaglebench.evaluation.generation import Question
-from eaglebench.runs import load_config, load_model
+from eaglebench.config.compose import Command
+from eaglebench.config.finished_run import config_of_run, run_folder
 from eaglebench.utils.errors import UserError
 
 
-def predict(cfg: DictConfig) -> None:
-    """Print the answer of `cfg.run` to `cfg.prompt`, about `cfg.image` if there is one."""
-    run = load_config(cfg.run)
-    take_overrides(run, cfg, HydraConfig.get().overrides.task)
-    image = None if cfg.image is None else Path(cfg.image)
-    if image is not None and not image.is_file():
+def predict(command: Command) -> None:
+    """Print the answer of the run to the prompt, about the image if there is one.
+
+    Raises:
+        UserError: there is no such run or image.
+    """
+    folder, config = run_folder(command), config_of_run(command)
+    image, prompt = command.config.image, command.config.prompt
+    assert prompt is not None
+    if image is not None and not Path(image).is_file():
         raise UserError(f"image={image} does not exist.")
-    settings = build_evaluation(run)
-    model, language = load_model(cfg.run, build_workshop(run, trained=True))
-    answerer = answerer_of(model, language, partial(load_image, side=model.image_side), settings, settings.device)
-    sample = Sample(image.name if image is not None else "prompt", image, (Turn(str(cfg.prompt), ""),))
-    print(next(answerer.answers([Question(sample, 0)])))
+    from eaglebench.trained import Run  # here, so that mistakes above are answered before torch is imported
+
+    print(Run(folder, config).ask(image, prompt))

@@ -40,7 +40,8 @@ def select(command: Command) -> None:
     """Run the search of `select`, and write its table, JSON and plot into results/selection-NAME-HASH/.
 
     Raises:
-        UserError: an override belongs to single trials, the search cannot begin, or sets failed; the same command runs those again.
+        UserError: an override belongs to single trials, the search cannot begin, or sets failed. The same command
+            runs failed sets again.
     """
     settings = command.config.select
     assert settings is not None
@@ -91,7 +92,7 @@ class SetScorer:
         self.tried: dict[ExpertSet, TriedSet] = {}
 
     def score_round(self, number: int, sets: Sequence[ExpertSet]) -> RoundScores:
-        """The scores of the sets that the round of this number tries; runs the trials of those that were not tried before."""
+        """The scores of the sets that the round of this number tries; trains those that were not tried before."""
         self.console.print(f"round {number}: {', '.join('+'.join(experts) for experts in sets)}", soft_wrap=True)
         new = {
             experts: expert_set_trials(experts, self.settings.seeds, self.by_expert)
@@ -110,7 +111,10 @@ class SetScorer:
         return {experts: seed_scores(self.tried[experts], self.settings.score) for experts in sets}
 
     def read_or_measure_cost(self, experts: ExpertSet) -> "VisionCost | None":
-        """The cost of a set's vision side, measured once for this selection; None, which is logged, if it cannot be measured."""
+        """The cost of a set's vision side, measured once in a selection.
+
+        None, which is logged, if it cannot be measured.
+        """
         # Here, because it imports torch, which takes seconds, and most refusals come before.
         from eaglebench.profiling.estimate.vision_cost import VisionCost
 

@@ -4,34 +4,37 @@ import time
 from glob import glob
 from pathlib import Path
 
-from omegaconf import DictConfig
 from rich.table import Table
 
-from eaglebench.config.schema import optional_path, plain
-from eaglebench.stages.prune import Entry, chosen, entries, removed
+from eaglebench.config.compose import Command
+from eaglebench.stages.prune import StoreEntry, list_entries, remove_entry, select_entries
 from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError
 
 SHOWN = 3  # users of an artefact that are named
 
 
-def store(cfg: DictConfig) -> None:
-    """List the artefacts of `cfg.store`, or remove those that `cfg.prune` names."""
-    console = new_console()
-    root = optional_path(cfg.store)
+def store(command: Command) -> None:
+    """List the artefacts of the store, or remove those that `prune` names.
+
+    Raises:
+        UserError: there is no store, or no artefact of a name.
+    """
+    config, console = command.config, new_console()
+    root = config.store_folder
     if root is None or not root.is_dir():
         raise UserError(
-            f"store={cfg.store} is no folder: give the one that trainings wrote to, or train something first."
+            f"store={config.store} is no folder: give the one that trainings wrote to, or train something first."
         )
-    listed = entries(root, map(Path, glob(cfg.report.runs)))
-    if cfg.prune is None:
+    listed = list_entries(root, map(Path, glob(str(config.runs))))
+    if config.prune is None:
         console.print(table_of(listed))
         console.print(f"{len(listed)} in {root}, {megabytes(listed):.1f} MB")
         return
-    words = [cfg.prune] if isinstance(cfg.prune, str) else plain(cfg.prune)
+    words = [config.prune] if isinstance(config.prune, str) else config.prune
     gone = []
-    for entry in chosen(listed, words):
-        if removed(entry):
+    for entry in select_entries(listed, words):
+        if remove_entry(entry):
             gone.append(entry)
             console.print(f"removed {entry.name} ({entry.state})", soft_wrap=True)
         else:
@@ -39,12 +42,12 @@ def store(cfg: DictConfig) -> None:
     console.print(f"{len(gone)} removed, {megabytes(gone):.1f} MB")
 
 
-def megabytes(listed: list[Entry]) -> float:
+def megabytes(listed: list[StoreEntry]) -> float:
     """The size of all of them."""
     return sum(entry.bytes for entry in listed) / 1e6
 
 
-def table_of(listed: list[Entry]) -> Table:
+def table_of(listed: list[StoreEntry]) -> Table:
     """Name, size, age, state, and who uses it."""
     table = Table(title="finished and unfinished stages", title_justify="left")
     table.add_column("name", no_wrap=True)

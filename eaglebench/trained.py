@@ -1,0 +1,172 @@
+"""A finished run in Python: ask it, see its experts' features, its scores and its configuration."""
+
+from collections.abc import Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, TypeVar, cast, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from eaglebench.config.build import build_evaluation, load_trained_model
+from eaglebench.config.read import read_config
+from eaglebench.config.schema import Config, EvaluationConfig
+from eaglebench.data.images import UNREADABLE, load_image, square
+from eaglebench.data.sample import Sample, Turn
+from eaglebench.evaluation.generation import AnswerGenerator
+from eaglebench.evaluation.questions import EvalQuestion
+from eaglebench.language.base import LanguageModel
+from eaglebench.model.eagle import EagleModel, build_encoder
+from eaglebench.runs import SCORES, check_run_folder, read_run_config
+from eaglebench.utils.errors import UserError, first_line
+from eaglebench.utils.files import read_json_object
+
+ImageLike = str | Path | Image.Image | NDArray[np.uint8]
+Item = TypeVar("Item")
+
+
+def load_run(folder: Path) -> "Run":
+    """The run in a folder.
+
+    Raises:
+        UserError: it is not the folder of a finished run of this version.
+    """
+    check_run_folder(folder)
+    return Run(folder, read_config(read_run_config(folder)))
+
+
+class Run:
+    """A finished run. Its weights are read when they are first needed.
+
+    Args:
+        folder: the run folder.
+        config: of the run.
+
+    Attributes:
+        folder, config: as above.
+    """
+
+    def __init__(self, folder: Path, config: Config) -> None:
+        self.folder = folder
+        self.config = config
+
+    def __repr__(self) -> str:
+        overall = (self.scores or {}).get("overall")
+        return f"Run({str(self.folder)!r}{'' if overall is None else ', score ' + format(overall['score'], '.3f')})"
+
+    @property
+    def scores(self) -> dict[str, Any] | None:
+        """The scores of the run's evaluation, `scores["overall"]["score"]` and by family; None if it was not evaluated."""
+        return read_json_object(self.folder / SCORES)
+
+    @cached_property
+    def _loaded(self) -> tuple[EagleModel, LanguageModel]:
+        model, language = load_trained_model(self.config, self.folder)
+        return model.to(self.config.trainer.device).eval(), language
+
+    @property
+    def model(self) -> EagleModel:
+        """The whole model, in evaluation mode."""
+        return self._loaded[0]
+
+    @overload
+    def ask(self, image: ImageLike | None, question: str, max_new_tokens: int | None = None) -> str: ...
+
+    @overload
+    def ask(
+        self,
+        image: ImageLike | None | Sequence[ImageLike | None],
+        question: str | Sequence[str],
+        max_new_tokens: int | None = None,
+    ) -> str | list[str]: ...
+
+    def ask(
+        self,
+        image: ImageLike | None | Sequence[ImageLike | None],
+        question: str | Sequence[str],
+        max_new_tokens: int | None = None,
+    ) -> str | list[str]:
+        """The answer to a question about an image; with lists, the answers to each pair, computed in batches.
+
+        Args:
+            image: a path, a PIL image, or an array [H, W] or [H, W, 3] of uint8; None for a question without an image; or a list of these.
+            question: one for all images, or a list with one for each; with one image, each is about that one.
+            max_new_tokens: of an answer; None: what the run was evaluated with.
+
+        Raises:
+            UserError: an image cannot be read, or two lists differ in length.
+        """
+        is_single = isinstance(question, str) and not isinstance(image, (list, tuple))
+        images: list[ImageLike | None] = list(image) if isinstance(image, (list, tuple)) else [cast(ImageLike | None, image)]
+        texts = [question] if isinstance(question, str) else list(question)
+        count = max(len(images), len(texts))
+        images, texts = repeat_single(images, count), repeat_single(texts, count)
+        if len(images) != len(texts):
+            raise UserError(f"{len(images)} images and {len(texts)} questions: give one of either, or as many of both.")
+        pixels = {Path(str(index)): one for index, one in enumerate(images) if one is not None}
+        questions = [
+            EvalQuestion(Sample(f"{index}", path if (path := Path(str(index))) in pixels else None, (Turn(text, ""),)), 0)
+            for index, text in enumerate(texts)
+        ]
+        answers = list(self._generator(pixels, max_new_tokens).answer(questions))
+        return answers[0] if is_single else answers
+
+    def features(self, image: ImageLike) -> dict[str, Tensor]:
+        """The feature map [C, H, W] of each expert for an image, by the expert's name.
+
+        Raises:
+            UserError: the image cannot be read.
+        """
+        images_13SS = to_square(image, self.model.image_side).unsqueeze(0).to(self.config.trainer.device)
+        with torch.inference_mode():
+            return {
+                name: expert(expert.preprocess(images_13SS))[0]  # type: ignore[operator]
+                for name, expert in self.model.experts.items()
+            }
+
+    def _generator(self, pixels: dict[Path, ImageLike], max_new_tokens: int | None) -> AnswerGenerator:
+        model, language = self._loaded
+        if isinstance(self.config.evaluation, EvaluationConfig):
+            settings = build_evaluation(self.config)
+            batch_size, usual, options = settings.batch_size, settings.max_new_tokens, settings.generate
+        else:
+            batch_size, usual, options = self.config.evaluation.batch_size, self.config.evaluation.max_new_tokens, None
+        return AnswerGenerator(
+            model,
+            build_encoder(model, language),
+            language.tokenizer,
+            lambda path: to_square(pixels[path], model.image_side),
+            device=self.config.trainer.device,
+            batch_size=batch_size,
+            max_new_tokens=max_new_tokens or usual,
+            options=options,
+            seed=self.config.seed,
+        )
+
+
+def to_square(image: ImageLike, side: int) -> Tensor:
+    """An image padded to a square and resized: uint8 [3, side, side].
+
+    Raises:
+        UserError: it cannot be read, or is an array of another kind.
+    """
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
+            raise UserError(
+                f"an array of shape {list(image.shape)} and type {image.dtype} is no image: give [H, W] or [H, W, 3] of uint8."
+            )
+        image = Image.fromarray(image)
+    if isinstance(image, Image.Image):
+        return square(image, side)
+    try:
+        return partial(load_image, side=side)(Path(image))
+    except UNREADABLE as error:
+        raise UserError(f"the image {image} cannot be read: {first_line(error)}") from error
+
+
+def repeat_single(items: list[Item], count: int) -> list[Item]:
+    """A single item `count` times; several as they are."""
+    return items * count if len(items) == 1 else items
