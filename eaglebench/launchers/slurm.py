@@ -15,11 +15,14 @@ from submitit import AutoExecutor
 from submitit.core.utils import FailedJobError
 
 from eaglebench.launchers.base import InterruptedJob, Job, Launcher, Slot
+from eaglebench.training.requeue import REQUEUE, run_slurm_command
 from eaglebench.utils.errors import UserError, first_line
 
 
 class SlurmLauncher(Launcher):
-    """Submits each job with one task for each device. Stopped, it leaves jobs in the queue; the same command then waits for them.
+    """Submits each job with one task for each device.
+
+    When the launcher is stopped, jobs stay in the queue; the same command, run again, waits for them.
 
     Args:
         at_once: jobs of a selection or a sweep that are submitted side by side.
@@ -89,11 +92,10 @@ class SlurmLauncher(Launcher):
             UserError: SLURM does not answer.
             InterruptedJob: this process has to end.
         """
-        # Here, because it imports torch, which a command that only starts trials does without.
-        from eaglebench.training.preemption import run_slurm_command
-
         for _ in range(self.squeue_retries):
-            answer = run_slurm_command("squeue", f"--user={getuser()}", "--noheader", "--format=%Z", f"--name={job.name}")
+            answer = run_slurm_command(
+                "squeue", f"--user={getuser()}", "--noheader", "--format=%Z", f"--name={job.name}"
+            )
             if answer.returncode == 0:
                 return str(Path.cwd()) in answer.stdout.splitlines()
             if self.stopping.wait(self.poll_seconds):
@@ -129,8 +131,8 @@ class SlurmLauncher(Launcher):
             **({} if self.mem_gb is None else {"mem_gb": self.mem_gb}),
             **({} if job.on_cpu else {"gpus_per_node": job.processes_per_node}),
             slurm_setup=self.setup,
-            # srun does not take cpus_per_task over from sbatch. Without a limit on waiting, because one process evaluates long after the
-            # others have ended.
+            # srun does not take cpus_per_task over from sbatch. --wait=0 sets no limit, because one process evaluates
+            # long after the others have ended.
             slurm_srun_args=["--kill-on-bad-exit=1", f"--cpus-per-task={self.cpus_per_task}", "--wait=0"],
             # On submitit's own signal it would requeue the job itself, in the middle of a step.
             slurm_additional_parameters={
@@ -149,8 +151,6 @@ class SlurmLauncher(Launcher):
 
 def run_in_job(arguments: Sequence[str]) -> None:
     """Run `python -m eaglebench` with these arguments; this is what a job unpickles and calls."""
-    from eaglebench.training.preemption import REQUEUE  # here, because it imports torch
-
     os.environ[REQUEUE] = "1"
     sys.argv = ["eaglebench", *arguments]
     runpy.run_module("eaglebench", run_name="__main__", alter_sys=True)

@@ -25,7 +25,8 @@ from eaglebench.training.checkpoint_files import (
     step_of,
 )
 from eaglebench.training.micro_batches import is_last_micro_batch
-from eaglebench.training.preemption import WARNING_SIGNALS, in_slurm_job, requeue_job
+from eaglebench.training.preemption import WARNING_SIGNALS
+from eaglebench.training.requeue import in_slurm_job, requeue_job
 from eaglebench.training.strategies import checkpoint_layout
 from eaglebench.utils.distributed import broadcast_from_main
 from eaglebench.utils.errors import UserError, first_line

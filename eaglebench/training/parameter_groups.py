@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from eaglebench.model.adapt import adapters
+from eaglebench.model.adapt import lora_parameters
 
 
 class LayerDecay(NamedTuple):
@@ -24,7 +24,7 @@ class LayerDecay(NamedTuple):
 def freeze(parts: Mapping[str, nn.Module], learning_rates: Mapping[str, float]) -> None:
     """Freeze parts without a learning rate, and all but the adapters of parts with LoRA; unfreeze the rest."""
     for name, part in parts.items():
-        lora = adapters(part)
+        lora = lora_parameters(part)
         part.requires_grad_(learning_rates.get(name, 0.0) > 0 and not lora)
         for parameter in lora:
             parameter.requires_grad_(learning_rates.get(name, 0.0) > 0)

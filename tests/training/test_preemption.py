@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from eaglebench.training.preemption import requeue_job, requeue_on_warning
+from eaglebench.training.preemption import requeue_on_warning
+from eaglebench.training.requeue import requeue_job
 from eaglebench.utils.errors import TERMINATED
 
 
