@@ -1,1 +1,1 @@
-"""Who trains on what, for how long: the stages, their runner, and the store of finished ones."""
+"""The stages of training: what each trains and on what, their runner, and the store of finished ones."""

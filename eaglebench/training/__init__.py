@@ -1,1 +1,1 @@
-"""Lightning around a network that turns a batch into a loss."""
+"""Trains a network that turns a batch into a loss, with Lightning."""

@@ -12,7 +12,7 @@ def first_nonfinite_part(network: nn.Module, parts: Mapping[str, nn.Module], bat
 
     Args:
         network: called with `batch`, without gradients.
-        parts: modules of the network by name, in the order in which their weights are looked at.
+        parts: modules of the network by name, in the order in which their weights are checked.
         batch: what the network takes.
     """
     for name, part in parts.items():

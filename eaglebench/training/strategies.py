@@ -27,7 +27,7 @@ from eaglebench.utils.errors import UserError
 def ddp(devices: Devices) -> Strategy:
     """DistributedDataParallel: a copy of everything on each device; gradients are averaged.
 
-    Unused parameters are looked for: heads of a library's backbone, and experts that a route leaves out, have no
+    Unused parameters are found in each step: heads of a library's backbone, and experts that a route leaves out, have no
     gradient.
     """
     return DDPStrategy(process_group_backend=devices.backend, gradient_as_bucket_view=True, find_unused_parameters=True)

@@ -19,7 +19,6 @@ from PIL import Image
 from rich.console import Console
 
 from eaglebench.config.build import build_data, build_factory, build_stages, build_trainer, build_validator
-from eaglebench.config.schema import processes_of
 from eaglebench.model.eagle import EagleModel
 from eaglebench.stages.runner import Runner
 from eaglebench.stages.store import Store
@@ -170,7 +169,7 @@ def broken(folder: Path, data: str, overrides: list[str]) -> None:
 
 def main(folder: Path, strategies: list[str]) -> None:
     torch.set_num_threads(1)
-    where = find_cluster_environment(processes_of(composed("trainer=ddp", "trainer.devices=2")))
+    where = find_cluster_environment(composed("trainer=ddp", "trainer.devices=2").trainer.processes)
     assert where is not None
     with process_group(where, Devices("cpu", "32-true", 2).backend):
         for strategy in strategies:

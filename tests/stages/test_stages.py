@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import DictConfig
 from rich.console import Console
 
 from eaglebench.config.build import (
@@ -17,6 +16,7 @@ from eaglebench.config.build import (
     build_trainer,
     build_validator,
 )
+from eaglebench.config.schema import Config
 from eaglebench.stages.base import Stage, StageUnit
 from eaglebench.stages.runner import Runner
 from eaglebench.stages.trained_weights import TrainedWeights
@@ -24,7 +24,7 @@ from eaglebench.utils.errors import UserError
 from tests.conftest import FUSIONS, composed, turns, write_records
 
 
-def runner_of(cfg: DictConfig) -> tuple[Runner, list[str]]:
+def runner_of(cfg: Config) -> tuple[Runner, list[str]]:
     logged: list[str] = []
     trainer = build_trainer(cfg, [], Console(quiet=True))
     return Runner(
@@ -32,7 +32,7 @@ def runner_of(cfg: DictConfig) -> tuple[Runner, list[str]]:
     ), logged
 
 
-def stage_of(cfg: DictConfig, name: str) -> Stage:
+def stage_of(cfg: Config, name: str) -> Stage:
     return next(stage for stage in build_stages(cfg) if stage.name == name)
 
 
