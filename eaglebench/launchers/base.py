@@ -1,7 +1,7 @@
 """The contract of a launcher: it runs jobs somewhere, and says why one failed.
 
-A job is one `python -m eaglebench` command. A launcher is one class in one file of this folder, and one file `conf/launcher/NAME.yaml` that
-names the class by `_target_` and gives the arguments of its constructor.
+A job is one `python -m eaglebench` command. A launcher is one class in one file of this folder, and one file
+`conf/launcher/NAME.yaml` that names the class by `_target_` and gives the arguments of its constructor.
 """
 
 import fcntl
@@ -124,7 +124,10 @@ class Launcher(ABC):
         """
 
     def is_running(self, job: Job) -> bool:
-        """Whether a job of this name, started by an earlier command, is still queued or running; `wait` then waits for that one."""
+        """Whether a job of this name that an earlier command started is still queued or running.
+
+        If so, `start` is left out, and `wait` waits for that job.
+        """
         return False
 
     @abstractmethod
@@ -176,9 +179,10 @@ def build_launcher(config: LauncherConfig) -> Launcher:
 
 @contextmanager
 def job_lock(job: Job, launcher: Launcher, log: Callable[[str], None]) -> Iterator[int]:
-    """Hold the lock of a job within the context, so that no other command runs the same one; gives the lock's file descriptor.
+    """Hold the lock of a job, so that no other command runs the same one; yields the lock's file descriptor.
 
-    flock, and not a library of lock files: a child process inherits it. A trial that outlived its command still holds its lock.
+    flock, and not a library of lock files: a child process inherits it. A trial that outlived its command still holds
+    its lock.
 
     Raises:
         InterruptedJob: this process has to end.

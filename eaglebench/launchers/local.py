@@ -32,8 +32,8 @@ class RunningTrial:
 class LocalLauncher(Launcher):
     """Runs jobs on this machine.
 
-    Trials that run side by side share the CPU cores, and get GPUs of their own. Stopped, it sends SIGTERM to them, on which each writes a
-    checkpoint.
+    Trials that run side by side share the CPU cores, and get GPUs of their own. When the launcher is stopped, it sends
+    them SIGTERM, on which each writes a checkpoint.
 
     Args:
         at_once: trials that run side by side.
@@ -46,7 +46,10 @@ class LocalLauncher(Launcher):
         self.running: dict[str, RunningTrial] = {}  # by the name of the job
 
     def run_elsewhere(self, job: Job) -> bool:
-        """Start one process for each device and wait for them; False if one process is enough, or they are started already."""
+        """Start one process for each device and wait for them.
+
+        False if one process is enough, or if this process is one of those that were started.
+        """
         # Here, because it imports torch and Lightning, which a command that only starts trials does without.
         from eaglebench.training.strategies import find_cluster_environment
 
@@ -54,7 +57,8 @@ class LocalLauncher(Launcher):
             return False
         if job.nodes > 1:
             raise UserError(
-                f"trainer.nodes={job.nodes} needs a process for each device of each node: use launcher=slurm, srun, or torchrun."
+                f"trainer.nodes={job.nodes} needs a process for each device of each node: use launcher=slurm, srun, or "
+                "torchrun."
             )
         run_processes(job.processes, job.arguments)
         return True
@@ -147,7 +151,12 @@ def run_processes(count: int, arguments: Sequence[str]) -> None:
 
 
 def failure_reason(log_file: Path, log_start: int, code: int) -> str:
-    """Why a process failed: its last error message, or its exit code and last line, from byte `log_start` of its log on."""
+    """Why a process failed: its last error message, or else its exit code and last line.
+
+    Args:
+        log_start: where its output begins in the log, in bytes.
+        code: its exit code.
+    """
     with log_file.open("rb") as file:
         file.seek(log_start)
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from eaglebench.report.leaderboard import markdown
+from eaglebench.report.leaderboard import to_markdown
 from eaglebench.search.selection import ExpertSet, SearchResult, SearchRound, SeedScores
 from eaglebench.search.trials import TrialResult
 
@@ -54,7 +54,7 @@ def selection_json(
 
 
 def candidate_json(experts: ExpertSet, scores: SeedScores | None, tried: TriedSet) -> dict[str, Any]:
-    """One candidate of a round. `low` and `high` are one standard error over the seeds below and above the mean score."""
+    """One candidate of a round; `low` and `high` are the mean score minus and plus its standard error."""
     cost = tried.cost
     return {
         "experts": list(experts),
@@ -83,7 +83,7 @@ def selection_markdown(selection: Mapping[str, Any]) -> str:
             lines.append([str(one["round"]), experts, *cost_cells(row), *score_cells(row, before)])
         best = [row["score"] for row in ranked if row["experts"] == one["kept"]]
         before = best[0] if best else before
-    return f"{markdown(lines)}\n\nKept: **{'+'.join(selection['kept'])}**; {selection['stopped']}.\n"
+    return f"{to_markdown(lines)}\n\nKept: **{'+'.join(selection['kept'])}**; {selection['stopped']}.\n"
 
 
 def cost_cells(candidate: Mapping[str, Any]) -> list[str]:
@@ -99,7 +99,10 @@ def cost_cells(candidate: Mapping[str, Any]) -> list[str]:
 
 
 def score_cells(candidate: Mapping[str, Any], before: float | None) -> list[str]:
-    """Two cells: the mean score with its standard error, and its gain over the set that was kept before; the error of a failed set."""
+    """Two cells: the mean score with its standard error, and its gain over the set that was kept before.
+
+    For a failed set: `failed`, and its error.
+    """
     if candidate["score"] is None:
         return ["failed", candidate["error"]]
     spread = f" ± {candidate['score'] - candidate['low']:.4f}" if len(candidate["scores"]) > 1 else ""

@@ -11,7 +11,9 @@ OF_THE_COMMAND = ("task", "launcher", "hydra")  # config nodes that are no part 
 
 
 def forwarded_overrides(overrides: Sequence[str], settings: Collection[str]) -> list[str]:
-    """The overrides of a command that its trials get too: all but those of the task, the launcher, Hydra, and the task's own settings.
+    """The overrides of a command that its trials get too.
+
+    These are all but those of the task, the launcher, Hydra, and the task's own settings.
 
     Args:
         overrides: of the command line.
@@ -26,7 +28,7 @@ def forwarded_overrides(overrides: Sequence[str], settings: Collection[str]) -> 
 
 
 def override_key(override: str) -> str:
-    """The dotted key that an override sets, as in `experts.clip.lr` of `+experts.clip.lr=1e-3`; that of a group is its name."""
+    """The dotted key that an override sets, as in `experts.clip.lr` of `+experts.clip.lr=1e-3`."""
     return override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
 
 
@@ -70,6 +72,6 @@ def expert_set_trials(experts: ExpertSet, seeds: int, by_expert: Mapping[str, Se
 
 
 def wandb_group(config: Config, name: str) -> list[str]:
-    """The override that gives trials their group in W&B; none if they do not log there, or the user has named a group."""
+    """The override that groups trials in W&B; none if they do not log there, or the user has named a group."""
     logger = config.logger.get("wandb")
     return [f"logger.wandb.group={name}"] if logger is not None and logger.arguments.get("group") is None else []

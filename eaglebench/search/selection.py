@@ -1,7 +1,7 @@
 """Searches for the best set of experts: which sets are tried in each round, and which one is kept.
 
-Round-robin is the procedure of Eagle (section 3.4 and figure 4), which decides by the mean score alone. Backward elimination and exhaustive
-search are the usual alternatives.
+Round-robin is the procedure of Eagle (section 3.4 and figure 4), which decides by the mean score alone. Backward
+elimination and exhaustive search are the usual alternatives.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -78,7 +78,7 @@ def round_robin(start: Sequence[str], pool: Sequence[str], min_gain: float, beyo
 
 
 def backward(pool: Sequence[str], max_loss: float) -> Search:
-    """Begin with all experts; in each round, leave out the one that costs least, as long as the score drops little enough.
+    """Begin with all experts; in each round, leave out the one that costs least, as long as that is little enough.
 
     Args:
         pool: all experts, the base first.

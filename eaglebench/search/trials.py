@@ -12,9 +12,9 @@ from typing import Any
 from rich.console import Console
 
 from eaglebench.config.compose import Command
-from eaglebench.config.inputs import INPUTS, input_fingerprints
+from eaglebench.config.inputs import input_fingerprints
 from eaglebench.launchers.base import Job, Launcher, Slot, job_lock, job_of, stop_on_exit
-from eaglebench.runs import MANIFEST, SCORES
+from eaglebench.runs import INPUTS, MANIFEST, SCORES
 from eaglebench.utils.errors import UserError, first_line
 from eaglebench.utils.files import read_json_object
 
@@ -122,7 +122,7 @@ def prepare_trial(
 
 
 def run_trial(prepared: PreparedTrial, launcher: Launcher, slot: int, console: Console) -> TrialResult:
-    """Run a trial in the slot of this number unless it is finished, and return its result; an error is a failed result."""
+    """The result of a trial; runs it in the slot of this number unless it is finished. An error is a failed result."""
     job = prepared.job
 
     def log(message: str) -> None:
@@ -148,7 +148,10 @@ def run_trial(prepared: PreparedTrial, launcher: Launcher, slot: int, console: C
 
 
 def wait_for_result(prepared: PreparedTrial, launcher: Launcher) -> TrialResult | None:
-    """The result of a trial whose job has ended; None if it left none. The files of another machine may be seen late."""
+    """The result of a trial whose job has ended; None if it left none.
+
+    Files that another machine wrote may be seen late, so that launchers ask for several looks.
+    """
     for _ in range(launcher.result_polls - 1):
         if found := read_result(prepared, reused=False):
             return found

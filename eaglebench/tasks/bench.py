@@ -1,9 +1,12 @@
-"""task=bench: whatever the group `bench` measures."""
+"""task=bench: runs the measurement that the group `bench` names."""
 
-from hydra.utils import get_method
-from omegaconf import DictConfig
+from pkgutil import resolve_name
+
+from eaglebench.config.compose import Command
 
 
-def bench(cfg: DictConfig) -> None:
-    """Measure what `cfg.bench` says."""
-    get_method(cfg.bench._target_)(cfg)
+def bench(command: Command) -> None:
+    """Run the measurement, whose `_target_` is called with the command and the other fields of `bench`."""
+    settings = command.config.bench
+    assert settings is not None
+    resolve_name(settings.target)(command=command, **settings.arguments)

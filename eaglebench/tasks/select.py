@@ -10,9 +10,9 @@ from rich.console import Console
 
 from eaglebench.config.compose import Command
 from eaglebench.launchers.base import Launcher, build_launcher
-from eaglebench.report.entries import read_selection
-from eaglebench.report.plots import plots
-from eaglebench.report.settings import by_family
+from eaglebench.report.plots import draw_plots
+from eaglebench.report.run_files import read_selection
+from eaglebench.report.settings import rows_by_family
 from eaglebench.runs import SELECTION
 from eaglebench.search.outcome import TriedSet, selection_json, selection_markdown
 from eaglebench.search.overrides import (
@@ -54,7 +54,7 @@ def select(command: Command) -> None:
     table = selection_markdown(selection)
     write_text(folder / "selection.md", table)
     write_json(folder / SELECTION, selection)
-    for plot in plots([], {}, {folder.name: read_selection(folder / SELECTION)}):
+    for plot in draw_plots([], {}, {folder.name: read_selection(folder / SELECTION)}):
         write_text(folder / "selection.svg", plot.svg)
     console.print(table, soft_wrap=True, markup=False)
     console.print(f"wrote {folder}/: selection.json, selection.md, selection.svg")
@@ -149,7 +149,7 @@ def seed_scores(tried: TriedSet, name: str) -> SeedScores | None:
     for result in tried.results:
         if result.scores is None:
             return None
-        rows = by_family(result.scores)
+        rows = rows_rows_by_family(result.scores)
         if name not in rows:
             raise UserError(f"select.score={name} is no score of {result.folder}: choose from {', '.join(rows)}.")
         found.append(rows[name]["score"])

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from eaglebench.config.build import build_workshop, constructor_arguments
+from eaglebench.config.build import build_factory, constructor_arguments
 from eaglebench.config.schema import plain
-from eaglebench.profiling.bench.expert_subject import Variant, prepared
-from eaglebench.profiling.bench.upstream import ways
+from eaglebench.profiling.bench.expert_subject import PassVariant, prepare_expert
+from eaglebench.profiling.bench.upstream import expert_implementations
 from tests.conftest import EXPERTS, composed
 from tests.helpers.upstream.cases import as_map
 
@@ -36,7 +36,7 @@ MAPS = {
 def test_full_size(name: str) -> None:
     cfg = composed("size=full", f"experts=[{name}]", f"experts.{name}.checkpoint=none", "data.train=x.json")
     with torch.device("meta"):
-        expert = build_workshop(cfg).expert(name)
+        expert = build_factory(cfg).build_expert(name)
     assert (expert.channels, expert.grid) == MAPS[name]
     assert sum(parameter.numel() for parameter in expert.parameters()) == PUBLISHED[name]
 
@@ -48,7 +48,7 @@ def test_a_forward_pass_at_full_size_gives_what_other_code_gives(name: str) -> N
     """The promised map of one image, the same as by the library with the same weights, or else with attention written out."""
     cfg = composed("size=full", f"experts=[{name}]", f"experts.{name}.checkpoint=none", "data.train=x.json")
     config = {**constructor_arguments(plain(cfg.experts[name])), "unshuffle": 1}
-    expert, pixels = prepared(config, Variant(backward=False, dtype="float32", checkpointing=False), 1, "cpu")
+    expert, pixels = prepare_expert(config, PassVariant(backward=False, dtype="float32", checkpointing=False), 1, "cpu")
     for key, parameter in expert.named_parameters():
         if "pos" in key:
             torch.nn.init.normal_(parameter, std=0.02)  # SAM's tables of positions begin at zero
@@ -57,7 +57,7 @@ def test_a_forward_pass_at_full_size_gives_what_other_code_gives(name: str) -> N
     unshuffled = cfg.experts[name].unshuffle
     assert given.shape == (1, channels // unshuffled**2, grid * unshuffled, grid * unshuffled)
     assert given.isfinite().all()
-    _, other, *_ = ways(expert)
-    with ways(expert)[other] as forward:
+    _, other, *_ = expert_implementations(expert)
+    with expert_implementations(expert)[other] as forward:
         expected = as_map(forward(pixels), expert.grid)
     assert (given - expected).abs().max() < 1e-3 * expected.abs().max()

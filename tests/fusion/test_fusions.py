@@ -15,7 +15,7 @@ from eaglebench.fusion.mova import Mova
 from eaglebench.fusion.projector import mlp_projector
 from eaglebench.fusion.sequence_append import SequenceAppend
 from eaglebench.fusion.sva import Sva
-from eaglebench.profiling.bench.fusion_subject import StandIn
+from eaglebench.profiling.bench.fusion_subject import PrecomputedExpert
 from eaglebench.utils.errors import UserError
 from tests.helpers.fusions import ARGUMENTS, FUSIONS, GRID, INFOS, WIDTH, build, maps_of, randomised
 
@@ -48,7 +48,7 @@ def test_gradient_soon_reaches_every_parameter_and_after_one_step_every_expert(c
     for step in range(3 if cls is Mova else 2):
         inputs = {name: [value.detach().requires_grad_() for value in maps] for name, maps in pixels.items()}
         optimizer.zero_grad()
-        fusion({name: StandIn() for name in names}, inputs).square().sum().backward()
+        fusion({name: PrecomputedExpert() for name in names}, inputs).square().sum().backward()
         reached |= {name for name, parameter in fusion.named_parameters() if parameter.grad.abs().max() > 1e-9}
         optimizer.step()
         if step:
@@ -69,7 +69,7 @@ def test_the_experts_are_run_on_their_own_pixels(cls: type[Fusion]) -> None:
     fusion, _ = build(cls, "abc")
     randomised(fusion, {})
     pixels = {name: [value.double() for value in maps] for name, maps in maps_of("abc").items()}
-    experts = {name: StandIn() for name in "abc"}
+    experts = {name: PrecomputedExpert() for name in "abc"}
     tokens = fusion(experts, pixels)
     for name in "abc":
         others = {**pixels, name: [torch.randn_like(value) for value in pixels[name]]}
@@ -79,7 +79,7 @@ def test_the_experts_are_run_on_their_own_pixels(cls: type[Fusion]) -> None:
 @pytest.mark.parametrize("cls", FUSIONS)
 def test_images_do_not_meet_in_a_batch(cls: type[Fusion]) -> None:
     fusion, _ = randomised(*build(cls, "abc"))
-    experts = {name: StandIn() for name in "abc"}
+    experts = {name: PrecomputedExpert() for name in "abc"}
     pixels = {name: [value.double() for value in maps] for name, maps in maps_of("abc").items()}
     alone = [fusion(experts, {n: [value[[i]] for value in maps] for n, maps in pixels.items()}) for i in range(3)]
     torch.testing.assert_close(torch.cat(alone), fusion(experts, pixels), atol=1e-10, rtol=1e-10)
@@ -93,7 +93,7 @@ def test_half_precision_stays_near(cls: type[Fusion]) -> None:
     fusion = cls(wide, WIDTH, grid=4, norm=True, **ARGUMENTS[cls])
     for parameter in fusion.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
-    experts = {name: StandIn() for name in wide}
+    experts = {name: PrecomputedExpert() for name in wide}
     pixels = {"a": [torch.randn(2, 8, 4, 4)], "b": [torch.randn(2, 5, 200, 200), torch.randn(2, 5, 4, 4)]}
     expected = fusion(experts, pixels)
     with torch.autocast("cpu", torch.bfloat16):

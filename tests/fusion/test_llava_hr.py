@@ -6,7 +6,7 @@ from torch import nn
 
 from eaglebench.fusion.base import FeatureInfo, MapShape
 from eaglebench.fusion.llava_hr import LlavaHr, MixtureOfResolutionAdapter, adapter_sites
-from eaglebench.profiling.bench.fusion_subject import StandIn
+from eaglebench.profiling.bench.fusion_subject import PrecomputedExpert
 from tests.helpers.fusions import build, maps_of, randomised
 
 
@@ -46,7 +46,7 @@ def test_a_fresh_adapter_changes_nothing() -> None:
 def test_a_fresh_fusion_is_the_base_and_the_last_maps_aligned() -> None:
     fusion, _ = build(LlavaHr, "abc")
     maps = maps_of("abc")
-    given = fusion({name: StandIn() for name in "abc"}, maps)
+    given = fusion({name: PrecomputedExpert() for name in "abc"}, maps)
     expected = sum(fusion.align[name](fusion.align_to_grid({name: maps[name][-1]}, name)) for name in "abc")
     assert torch.equal(given, fusion.projector(expected))
 

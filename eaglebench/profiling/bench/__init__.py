@@ -1,1 +1,1 @@
-"""task=bench: what parts cost, each beside the obvious alternative in the same run."""
+"""task=bench: measures experts and fusions, each beside other implementations of the same computation."""

@@ -1,4 +1,7 @@
-"""A fusion as the subject of a measurement: maps in, visual tokens out, without the experts."""
+"""A fusion as the subject of a measurement: maps in, visual tokens out, without the experts' own work.
+
+Shape letters as in eaglebench/fusion/base.py.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,84 +11,106 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eaglebench.fusion.base import Fusion, Outline
+from eaglebench.fusion.base import FeatureInfo, Fusion
 from eaglebench.fusion.deformable import Deformable
 from eaglebench.fusion.mini_gemini import MiniGemini
-from eaglebench.profiling.bench import reference as naive
-from eaglebench.profiling.bench.measure import OURS, Forward, Subject, Ways, as_it_is
+from eaglebench.profiling.bench.measure import OURS, Forward, Implementations, Subject, use_unchanged
+from eaglebench.profiling.bench.reference import mini_gemini_with_all_keys, transformers_deformable_attention
 
 
-class StandIn(nn.Module):
-    """An expert that was run already: its pixels are the maps of its pyramid, and its map behind them.
+class PrecomputedExpert(nn.Module):
+    """Stands in for an expert that has run already.
+
+    Its "pixels" are its maps [B, C, H, W]: those of its pyramid first, and its own map last.
 
     Args:
-        between: the map between its blocks; its own map if None.
+        block_map: the map between its blocks [B, C, H, W]; its own map if None.
     """
 
-    def __init__(self, between: nn.Parameter | None = None) -> None:
+    def __init__(self, block_map: nn.Parameter | None = None) -> None:
         super().__init__()
-        self.between = between
+        self.block_map = block_map
 
-    def forward(self, maps: Sequence[Tensor], after: Mapping[int, Callable[[Tensor], Tensor]] | None = None) -> Tensor:
-        """The map; changed as between blocks that do nothing, or by what the changed map between the blocks is on average."""
-        if not after:
+    def forward(
+        self, maps: Sequence[Tensor], block_hooks: Mapping[int, Callable[[Tensor], Tensor]] | None = None
+    ) -> Tensor:
+        """The expert's own map [B, C, H, W].
+
+        The hooks are applied to the map between the blocks, one after the other, as if the blocks between them did
+        nothing. Where that map is not the expert's own, the mean of the result is added to the own map, so that
+        gradients reach the hooks.
+        """
+        if not block_hooks:
             return maps[-1]
-        x_BCHW = maps[-1] if self.between is None else self.between
-        for change in after.values():
-            x_BCHW = change(x_BCHW)
-        return x_BCHW if self.between is None else maps[-1] + x_BCHW.mean(dim=(1, 2, 3), keepdim=True)
+        x_BCHW = maps[-1] if self.block_map is None else self.block_map
+        for hook in block_hooks.values():
+            x_BCHW = hook(x_BCHW)
+        return x_BCHW if self.block_map is None else maps[-1] + x_BCHW.mean(dim=(1, 2, 3), keepdim=True)
 
-    def pyramid(self, maps: Sequence[Tensor]) -> Sequence[Tensor]:
-        """The maps of all stages; the map alone, if there are no others."""
+    def forward_levels(self, maps: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The maps of the pyramid; the own map, if there are no others."""
         return maps[:-1] or maps
 
 
-def subject(
-    make: Callable[..., Fusion], outlines: Mapping[str, Outline], width: int, batch: int, device: str
+def make_fusion_subject(
+    build: Callable[..., Fusion], infos: Mapping[str, FeatureInfo], width: int, batch_size: int, device: str
 ) -> Subject:
-    """A fusion of these experts, and random maps of them; gradients go to both, as where experts train."""
+    """The subject of a fusion of these experts, with random maps.
+
+    Gradients go to the weights and to the maps, as where experts train.
+
+    Args:
+        build: called with `experts` (the infos) and `width`.
+        width: D, the language model's embedding width.
+        device: by its name in torch.
+    """
     torch.manual_seed(0)
-    fusion = make(experts=outlines, width=width).to(device)
+    fusion = build(experts=infos, width=width).to(device)
     maps = {
         name: [
-            nn.Parameter(torch.randn(batch, channels, side, side, device=device))
-            for channels, side in (*outline.levels, (outline.channels, outline.grid))
+            nn.Parameter(torch.randn(batch_size, channels, side, side, device=device))
+            for channels, side in (*info.levels, (info.channels, info.grid))
         ]
-        for name, outline in outlines.items()
+        for name, info in infos.items()
     }
-    betweens = {
-        name: nn.Parameter(torch.randn(batch, *outline.block_map, outline.block_map.grid, device=device))
-        for name, outline in outlines.items()
-        if outline.block_map is not None
+    block_maps = {
+        name: nn.Parameter(torch.randn(batch_size, *info.block_map, info.block_map.grid, device=device))
+        for name, info in infos.items()
+        if info.block_map is not None
     }
-    experts = {name: StandIn(betweens.get(name)) for name in outlines}
-    held = nn.ModuleDict({name: nn.ParameterList(one) for name, one in maps.items()})
-    # All are given gradients, and have them cleared.
-    module = nn.ModuleDict({"fusion": fusion, "experts": nn.ModuleDict(experts), "maps": held})
-    return Subject(module, maps, partial(ways, fusion, experts), True, device)
+    experts = {name: PrecomputedExpert(block_maps.get(name)) for name in infos}
+    # One module of everything that gets gradients, so that they are cleared together.
+    module = nn.ModuleDict(
+        {
+            "fusion": fusion,
+            "experts": nn.ModuleDict(experts),
+            "maps": nn.ModuleDict({name: nn.ParameterList(one) for name, one in maps.items()}),
+        }
+    )
+    return Subject(module, maps, partial(fusion_implementations, fusion, experts), True, device)
 
 
-def ways(fusion: Fusion, experts: Mapping[str, nn.Module]) -> Ways:
-    """How a fusion's weights can be run: as here, and beside it as it is described or by another library."""
-    found = {OURS: as_it_is(partial(fusion, experts))}
+def fusion_implementations(fusion: Fusion, experts: Mapping[str, nn.Module]) -> Implementations:
+    """Implementations of a fusion by name; each takes maps by expert and gives visual tokens [B, N, D]."""
+    found = {OURS: use_unchanged(partial(fusion, experts))}
     if isinstance(fusion, MiniGemini) and fusion.levels:
-        found["keys and values held"] = as_it_is(partial(run_naive, fusion, experts))
+        found["all keys and values at once"] = use_unchanged(partial(run_mini_gemini_with_all_keys, fusion, experts))
     if isinstance(fusion, Deformable) and fusion.levels:
-        found["transformers"] = transformers_sampling(fusion, experts)
+        found["transformers"] = use_transformers_attention(fusion, experts)
     return found
 
 
-def run_naive(fusion: MiniGemini, experts: Mapping[str, nn.Module], maps: Any) -> Tensor:
-    """The same with keys and values of everything."""
-    return naive.mini_gemini(fusion, fusion.looked_at(experts, maps))
+def run_mini_gemini_with_all_keys(fusion: MiniGemini, experts: Mapping[str, nn.Module], maps: Any) -> Tensor:
+    """Visual tokens [B, N, D] of Mini-Gemini with the keys and values of all cells in memory at once."""
+    return mini_gemini_with_all_keys(fusion, fusion.encode(experts, maps))
 
 
 @contextmanager
-def transformers_sampling(fusion: Deformable, experts: Mapping[str, nn.Module]) -> Iterator[Forward]:
-    """Within it, points are sampled by transformers' class."""
-    ours = fusion.sampled
-    fusion.sampled = naive.transformers_sampled
+def use_transformers_attention(fusion: Deformable, experts: Mapping[str, nn.Module]) -> Iterator[Forward]:
+    """Sample points with transformers' class within the context."""
+    ours = fusion.attention
+    fusion.attention = transformers_deformable_attention
     try:
         yield partial(fusion, experts)
     finally:
-        fusion.sampled = ours
+        fusion.attention = ours

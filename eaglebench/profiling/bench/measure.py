@@ -1,4 +1,4 @@
-"""Seconds and memory of something that can be run in several ways, measured in processes of their own."""
+"""Seconds and memory of several implementations of one computation, measured in processes of their own."""
 
 import math
 import resource
@@ -21,197 +21,207 @@ from torch import Tensor, nn
 
 from eaglebench.utils.errors import UserError
 
-OURS = "eaglebench"  # the way that the others are compared with
-LEAST_SECONDS = 0.2  # of a measurement
-WARM_UP_TURNS = 2
-LONG_SECONDS = 2.0  # a pass of this length needs no warm-up: what its first call adds is lost in it
+OURS = "eaglebench"  # the implementation that the others are compared with
+MIN_SECONDS = 0.2  # of a measurement
+WARM_UP_ROUNDS = 2
+LONG_SECONDS = 2.0  # a pass of this length needs no warm-up: what its first call adds is negligible
 PEAK_RESET, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")  # of Linux, see proc(5)
-SUBJECTS = (
-    "eaglebench.profiling.bench.expert_subject",
-    "eaglebench.profiling.bench.fusion_subject",
-)  # what a fresh process has imported already
+# Modules that a fresh process has imported already.
+PRELOADED = ("eaglebench.profiling.bench.expert_subject", "eaglebench.profiling.bench.fusion_subject")
 
 Forward = Callable[[Any], Tensor]
-Ways = Mapping[str, AbstractContextManager[Forward]]
+# By name; each gives its forward pass within its context.
+Implementations = Mapping[str, AbstractContextManager[Forward]]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured.
+    """A computation to measure.
 
     Attributes:
-        module: holds the weights that all ways share.
-        inputs: of every way.
-        ways: gives each way of running it by name, OURS among them, within its context.
-        backward: also the backward pass, of all weights.
+        module: holds the weights that all implementations share.
+        inputs: of every implementation's forward pass.
+        implementations: makes them by name, OURS among them.
+        backward: whether the backward pass of all weights is measured too.
         device: by its name in torch.
     """
 
     module: nn.Module
     inputs: Any
-    ways: Callable[[], Ways]
+    implementations: Callable[[], Implementations]
     backward: bool
     device: str
 
 
-Prepare = Callable[[], Subject]
+MakeSubject = Callable[[], Subject]
 
 
-class NoRoomError(UserError):
-    """There was too little memory for a measurement."""
+class TooLittleMemoryError(UserError):
+    """A measurement did not fit into memory."""
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What one pass over a batch costs in one way of running it.
+class PassCost:
+    """The cost of one pass over a batch.
 
     Attributes:
         seconds: the median.
-        megabytes: beyond the weights and the batch, at the peak.
+        megabytes: peak memory beyond the weights and the batch.
     """
 
     seconds: float
     megabytes: float
 
 
-NO_ROOM = Cost(math.inf, math.inf)
+DOES_NOT_FIT = PassCost(math.inf, math.inf)
 
 
 @contextmanager
-def as_it_is(forward: Forward) -> Iterator[Forward]:
-    """A way that needs no change."""
+def use_unchanged(forward: Forward) -> Iterator[Forward]:
+    """An implementation that needs no changes to the module within its context."""
     yield forward
 
 
-def costs(prepare: Prepare, repeats: int) -> dict[str, Cost]:
-    """Measure a subject in each of its ways.
+def measure_costs(make_subject: MakeSubject, repeats: int) -> dict[str, PassCost]:
+    """Measure each implementation of a subject.
 
-    Each peak of memory has a process of its own, because a process keeps what it has once had; where passes are long, these are the
-    first of the repeats. The others take turns in one process, so that their ratios mean something on a busy machine.
+    Each peak of memory is measured in a process of its own, because a process keeps memory that it once had. Where
+    passes are long, these passes are the first of the repeats. The others take turns in one process, so that their
+    ratios mean something on a busy machine.
 
     Args:
-        prepare: gives the subject; it is called in other processes, to which it must be possible to send it.
-        repeats: measurements of each way.
+        make_subject: is pickled and called in other processes.
+        repeats: measurements of each implementation.
 
     Returns:
-        What a pass costs in each way, NO_ROOM where it does not fit into memory.
+        The cost of a pass by implementation, DOES_NOT_FIT where it needs more memory than there is.
 
     Raises:
-        NoRoomError: OURS does not fit.
+        TooLittleMemoryError: OURS does not fit.
     """
-    ways, ours = apart(first_pass, prepare, OURS)
-    first = {way: ours if way == OURS else cost_of_first(prepare, way) for way in ways}
-    fitting = [way for way, cost in first.items() if cost != NO_ROOM]
-    seconds = {way: [first[way].seconds] for way in fitting}
+    names, ours = in_fresh_process(measure_first_pass, make_subject, OURS)
+    first = {name: ours if name == OURS else measure_if_it_fits(make_subject, name) for name in names}
+    fitting = [name for name, cost in first.items() if cost != DOES_NOT_FIT]
+    seconds = {name: [first[name].seconds] for name in fitting}
     if min(cost.seconds for cost in first.values()) < LONG_SECONDS:
-        seconds = apart(short_passes, prepare, fitting, repeats)
+        seconds = in_fresh_process(time_short_passes, make_subject, fitting, repeats)
     elif repeats > 1:
-        more = apart(long_passes, prepare, fitting, repeats - 1)
-        seconds = {way: seconds[way] + more[way] for way in fitting}
-    measured = {way: Cost(median(seconds[way]), first[way].megabytes) for way in fitting}
-    return {way: measured.get(way, NO_ROOM) for way in ways}
+        more = in_fresh_process(time_long_passes, make_subject, fitting, repeats - 1)
+        seconds = {name: seconds[name] + more[name] for name in fitting}
+    measured = {name: PassCost(median(seconds[name]), first[name].megabytes) for name in fitting}
+    return {name: measured.get(name, DOES_NOT_FIT) for name in names}
 
 
-def cost_of_first(prepare: Prepare, way: str) -> Cost:
-    """What a first pass costs in one way; NO_ROOM where it does not fit into memory."""
+def measure_if_it_fits(make_subject: MakeSubject, name: str) -> PassCost:
+    """The cost of a first pass of one implementation; DOES_NOT_FIT where there is too little memory."""
     try:
-        cost: Cost = apart(first_pass, prepare, way)[1]
-    except NoRoomError:
-        return NO_ROOM
+        cost: PassCost = in_fresh_process(measure_first_pass, make_subject, name)[1]
+    except TooLittleMemoryError:
+        return DOES_NOT_FIT
     return cost
 
 
-def apart(function: Callable[..., Any], *arguments: Any) -> Any:
-    """The result of a call in a fresh process.
+def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a call in a new process.
 
     Raises:
-        NoRoomError: there was too little memory on the device, or the process was killed, as it is for want of memory.
+        TooLittleMemoryError: the device had too little memory, or the process was killed, as Linux does then.
     """
-    with ProcessPoolExecutor(1, mp_context=fresh_processes()) as pool:
+    with ProcessPoolExecutor(1, mp_context=fresh_process_context()) as pool:
         try:
             return pool.submit(function, *arguments).result()
         except (BrokenProcessPool, torch.OutOfMemoryError) as error:
-            raise NoRoomError(
-                "a measurement ended for want of memory, or was killed: lower bench.batch_size."
+            raise TooLittleMemoryError(
+                "a measurement ran out of memory, or was killed: lower bench.batch_size."
             ) from error
 
 
 @cache
-def fresh_processes() -> BaseContext:
-    """Processes that have imported what they need and done nothing else; where they can be had, forked off one that did it once."""
+def fresh_process_context() -> BaseContext:
+    """Starts processes that have imported PRELOADED and done nothing else.
+
+    Where possible, they are forked from one process that has imported it once.
+    """
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload(list(SUBJECTS))
+    context.set_forkserver_preload(list(PRELOADED))
     return context
 
 
-def first_pass(prepare: Prepare, way: str) -> tuple[list[str], Cost]:
-    """The ways of a subject, and what a first pass costs in one of them."""
-    subject = prepare()
-    ways = subject.ways()
-    forget_peak(subject.device)
-    before = memory(subject.device)
-    with ways[way] as forward:
-        seconds = timed(subject, forward, passes=1)
-    return list(ways), Cost(seconds, memory(subject.device) - before)
+def measure_first_pass(make_subject: MakeSubject, name: str) -> tuple[list[str], PassCost]:
+    """The names of a subject's implementations, and the cost of a first pass of one of them."""
+    subject = make_subject()
+    implementations = subject.implementations()
+    reset_peak(subject.device)
+    before = peak_megabytes(subject.device)
+    with implementations[name] as forward:
+        seconds = time_passes(subject, forward, passes=1)
+    return list(implementations), PassCost(seconds, peak_megabytes(subject.device) - before)
 
 
-def short_passes(prepare: Prepare, ways: Sequence[str], repeats: int) -> dict[str, list[float]]:
-    """Seconds of a pass in each of some ways, many timed at once, after turns that warm up."""
-    subject = prepare()
-    passes = dict.fromkeys(ways, 1)
-    for _ in range(WARM_UP_TURNS):
-        passes = {way: math.ceil(LEAST_SECONDS / one) for way, (one,) in in_turn(subject, passes, 1).items()}
-    return in_turn(subject, passes, repeats)
+def time_short_passes(make_subject: MakeSubject, names: Sequence[str], repeats: int) -> dict[str, list[float]]:
+    """Seconds of a pass by implementation, `repeats` times; each is the mean of enough passes, after a warm-up."""
+    subject = make_subject()
+    passes = dict.fromkeys(names, 1)
+    for _ in range(WARM_UP_ROUNDS):
+        passes = {name: math.ceil(MIN_SECONDS / one) for name, (one,) in time_in_turn(subject, passes, 1).items()}
+    return time_in_turn(subject, passes, repeats)
 
 
-def long_passes(prepare: Prepare, ways: Sequence[str], repeats: int) -> dict[str, list[float]]:
-    """Seconds of a pass in each of some ways, one at a time."""
-    return in_turn(prepare(), dict.fromkeys(ways, 1), repeats)
+def time_long_passes(make_subject: MakeSubject, names: Sequence[str], repeats: int) -> dict[str, list[float]]:
+    """Seconds of a pass by implementation, `repeats` times; each of a single pass."""
+    return time_in_turn(make_subject(), dict.fromkeys(names, 1), repeats)
 
 
-def in_turn(subject: Subject, passes: Mapping[str, int], repeats: int) -> dict[str, list[float]]:
-    """Seconds of one of some passes in each of some ways, the ways taking turns."""
-    seconds: dict[str, list[float]] = {way: [] for way in passes}
+def time_in_turn(subject: Subject, passes: Mapping[str, int], repeats: int) -> dict[str, list[float]]:
+    """Seconds of a pass by implementation, `repeats` times, the implementations taking turns.
+
+    Args:
+        passes: how many passes a measurement is the mean of, by implementation.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in passes}
     for _ in range(repeats):
-        contexts = subject.ways()
-        for way, count in passes.items():
-            with contexts[way] as forward:
-                seconds[way].append(timed(subject, forward, count))
+        implementations = subject.implementations()
+        for name, count in passes.items():
+            with implementations[name] as forward:
+                seconds[name].append(time_passes(subject, forward, count))
     return seconds
 
 
-def timed(subject: Subject, forward: Forward, passes: int) -> float:
-    """Seconds of one of some passes."""
+def time_passes(subject: Subject, forward: Forward, passes: int) -> float:
+    """Mean seconds of a pass over so many passes."""
     synchronise(subject.device)
     start = time.perf_counter()
     for _ in range(passes):
         with torch.set_grad_enabled(subject.backward):
             features = forward(subject.inputs)
             if subject.backward:
-                features.square().mean().backward()
+                features.square().mean().backward()  # type: ignore[no-untyped-call]
         subject.module.zero_grad(set_to_none=True)
     synchronise(subject.device)
     return (time.perf_counter() - start) / passes
 
 
 def synchronise(device: str) -> None:
-    """Wait for the device."""
+    """Wait until the device has computed everything that was launched."""
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
 
 
-def forget_peak(device: str) -> None:
-    """Let the peak of memory begin at what is held now. Not to be had for processes but on Linux."""
+def reset_peak(device: str) -> None:
+    """Set the peak memory to what is held now.
+
+    On a CPU this works on Linux only; elsewhere the peak stays that of the whole process.
+    """
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
     elif PEAK_RESET.exists():
         PEAK_RESET.write_text("5")
 
 
-def memory(device: str) -> float:
-    """The peak so far, in megabytes: of the device, or of this process."""
+def peak_megabytes(device: str) -> float:
+    """The peak memory so far, in MB: of the GPU, or of this process."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated() / 2**20
     if STATUS.exists():

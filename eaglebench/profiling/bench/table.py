@@ -1,63 +1,65 @@
-"""What measurements look like: a table of each way of running something, beside ours."""
+"""The tables of task=bench: a row for each implementation, compared with ours."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
 
-from eaglebench.profiling.bench.measure import NO_ROOM, OURS, Cost
+from eaglebench.profiling.bench.measure import DOES_NOT_FIT, OURS, PassCost
+from eaglebench.report.leaderboard import to_markdown
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import write_text
 
-COMPARED = ("code", "seconds", "peak MB", "eaglebench is faster", "eaglebench needs less")
+COMPARISON = ("code", "seconds", "peak MB", "eaglebench is faster", "eaglebench needs less")
 
 
-def compared(measured: Mapping[str, Cost]) -> Iterator[tuple[str, ...]]:
-    """The cells COMPARED of each way: what it costs, and how that compares with ours."""
+def comparison_rows(measured: Mapping[str, PassCost]) -> Iterator[tuple[str, ...]]:
+    """The cells COMPARISON of each implementation: its cost, and how many times its seconds and memory are ours."""
     ours = measured[OURS]
-    for way, cost in measured.items():
-        if cost == NO_ROOM:
-            yield way, "-", "does not fit", "", ""
+    for name, cost in measured.items():
+        if cost == DOES_NOT_FIT:
+            yield name, "-", "does not fit", "", ""
             continue
         faster, smaller = cost.seconds / ours.seconds, cost.megabytes / max(ours.megabytes, 1)
-        ratios = ("", "") if way == OURS else (f"{faster:.2f} x", f"{smaller:.2f} x")
-        yield way, f"{cost.seconds:.3g}", f"{cost.megabytes:.0f}", *ratios
+        ratios = ("", "") if name == OURS else (f"{faster:.2f} x", f"{smaller:.2f} x")
+        yield name, f"{cost.seconds:.3g}", f"{cost.megabytes:.0f}", *ratios
 
 
-def beside(rows: Sequence[Sequence[str]]) -> str:
-    """The end of a line of progress, of the rows of one measurement, which end with COMPARED."""
+def format_comparison(rows: Sequence[Sequence[str]]) -> str:
+    """The `comparison_rows` of one measurement in a line: `1 s, 20 MB; transformers takes 1.50 x, 3.00 x`."""
     (*_, seconds, megabytes, _, _), *others = rows
-    told = "".join(
-        f"; {way} takes {faster}, {smaller}" if faster else f"; {way} does not fit into memory"
-        for *_, way, _, _, faster, smaller in others
+    ratios = "".join(
+        f"; {name} takes {faster}, {smaller}" if faster else f"; {name} does not fit into memory"
+        for *_, name, _, _, faster, smaller in others
     )
-    return f"{seconds} s, {megabytes} MB{told}"
+    return f"{seconds} s, {megabytes} MB{ratios}"
 
 
-def write_table(cfg: DictConfig, title: str, note: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write the table as Markdown, with where it was measured."""
-    settings = cfg.bench
-    where = (
-        torch.cuda.get_device_name()
-        if settings.device.startswith("cuda")
-        else f"CPU, {torch.get_num_threads()} threads"
+def describe_measurement(device: str, batch_size: int, repeats: int) -> str:
+    """A sentence or two about how and where costs were measured."""
+    where = torch.cuda.get_device_name() if device.startswith("cuda") else f"CPU, {torch.get_num_threads()} threads"
+    return (
+        f"{where}; torch {torch.__version__}; batch of {batch_size}, median of {repeats}, random weights. "
+        "Memory is what a pass needs beyond the weights and the batch."
     )
-    lines = [
-        f"# {title} (size={cfg.size})",
-        "",
-        f"{where}; torch {torch.__version__}; batch of {settings.batch_size}, median of {settings.repeats}, random weights. "
-        f"Memory is what a pass needs beyond the weights and the batch. {note} "
-        "The last columns say how many times its seconds and memory are ours.",
-        "",
-        "| " + " | ".join([*header, *COMPARED]) + " |",
-        "|" + " --- |" * (len(header) + len(COMPARED)),
-        *("| " + " | ".join(row) + " |" for row in rows),
-    ]
-    write_text(Path(settings.to), "\n".join(lines) + "\n")
+
+
+def write_table(path: Path, title: str, description: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write the Markdown table.
+
+    Args:
+        description: the paragraph above the table.
+        header: of the cells before COMPARISON.
+    """
+    ratios = "The last columns say how many times its seconds and memory are ours."
+    write_text(path, f"# {title}\n\n{description} {ratios}\n\n{to_markdown([[*header, *COMPARISON], *rows])}\n")
 
 
 def check_device(device: str) -> None:
-    """Refuse a GPU where there is none."""
+    """Refuse a GPU where there is none.
+
+    Raises:
+        UserError: torch sees no GPU.
+    """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"bench.device={device}, but torch sees no GPU here: leave it at cpu.")

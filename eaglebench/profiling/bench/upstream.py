@@ -1,4 +1,4 @@
-"""The same weights computed otherwise: by the library that they come from, or with attention that holds its softmax."""
+"""Other implementations of an expert with the same weights: its upstream library's, and one with naive attention."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -18,45 +18,51 @@ from eaglebench.experts.eva02 import RotaryAttention
 from eaglebench.experts.pix2struct import Pix2Struct
 from eaglebench.experts.sam import FusedAttention, Sam
 from eaglebench.experts.sam_vary import SamVary
-from eaglebench.profiling.bench.measure import OURS, Forward, Ways, as_it_is
+from eaglebench.profiling.bench.measure import OURS, Forward, Implementations, use_unchanged
 
-WRITTEN_OUT = "attention written out"
+NAIVE = "naive attention"
 
 
-def ways(expert: VisionExpert) -> Ways:
-    """How the expert's weights can be run on normalised pixels: as here, and beside it by other code, each within its context."""
-    found: dict[str, AbstractContextManager[Forward]] = {OURS: as_it_is(expert)}
+def expert_implementations(expert: VisionExpert) -> Implementations:
+    """Implementations of an expert by name.
+
+    Each takes normalised pixels [B, 3, S, S] and gives features in its library's own shape.
+    """
+    found: dict[str, AbstractContextManager[Forward]] = {OURS: use_unchanged(expert)}
     match expert:
         case Clip() | Dinov2():
-            found["transformers"] = as_it_is(lambda pixels: expert.network(pixels).last_hidden_state)
+            found["transformers"] = use_unchanged(lambda pixels: expert.network(pixels).last_hidden_state)
         case Pix2Struct():
-            found["transformers"] = as_it_is(lambda pixels: pix2struct(expert, pixels))
+            found["transformers"] = use_unchanged(lambda pixels: run_pix2struct(expert, pixels))
         case ConvNeXt():
-            found["timm"] = as_it_is(expert.network)
+            found["timm"] = use_unchanged(expert.network)
         case Sam() | SamVary():
-            return found | {f"segment_anything ({WRITTEN_OUT})": written_out(expert)}
-    if attentions(expert):
-        found[WRITTEN_OUT] = written_out(expert)
+            return found | {f"segment_anything ({NAIVE})": use_naive_attention(expert)}
+    if attention_modules(expert):
+        found[NAIVE] = use_naive_attention(expert)
     return found
 
 
-def pix2struct(expert: Pix2Struct, pixels: Tensor) -> Tensor:
-    """transformers' own way from pixels [B, 3, S, S]: its processor's patches, and its mask of them."""
+def run_pix2struct(expert: Pix2Struct, pixels: Tensor) -> Tensor:
+    """The features [B, N, C] that transformers gives for pixels [B, 3, S, S], with its processor's patches and mask."""
     grid = expert.image_size // expert.patch_size
     patches = torch_extract_patches(pixels, expert.patch_size, expert.patch_size).reshape(len(pixels), grid**2, -1)
     lines = torch.arange(1, grid + 1, device=pixels.device)
-    places = torch.cartesian_prod(lines, lines).to(pixels).expand(len(pixels), -1, -1)
-    flattened = torch.cat([places, patches], dim=-1).to(expert.network.dtype)
+    positions = torch.cartesian_prod(lines, lines).to(pixels).expand(len(pixels), -1, -1)
+    flattened = torch.cat([positions, patches], dim=-1).to(expert.network.dtype)
     mask = torch.ones(flattened.shape[:2], device=pixels.device)
     features: Tensor = expert.network(flattened_patches=flattened, attention_mask=mask).last_hidden_state
     return features
 
 
 @contextmanager
-def written_out(expert: VisionExpert) -> Iterator[Forward]:
-    """Within it, attention is matrix product, softmax, matrix product, as in segment_anything and Eagle's release."""
+def use_naive_attention(expert: VisionExpert) -> Iterator[Forward]:
+    """Compute attention as matrix product, softmax, matrix product within the context.
+
+    segment_anything and Eagle's release compute it so.
+    """
     fused, rotary, models = (
-        [module for module in attentions(expert) if isinstance(module, kind)]
+        [module for module in attention_modules(expert) if isinstance(module, kind)]
         for kind in (FusedAttention, RotaryAttention, PreTrainedModel)
     )
     before = [model.config._attn_implementation for model in models]
@@ -77,8 +83,8 @@ def written_out(expert: VisionExpert) -> Iterator[Forward]:
             model.set_attn_implementation(name)
 
 
-def attentions(expert: nn.Module) -> list[nn.Module]:
-    """The modules of an expert whose attention can be written out."""
+def attention_modules(expert: nn.Module) -> list[nn.Module]:
+    """The modules of an expert whose attention can be made naive."""
     return [
         module for module in expert.modules() if isinstance(module, (FusedAttention, RotaryAttention, PreTrainedModel))
     ]

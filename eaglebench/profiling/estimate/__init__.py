@@ -1,1 +1,1 @@
-"""What a training will need, before anything is downloaded or trained."""
+"""Estimates of memory and operations from shapes alone, without weights, data or GPU (task=plan, task=select)."""

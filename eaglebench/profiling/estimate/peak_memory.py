@@ -1,4 +1,4 @@
-"""The most memory that tensors hold at a time, counted as they come and go; of tensors without numbers too."""
+"""The peak memory of tensors, counted as they come and go; fake tensors, which have only shapes, count too."""
 
 import weakref
 from collections.abc import Callable, Iterable
@@ -10,22 +10,24 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class PeakMemory(TorchDispatchMode):
-    """Counts the storages that operations make within its context. (torch's own MemTracker looks at every module after each operation:
-    minutes for a model of full size.)
+class PeakMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the storages that operations create within its context.
+
+    torch's own MemTracker walks all modules after each operation, which takes minutes for a model of full size.
 
     Args:
-        held: tensors that are there already.
+        held: tensors that exist before.
 
     Attributes:
-        peak: bytes.
+        now: bytes that are held.
+        peak: the most bytes that were held at a time.
     """
 
     def __init__(self, held: Iterable[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = 0
         self.peak = 0
-        self.seen: dict[int, weakref.ref[torch.UntypedStorage]] = {}
+        self.storages: dict[int, weakref.ref[torch.UntypedStorage]] = {}
         for tensor in held:
             self.add(tensor)
 
@@ -39,16 +41,16 @@ class PeakMemory(TorchDispatchMode):
         return result
 
     def add(self, tensor: Tensor) -> None:
-        """Count a tensor's storage until it goes, once however many views it has."""
+        """Count the storage of a tensor until it is freed, once however many views it has."""
         storage = tensor.untyped_storage()
         key, size = id(storage), storage.nbytes()
-        if key in self.seen:
+        if key in self.storages:
             return
 
-        def gone(_: Any) -> None:
-            del self.seen[key]
+        def forget(_: Any) -> None:
+            del self.storages[key]
             self.now -= size
 
-        self.seen[key] = weakref.ref(storage, gone)
+        self.storages[key] = weakref.ref(storage, forget)
         self.now += size
         self.peak = max(self.peak, self.now)

@@ -1,35 +1,34 @@
-"""TODO."""
+"""What each strategy of conf/trainer/ keeps in shards, and what in the memory of the CPU."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from pkgutil import resolve_name
 
-from omegaconf import DictConfig
-
-from eaglebench.config.schema import plain, processes_of
+from eaglebench.config.schema import TrainerConfig
 from eaglebench.profiling.estimate.step_cost import Sharding
-
-# What a strategy keeps in shards; nothing where there is none, or DDP.
-SHARDINGS: Mapping[str, Sharding] = {
-    "fsdp": Sharding(weights=True, gradients=True, optimizer=True, rest_is_whole=True),
-    "deepspeed 2": Sharding(gradients=True, optimizer=True),
-    "deepspeed 3": Sharding(weights=True, gradients=True, optimizer=True),
-}
+from eaglebench.training.strategies import deepspeed, fsdp
 
 
-def strategy_of(cfg: DictConfig) -> str:
-    """The strategy in words."""
-    if cfg.trainer.strategy is None:
-        return "ddp" if processes_of(cfg) > 1 else str(cfg.trainer.precision)
-    strategy = plain(cfg.trainer.strategy)
-    name = strategy["_target_"].rpartition(".")[2]
-    return f"{name} {strategy['stage']}" if "stage" in strategy else name
-
-
-def sharding_of(cfg: DictConfig) -> Sharding:
-    """What the strategy keeps in shards and elsewhere."""
-    strategy = cfg.trainer.strategy or {}
-    return replace(
-        SHARDINGS.get(strategy_of(cfg), Sharding()),
-        optimizer_away=bool(strategy.get("offload_optimizer")),
-        weights_away=bool(strategy.get("offload_parameters")),
+def read_sharding(trainer: TrainerConfig) -> Sharding:
+    """The sharding of a trainer's strategy; none without a strategy, for DDP, and for functions of other packages."""
+    if trainer.strategy is None:
+        return Sharding()
+    build, arguments = resolve_name(trainer.strategy.target), trainer.strategy.arguments
+    if build is fsdp:
+        return Sharding(weights=True, gradients=True, optimizer=True, gathers_rest=True)
+    if build is not deepspeed:
+        return Sharding()
+    return Sharding(
+        weights=arguments["stage"] >= 3,
+        gradients=arguments["stage"] >= 2,
+        optimizer=True,
+        optimizer_on_cpu=bool(arguments.get("offload_optimizer")),
+        weights_on_cpu=bool(arguments.get("offload_parameters")),
     )
+
+
+def describe_strategy(trainer: TrainerConfig) -> str:
+    """The strategy in a few words, as in `deepspeed 3`; on a single device, the precision."""
+    if trainer.strategy is None:
+        return "ddp" if trainer.processes > 1 else trainer.precision
+    name: str = resolve_name(trainer.strategy.target).__name__
+    stage = trainer.strategy.arguments.get("stage")
+    return name if stage is None else f"{name} {stage}"
