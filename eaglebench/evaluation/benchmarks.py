@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from eaglebench.evaluation.metrics import AGGREGATES
 from eaglebench.evaluation.metrics.aggregate import PERCEPTION
@@ -16,6 +17,7 @@ PERCENT = 100.0
 AVERAGED = 11  # benchmarks in Eagle's average
 # The categories that an aggregate needs: one of these, or any at all.
 REQUIRED_CATEGORIES = {"mme": set(PERCEPTION), "groups": None}
+EAGLE_AVERAGE = "eagle_average"  # key in the scores of runs that answered all of the eleven
 MAX_POINTS = 1000.0  # of each benchmark in Eagle's average
 POINTS_PER_PERCENT = 10.0
 
@@ -140,3 +142,14 @@ def compute_eagle_average(scores: Mapping[str, float]) -> float:
     if missing := [name for name in EAGLE11 if name not in scores]:
         raise UserError(f"Eagle's average is over {AVERAGED} benchmarks, and {', '.join(missing)} have no score.")
     return sum(BENCHMARKS[name].weight * scores[name] for name in EAGLE11) / AVERAGED
+
+
+def average_entry(families: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Eagle's average under the key EAGLE_AVERAGE; empty unless all eleven benchmarks have an official score.
+
+    Args:
+        families: entries of a `scores.json` by family.
+    """
+    if any("figure" not in families.get(name, {}) for name in EAGLE11):
+        return {}
+    return {EAGLE_AVERAGE: round(compute_eagle_average({name: families[name]["figure"] for name in EAGLE11}), 2)}

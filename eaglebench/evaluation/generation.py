@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from eaglebench.data.collate import Collator, read
-from eaglebench.data.conversation import Encoder
+from eaglebench.data.conversation import ConversationEncoder
 from eaglebench.evaluation.evaluation_settings import EvaluationSettings
 from eaglebench.evaluation.questions import EvalQuestion
 from eaglebench.language.base import LanguageModel
@@ -40,7 +40,7 @@ class AnswerGenerator:
     def __init__(
         self,
         model: EagleModel,
-        encoder: Encoder,
+        encoder: ConversationEncoder,
         tokenizer: PreTrainedTokenizerBase,
         read_image: Callable[[Path], Tensor],
         *,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eaglebench.evaluation.benchmarks import BENCHMARKS, EAGLE11, compute_eagle_average
+from eaglebench.evaluation.benchmarks import BENCHMARKS, average_entry
 from eaglebench.evaluation.metrics import METRICS
 from eaglebench.evaluation.metrics.aggregate import mean
 from eaglebench.evaluation.metrics.rows import AnswerRows
@@ -16,7 +16,6 @@ from eaglebench.evaluation.questions import EvalQuestion
 from eaglebench.evaluation.significance import RESAMPLES, Interval, bootstrap_mean, bootstrap_statistic
 from eaglebench.utils.hashing import named_seed
 
-EAGLE_AVERAGE = "eagle_average"  # key in the scores of runs that answered all of Eagle's eleven benchmarks
 NORMAL_95 = 1.96  # standard errors from the mean to the bounds of a normal 95 % interval
 
 
@@ -138,13 +137,6 @@ def merge_families(families: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "n": sum(row["n"] for row in rows),
     }
     return {"overall": overall, "families": dict(families), **average_entry(families)}
-
-
-def average_entry(families: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """`eagle_average` under its key; empty unless all of Eagle's eleven benchmarks have an official score."""
-    if any("figure" not in families.get(name, {}) for name in EAGLE11):
-        return {}
-    return {EAGLE_AVERAGE: round(compute_eagle_average({name: families[name]["figure"] for name in EAGLE11}), 2)}
 
 
 def build_entry(score: float, interval: Interval, n: int, blinds: Mapping[str, float]) -> dict[str, Any]:

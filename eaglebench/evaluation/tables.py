@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from eaglebench.evaluation.scoring import EAGLE_AVERAGE
+from eaglebench.evaluation.benchmarks import EAGLE_AVERAGE
 
 
 def build_scores_table(scores: Mapping[str, Any]) -> Table:

@@ -1,1 +1,1 @@
-"""Tables and pictures of runs."""
+"""Run folders side by side: leaderboard, plots, the paper's tables, and one page to look through."""

@@ -1,4 +1,4 @@
-"""Some predictions of each run, the same questions in all, and small pictures of their images."""
+"""Some predictions of each run, the same questions in all runs, and thumbnails of their images."""
 
 import base64
 import io
@@ -10,24 +10,24 @@ from typing import Any
 
 from PIL import Image
 
-from eaglebench.report.entries import is_number
-from eaglebench.utils.hashing import digest
+from eaglebench.report.run_files import is_number
+from eaglebench.utils.hashing import hash_json
 
-SIDE = 144  # pixels
+SIDE = 144  # of a thumbnail, pixels
 QUALITY = 70
-BUDGET = 16_000_000  # bytes of all pictures together
-LONGEST = 400  # characters of a text
-KEY_LENGTH = 12
+BUDGET = 16_000_000  # bytes of all thumbnails together
+MAX_TEXT = 400  # characters
+KEY_LENGTH = 12  # hex digits
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """Rows of a run's predictions.
+class ChosenPredictions:
+    """Some of a run's predictions.
 
     Attributes:
-        rows: by their question's key, which is the same in every run that was asked it.
-        total: how many there are in the file.
-        damaged: how many lines of it cannot be read.
+        rows: by the key of their question, which is the same in every run that answered it.
+        total: the number of predictions in the files.
+        damaged: the number of lines that cannot be read.
     """
 
     rows: Mapping[str, Mapping[str, Any]]
@@ -35,8 +35,12 @@ class Chosen:
     damaged: int
 
 
-def choose(paths: Sequence[Path], limit: int) -> Chosen:
-    """At most `limit` rows of files, evenly from all families, in an order that depends on the questions alone.
+def choose_predictions(paths: Sequence[Path], limit: int) -> ChosenPredictions:
+    """At most `limit` predictions, evenly from all families; which ones depends on the questions alone.
+
+    Args:
+        paths: files like predictions.jsonl.
+        limit: most predictions.
 
     Raises:
         OSError, ValueError: a file cannot be read.
@@ -46,30 +50,30 @@ def choose(paths: Sequence[Path], limit: int) -> Chosen:
     for path in paths:
         with path.open(encoding="utf-8") as file:
             for line in file:
-                if (row := row_of(line)) is None:
+                if (row := parse_prediction(line)) is None:
                     damaged += 1
                     continue
                 total += 1
-                asked = [row[name] for name in ("id", "family", "question", "references")]
-                families.setdefault(row["family"], {})[digest(asked, KEY_LENGTH)] = row
+                question = [row[name] for name in ("id", "family", "question", "references")]
+                families.setdefault(row["family"], {})[hash_json(question, KEY_LENGTH)] = row
     ranked = sorted(
         (rank, key, row) for rows in families.values() for rank, (key, row) in enumerate(sorted(rows.items()))
     )
-    return Chosen({key: row for _, key, row in ranked[:limit]}, total, damaged)
+    return ChosenPredictions({key: row for _, key, row in ranked[:limit]}, total, damaged)
 
 
-def row_of(line: str) -> dict[str, Any] | None:
-    """What the page shows of a line of predictions.jsonl; None if it is no such line."""
+def parse_prediction(line: str) -> dict[str, Any] | None:
+    """What the page shows of a line of predictions.jsonl; None if the line is damaged."""
     try:
         row = json.loads(line)
         references = row.get("references") or [row["reference"]]
-        texts = {name: str(row[name])[:LONGEST] for name in ("family", "question", "prediction")}
+        texts = {name: str(row[name])[:MAX_TEXT] for name in ("family", "question", "prediction")}
         if not is_number(row["score"]):
             return None
         return {
             "id": str(row.get("id", "")),
             **texts,
-            "references": [str(reference)[:LONGEST] for reference in references],
+            "references": [str(reference)[:MAX_TEXT] for reference in references],
             "score": round(row["score"], 4),
             "image": row.get("image"),
         }
@@ -78,48 +82,54 @@ def row_of(line: str) -> dict[str, Any] | None:
 
 
 @dataclass
-class Pictures:
-    """Small pictures of image files, each held once, until the budget is spent.
+class Thumbnails:
+    """Thumbnails of image files, each stored once, until a budget is spent.
 
     Attributes:
-        held: their data URIs by key.
-        missing, left_out: how many files could not be read, and how many came after the budget was spent.
+        budget: bytes of all data URIs together.
+        uris: data URIs by key.
+        missing: the number of files that could not be read.
+        left_out: the number of files that came after the budget was spent.
     """
 
     budget: int = BUDGET
-    held: dict[str, str] = field(default_factory=dict)
+    uris: dict[str, str] = field(default_factory=dict)
     missing: int = 0
     left_out: int = 0
     _keys: dict[str, str | None] = field(default_factory=dict)
     _spent: int = 0
 
     def add(self, path: str | None) -> str | None:
-        """The key of a file's picture; None where there is none."""
+        """The key of a file's thumbnail; None if there is none."""
         if not isinstance(path, str):
             return None
         if path not in self._keys:
-            self._keys[path] = self._made(path)
+            self._keys[path] = self._store(path)
         return self._keys[path]
 
-    def _made(self, path: str) -> str | None:
+    def _store(self, path: str) -> str | None:
         if self._spent >= self.budget:
             self.left_out += 1
             return None
         try:
-            content = thumbnail(Path(path))
+            content = make_thumbnail(Path(path))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what PIL raises for damaged files
             self.missing += 1
             return None
         uri = f"data:image/webp;base64,{base64.b64encode(content).decode()}"
-        key = digest(uri, KEY_LENGTH)
-        if key not in self.held:
+        key = hash_json(uri, KEY_LENGTH)
+        if key not in self.uris:
             self._spent += len(uri)
-            self.held[key] = uri
+            self.uris[key] = uri
         return key
 
 
-def thumbnail(path: Path) -> bytes:
-    """A WebP of at most SIDE pixels a side."""
+def make_thumbnail(path: Path) -> bytes:
+    """A WebP of an image file with at most SIDE pixels a side.
+
+    Raises:
+        OSError, ValueError, SyntaxError, Image.DecompressionBombError: the file cannot be read or decoded.
+    """
     with Image.open(path) as image:
         image.draft("RGB", (SIDE, SIDE))  # large photographs are decoded at a fraction of their size
         small = image.convert("RGB")

@@ -1,4 +1,4 @@
-"""Runs side by side: what varies between them, and their scores by family over the seeds."""
+"""Runs grouped by setting: what differs between them, and their scores over the seeds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,15 +6,9 @@ from statistics import fmean, stdev
 from typing import Any
 
 OVERALL = "overall"
-CHOSEN = (
-    "experts",
-    "stages",
-    "fusion",
-    "llm",
-    "data",
-    "weights",
-    "presets",
-)  # groups with fields of what is chosen in them
+CHOICE_GROUPS = ("experts", "stages", "fusion", "llm", "data")  # groups whose fields depend on what is chosen in them
+LIST_FIELDS = ("experts", "stages")  # fields that list what is chosen in a group
+FUSION = "fusion.name"
 
 
 @dataclass(frozen=True)
@@ -24,7 +18,7 @@ class Run:
     Attributes:
         name: of its folder.
         seed: of its training.
-        setting: every field of its config but the seed and what does not change a result, by its dotted name.
+        setting: every field of its config that can change a result, by dotted name, but for the seed.
         scores: its `scores.json`.
     """
 
@@ -36,86 +30,102 @@ class Run:
 
 @dataclass(frozen=True)
 class Setting:
-    """Runs that differ in their seed alone.
+    """Runs that differ in nothing but their seed.
 
     Attributes:
-        fields: what tells it from the other settings, by its dotted name.
+        fields: those that differ between the settings of a report, by dotted name.
+        runs: one for each seed.
     """
 
     fields: Mapping[str, str]
     runs: Sequence[Run]
 
     def values(self, family: str, key: str = "score") -> list[float]:
-        """One figure of each run that has the family."""
-        return values(self.runs, family, key)
+        """The value under `key` of each run that has the family."""
+        return collect_values(self.runs, family, key)
 
     def mean(self, family: str) -> float:
-        """Of the runs that have the family."""
+        """The mean score over the runs that have the family."""
         return fmean(self.values(family))
 
     def interval(self, family: str) -> tuple[float, float] | None:
-        """Mean ± standard deviation over several seeds; of one run, its bootstrap bounds if it has them."""
-        found = self.values(family)
-        if len(found) > 1:
-            return fmean(found) - stdev(found), fmean(found) + stdev(found)
+        """Mean ± standard deviation over several seeds; for one run its bootstrap interval, None if it has none."""
+        scores = self.values(family)
+        if len(scores) > 1:
+            return fmean(scores) - stdev(scores), fmean(scores) + stdev(scores)
         low, high = self.values(family, "low"), self.values(family, "high")
         return (low[0], high[0]) if low and high else None
 
+    @property
+    def fusion(self) -> str:
+        """The name of the fusion strategy."""
+        return self.runs[0].setting.get(FUSION, "")
 
-def setting_of(config: Mapping[str, Any]) -> dict[str, str]:
-    """The config flattened, experts and stages as two fields more, in their order."""
-    fields = {name: str(value) for name, value in flat(config) if name not in ("seed", "fusion._target_")}
-    return {"experts": "+".join(config["experts"]), "stages": "+".join(config["stages"]), **fields}
+    @property
+    def stages(self) -> list[str]:
+        """The names of the training stages, in order."""
+        return self.runs[0].setting["stages"].split("+")
 
 
-def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values of all fields."""
+def flatten_setting(config: Mapping[str, Any]) -> dict[str, str]:
+    """The fields of a config by dotted name, without the seed; `experts` and `stages` are the choices joined by `+`."""
+    fields = {name: str(value) for name, value in flatten(config) if name not in ("seed", "fusion._target_")}
+    return {**{name: "+".join(config[name]) for name in LIST_FIELDS}, **fields}
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of every field."""
     for key, value in config.items():
         if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
 
-def differing(runs: Sequence[Run]) -> list[str]:
-    """The fields that have more than one value among the runs; `experts` if there are none. A run without a field counts as one that has
-    null there, but in the groups whose fields come with a choice that differs itself."""
+def find_differing_fields(runs: Sequence[Run]) -> list[str]:
+    """The fields with more than one value among the runs; `experts` if there are none.
+
+    A run without a field counts as one with null there. In CHOICE_GROUPS it is left out instead: such a field comes
+    with a choice, which differs itself.
+    """
     names = dict.fromkeys(name for run in runs for name in run.setting)
-    found = []
+    differing = []
     for name in names:
-        by_choice = name.partition(".")[0] in CHOSEN
+        by_choice = name.partition(".")[0] in CHOICE_GROUPS
         values = {run.setting.get(name, str(None)) for run in runs if name in run.setting or not by_choice}
         if len(values) > 1:
-            found.append(name)
-    return found or ["experts"]
+            differing.append(name)
+    return differing or ["experts"]
 
 
-def settings_of(runs: Sequence[Run]) -> tuple[list[Setting], dict[str, str]]:
-    """The settings of runs, the best first, and the runs left out of them, each with the one that it repeats."""
-    names = differing(runs)
-    found: dict[tuple[str, ...], dict[int, Run]] = {}
+def group_runs(runs: Sequence[Run]) -> tuple[list[Setting], dict[str, str]]:
+    """The settings of the runs, best first, and the runs that are left out, each with the run that it repeats."""
+    names = find_differing_fields(runs)
+    groups: dict[tuple[str, ...], dict[int, Run]] = {}
     repeated: dict[str, str] = {}
     for run in runs:
-        seeds = found.setdefault(tuple(run.setting.get(name, "") for name in names), {})
-        if run.seed in seeds:
-            repeated[run.name] = seeds[run.seed].name
+        by_seed = groups.setdefault(tuple(run.setting.get(name, "") for name in names), {})
+        if run.seed in by_seed:
+            repeated[run.name] = by_seed[run.seed].name
         else:
-            seeds[run.seed] = run
-    settings = [Setting(dict(zip(names, key, strict=True)), list(of.values())) for key, of in found.items()]
+            by_seed[run.seed] = run
+    settings = [
+        Setting(dict(zip(names, values, strict=True)), list(by_seed.values())) for values, by_seed in groups.items()
+    ]
     return sorted(settings, key=lambda setting: -setting.mean(OVERALL)), repeated
 
 
-def families_of(runs: Sequence[Run]) -> list[str]:
-    """OVERALL and every family of any run."""
+def list_families(runs: Sequence[Run]) -> list[str]:
+    """OVERALL and every family of any run, sorted."""
     return [OVERALL, *sorted({family for run in runs for family in run.scores["families"]})]
 
 
-def by_family(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def rows_by_family(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The rows of a `scores.json`: OVERALL and every family."""
     return {OVERALL: scores[OVERALL], **scores["families"]}
 
 
-def values(runs: Sequence[Run], family: str, key: str) -> list[float]:
-    """One figure of each run that has it for the family."""
-    rows = [by_family(run.scores).get(family, {}) for run in runs]
+def collect_values(runs: Sequence[Run], family: str, key: str) -> list[float]:
+    """The value under `key` of each run that has one for the family."""
+    rows = [rows_by_family(run.scores).get(family, {}) for run in runs]
     return [row[key] for row in rows if key in row]

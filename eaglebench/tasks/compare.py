@@ -1,4 +1,4 @@
-"""task=compare: two finished runs on the same questions, and how far their difference may be chance."""
+"""task=compare: two finished runs on the same questions, and the significance of their difference. Imports no torch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,14 +7,12 @@ from rich.table import Table
 
 from eaglebench.config.compose import Command
 from eaglebench.evaluation.benchmarks import BENCHMARKS
-from eaglebench.evaluation.comparison import compare_answers, read_answers
-from eaglebench.evaluation.significance import Paired
+from eaglebench.evaluation.comparison import FamilyComparison, check_same_questions, compare_answers, read_answers
 from eaglebench.utils.console import new_console
-from eaglebench.utils.errors import UserError
 
 
 def compare(command: Command) -> None:
-    """Print what the second run of `compare.runs` scores more than the first, by family, with interval and p-value.
+    """Print the difference between the two runs of `compare.runs` by family, with its interval and p-value.
 
     Raises:
         UserError: a folder is not that of an evaluated run, or the runs answered different questions.
@@ -22,27 +20,26 @@ def compare(command: Command) -> None:
     assert command.config.compare is not None
     runs = command.config.compare.runs
     first, second = (read_answers(Path(folder)) for folder in runs)
-    if first.keys() != second.keys() or any(first[key]["reference"] != second[key]["reference"] for key in first):
-        raise UserError(
-            f"the two runs answered different questions ({len(first.keys() - second.keys())} of the first alone, "
-            f"{len(second.keys() - first.keys())} of the second alone; or references differ): evaluate both on the same data with task=eval."
-        )
-    new_console().print(table_of(compare_answers(first, second), *runs))
+    check_same_questions(first, second)
+    new_console().print(build_table(compare_answers(first, second), *runs))
 
 
-def table_of(found: Mapping[str, tuple[float, float, Paired]], first: str, second: str) -> Table:
-    """The table of `compare_answers`."""
+def build_table(comparisons: Mapping[str, FamilyComparison], first: str, second: str) -> Table:
+    """The table of `compare_answers` for the run folders `first` and `second`."""
     table = Table(title=f"A: {first}\nB: {second}", title_justify="left")
     table.add_column("")
     for column in ("A", "B", "B - A", "95 % interval", "p", "questions"):
         table.add_column(column, justify="right")
-    if official := sorted(found.keys() & BENCHMARKS.keys()):
-        table.caption = (
-            f"Means over answers; the figures that papers print of {', '.join(official)} are in scores.json."
-        )
-    for name, (own, other, what) in found.items():
-        interval = f"{what.low:+.3f} to {what.high:+.3f}"
+    if official := sorted(comparisons.keys() & BENCHMARKS.keys()):
+        table.caption = f"Means over answers; the official scores of {', '.join(official)} are in scores.json."
+    for name, (first_mean, second_mean, test) in comparisons.items():
         table.add_row(
-            name, f"{own:.3f}", f"{other:.3f}", f"{what.difference:+.3f}", interval, f"{what.p_value:.4f}", str(what.n)
+            name,
+            f"{first_mean:.3f}",
+            f"{second_mean:.3f}",
+            f"{test.difference:+.3f}",
+            f"{test.low:+.3f} to {test.high:+.3f}",
+            f"{test.p_value:.4f}",
+            str(test.n),
         )
     return table

@@ -1,29 +1,28 @@
 """Run folders as trainings leave them, made in milliseconds."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from omegaconf import OmegaConf
 from PIL import Image
 
-from tests.conftest import composed
+from eaglebench.config.compose import compose_command
+from eaglebench.runs import write_run_config
 
 FAMILIES = ("area", "attributes", "chart", "counting", "text")
 
 
 @cache
-def config_text(*overrides: str) -> str:
-    """The resolved config of a command line, without what only a running task has."""
-    cfg = composed(*overrides)
-    return OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)))
+def resolve_config(*overrides: str) -> Mapping[str, Any]:
+    """The resolved config of a command as plain data."""
+    return compose_command(overrides, check=False).resolved
 
 
 def write_images(folder: Path, count: int, side: int = 64) -> list[Path]:
-    """Pictures of noise in different colours."""
+    """Images of noise in different colours."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{index}.png" for index in range(count)]
     for index, path in enumerate(paths):
@@ -42,10 +41,10 @@ def write_run(
     questions: int = 20,
     answer: str = "yes",
 ) -> Path:
-    """A finished run whose answers are right as often as `skill` says; `answer` is what it says then."""
+    """A finished run whose answers are right with the probability `skill`; `answer` is the right one."""
     random = Random(f"{folder.name} {seed}")
     folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(config_text(*overrides).replace("seed: 0\n", f"seed: {seed}\n", 1))
+    write_run_config(folder, {**resolve_config(*overrides), "seed": seed})
     rows: list[dict[str, Any]] = []
     for index in range(questions):
         right = random.random() < skill

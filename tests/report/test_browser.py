@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.pages import EVIL, render_runs
 from tests.helpers.run_folders import write_images, write_run
-from tests.report.test_page import EVIL, made
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -38,7 +38,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_run(folder / "torn"),
     ]
     (runs[-1] / "scores.json").write_text("{")
-    (folder / "index.html").write_text(made(runs))
+    (folder / "index.html").write_text(render_runs(runs))
     return folder / "index.html"
 
 
@@ -59,7 +59,7 @@ def page(browser: sync_api.Browser, report: Path) -> Iterator[sync_api.Page]:
 
 
 def names(page: sync_api.Page) -> list[str]:
-    return page.locator("#table tbody tr:visible .label").all_inner_texts()
+    return page.locator("#run-table tbody tr:visible .label").all_inner_texts()
 
 
 def test_runs_are_sorted_by_a_column_with_the_keyboard(page: sync_api.Page) -> None:
@@ -68,19 +68,19 @@ def test_runs_are_sorted_by_a_column_with_the_keyboard(page: sync_api.Page) -> N
     assert names(page) == ["good", "evil", "fair", "torn"]  # without a score: last
     page.keyboard.press("Enter")
     assert names(page) == ["fair", "evil", "good", "torn"]
-    assert page.locator("#table [aria-sort=ascending]").inner_text() == "overall"
-    page.locator("#table").get_by_role("button", name="run").click()
+    assert page.locator("#run-table [aria-sort=ascending]").inner_text() == "overall"
+    page.locator("#run-table").get_by_role("button", name="run").click()
     assert names(page) == ["evil", "fair", "good", "torn"]
 
 
-def test_runs_are_filtered_by_words_of_their_config_and_by_choices(page: sync_api.Page) -> None:
-    page.fill("#words", "experts.sam.width GOOD")
+def test_runs_are_filtered_by_searching_their_config_and_by_choices(page: sync_api.Page) -> None:
+    page.fill("#run-search", "experts.sam.width GOOD")
     assert names(page) == ["good"]
-    page.fill("#words", "")
+    page.fill("#run-search", "")
     page.select_option("[data-filter=experts]", "sam")
     page.select_option("[data-filter=state]", "finished")
     assert names(page) == ["good", "fair"]
-    assert page.inner_text("#count") == "2 of 4"
+    assert page.inner_text("#run-count") == "2 of 4"
 
 
 def test_two_runs_are_compared(page: sync_api.Page) -> None:
@@ -101,7 +101,7 @@ def test_two_runs_are_compared(page: sync_api.Page) -> None:
 
 
 COUNT_BETTER = """() => {
-  const [one, other] = [run("first"), run("second")];
+  const [one, other] = [chosenRun("first"), chosenRun("second")];
   return Object.keys(one.answers).filter((key) => one.answers[key][1] > other.answers[key][1]).length;
 }"""
 
@@ -119,7 +119,7 @@ def test_predictions_are_browsed_with_their_images(page: sync_api.Page) -> None:
     assert wrong.count() == 40 and page.locator("#more").is_hidden()
     page.select_option("#family", "chart")
     assert wrong.count() == 8
-    page.fill("#answer-words", "question 12?")
+    page.fill("#answer-search", "question 12?")
     assert wrong.count() == 1
 
 
@@ -128,7 +128,7 @@ def test_what_a_run_says_is_shown_and_not_obeyed(page: sync_api.Page) -> None:
     assert "onerror=alert(2)" in page.inner_text("#cards")
     assert page.locator("#cards script, #cards img").count() == 0
     page.select_option("#first", label="torn")
-    assert "scores.json cannot be read" in page.inner_text("#told")
+    assert "scores.json cannot be read" in page.inner_text("#problems")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

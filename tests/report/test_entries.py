@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from eaglebench.config.identity import named
-from eaglebench.evaluation.benchmarks import EAGLE11, eagle_average
-from eaglebench.report.entries import Entry, is_run, read_curves, read_entry, read_selection
+from eaglebench.config.identity import run_identity
+from eaglebench.evaluation.benchmarks import EAGLE11, compute_eagle_average
+from eaglebench.report.entries import RunEntry, is_run, read_entry
 from tests.helpers.run_folders import write_run
 
 
-def read(folder: Path) -> Entry:
-    return read_entry(folder, named)
+def read(folder: Path) -> RunEntry:
+    return read_entry(folder, run_identity)
 
 
 def test_a_finished_run_with_what_it_cost(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_finished_run_with_what_it_cost(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "problem"),
     [
         ("scores.json", None, "no scores.json"),
         ("scores.json", '{"overall": {"sc', "scores.json cannot be read (Unterminated string"),
@@ -42,11 +42,18 @@ def test_a_finished_run_with_what_it_cost(tmp_path: Path) -> None:
         ("config.yaml", None, "no config.yaml"),
         ("config.yaml", "a: [", "config.yaml cannot be read (while parsing"),
         ("config.yaml", "- 1", "config.yaml cannot be read"),
-        ("config.yaml", "seed: zero", "config.yaml has no seed"),
-        ("config.yaml", "seed: 0\nexperts: [clip]\n", "config.yaml is of another version ('world')"),
+        ("config.yaml", "config_version: 2\nseed: zero", "config.yaml has no seed"),
+        (
+            "config.yaml",
+            "seed: 0\nexperts: [clip]\n",
+            "another version of eaglebench (config version 1; this one reads 2)",
+        ),
+        ("config.yaml", "config_version: 2\nseed: 0\nexperts: [clip]\n", "config.yaml is incomplete ('data')"),
     ],
 )
-def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, name: str, content: str | bytes | None, told: str) -> None:
+def test_what_is_wrong_with_a_folder_is_among_its_problems(
+    tmp_path: Path, name: str, content: str | bytes | None, problem: str
+) -> None:
     folder = write_run(tmp_path / "a")
     if content is None:
         (folder / name).unlink()
@@ -54,7 +61,7 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, name: str, content:
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     entry = read(folder)
     assert not entry.finished
-    assert told in "; ".join(entry.problems)
+    assert problem in "; ".join(entry.problems)
 
 
 def test_benchmarks_that_were_asked_later_are_families_too(tmp_path: Path) -> None:
@@ -85,7 +92,7 @@ def test_the_average_is_that_of_all_that_was_asked(tmp_path: Path) -> None:
     (folder / "benchmarks/scores.json").write_text(json.dumps({"overall": last, "families": {"pope": last}}))
     entry = read(folder)
     assert entry.run is not None
-    assert entry.run.scores["eagle_average"] == round(eagle_average(dict.fromkeys(EAGLE11, 50.0)), 2)
+    assert entry.run.scores["eagle_average"] == round(compute_eagle_average(dict.fromkeys(EAGLE11, 50.0)), 2)
 
 
 def test_a_folder_of_something_else_is_no_run(tmp_path: Path) -> None:
@@ -93,21 +100,3 @@ def test_a_folder_of_something_else_is_no_run(tmp_path: Path) -> None:
     assert not is_run(tmp_path)
     (tmp_path / "config.yaml").touch()
     assert is_run(tmp_path)
-
-
-def test_curves_without_the_final_scores_thinned_to_means(tmp_path: Path) -> None:
-    lines = [f"{step},{step % 2},\n" for step in range(400)]
-    (tmp_path / "metrics.csv").write_text("step,sft/loss,eval/score\n" + "".join(lines) + "400,,0.5\n")
-    curves = read_curves(tmp_path / "metrics.csv")
-    assert list(curves) == ["sft/loss"]
-    assert curves["sft/loss"][:2] == [(3, 0.5), (7, 0.5)]
-    assert len(curves["sft/loss"]) == 100
-
-
-def test_the_rounds_of_a_selection_without_the_candidates_that_failed(tmp_path: Path) -> None:
-    candidates = [{"experts": ["clip"], "score": 0.5}, {"experts": ["sam"], "score": None, "error": "out of memory"}]
-    path = tmp_path / "selection.json"
-    path.write_text(json.dumps({"rounds": [{"round": 0, "candidates": candidates, "kept": ["clip"]}]}))
-    assert [len(each["candidates"]) for each in read_selection(path)] == [1]
-    path.write_text('{"rounds": [{}')
-    assert read_selection(path) == []

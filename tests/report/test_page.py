@@ -8,14 +8,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from eaglebench.config.identity import named
-from eaglebench.report import page as module
-from eaglebench.report.entries import read_entry
-from eaglebench.report.page import page
-from eaglebench.report.settings import settings_of
+from eaglebench.report.predictions import BUDGET
+from tests.helpers.pages import EVIL, render_runs
 from tests.helpers.run_folders import write_images, write_run
-
-EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)><!--\u2028"
 
 
 class Tags(HTMLParser):
@@ -35,12 +30,6 @@ class Tags(HTMLParser):
             self.scripts.append(text)
 
 
-def made(folders: list[Path], limit: int = 60) -> str:
-    entries = [read_entry(folder, named) for folder in folders]
-    settings, _ = settings_of([entry.run for entry in entries if entry.run is not None and entry.finished])
-    return page(entries, settings, [], [], {}, limit)
-
-
 def data_of(text: str) -> dict[str, Any]:
     return json.loads(Tags(text).scripts[0])
 
@@ -53,7 +42,7 @@ def test_what_runs_say_is_never_markup(tmp_path: Path) -> None:
     scores["families"][EVIL] = {"score": 0.5}
     (folder / "scores.json").write_text(json.dumps(scores))
     (folder / "metrics.csv").write_text(f'step,"{EVIL}"\n1,0.5\n')
-    text = made([folder])
+    text = render_runs([folder])
     tags = Tags(text)
     assert [tag for tag, _ in tags.found].count("script") == 2
     assert [tag for tag, _ in tags.found].count("img") == 0
@@ -63,7 +52,7 @@ def test_what_runs_say_is_never_markup(tmp_path: Path) -> None:
 
 
 def test_only_the_script_of_the_page_may_run_and_nothing_is_fetched(tmp_path: Path) -> None:
-    text = made([write_run(tmp_path / "a", images=write_images(tmp_path / "images", 2))])
+    text = render_runs([write_run(tmp_path / "a", images=write_images(tmp_path / "images", 2))])
     tags = Tags(text)
     (policy,) = [attrs["content"] for tag, attrs in tags.found if attrs.get("http-equiv") == "Content-Security-Policy"]
     digest = base64.b64encode(hashlib.sha256(tags.scripts[1].encode()).digest()).decode()
@@ -78,23 +67,23 @@ def test_folders_with_faults_are_listed_with_them(tmp_path: Path) -> None:
     (broken / "scores.json").write_text("{")
     (broken / "metrics.csv").write_text("step,loss\nx,y\n")
     (broken / "predictions.jsonl").write_text("{\n")
-    text = made([broken])
-    for told in (
+    text = render_runs([broken])
+    for problem in (
         "scores.json cannot be read",
         "metrics.csv cannot be read",
         "1 lines cannot be read",
         "No run is finished",
     ):
-        assert told in text
+        assert problem in text
 
 
 def test_two_hundred_runs_fit_into_thirty_megabytes(tmp_path: Path) -> None:
     images = write_images(tmp_path / "images", 60, side=160)
     folders = [write_run(tmp_path / f"run-{i}", seed=i, images=images, questions=70) for i in range(200)]
-    text = made(folders)
+    text = render_runs(folders)
     assert len(text) < 10_000_000
     data = data_of(text)
-    assert len(data["runs"]) == 200 and len(data["questions"]) == 60 and len(data["pictures"]) <= 60
+    assert len(data["runs"]) == 200 and len(data["questions"]) == 60 and len(data["thumbnails"]) <= 60
     assert "Of 200 runs, 60 predictions each are here" in text
-    # All with images of their own: the pictures' budget is the rest.
-    assert len(text) + module.Pictures().budget < 30_000_000
+    # Runs with images of their own may add as much as the budget of thumbnails.
+    assert len(text) + BUDGET < 30_000_000

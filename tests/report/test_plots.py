@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from eaglebench.report.entries import Entry
-from eaglebench.report.plots import Plot, plots
-from eaglebench.report.settings import Run, settings_of
+from eaglebench.report.entries import RunEntry
+from eaglebench.report.plots import Plot, draw_plots
+from eaglebench.report.settings import Run, group_runs
 
 FAMILIES = ("chart", "counting", "text")
 
@@ -20,10 +20,10 @@ def run(name: str, score: float, families: tuple[str, ...] = FAMILIES, seed: int
 
 
 def drawn(*runs: Run, parameters: tuple[int | None, ...] = (), selections: dict | None = None) -> dict[str, Plot]:
-    settings, _ = settings_of(list(runs))
+    settings, _ = group_runs(list(runs))
     costs = [*parameters, *[None] * len(runs)]
-    entries = {each.name: Entry(Path(each.name), {}, {}, each, costs[i], None, ()) for i, each in enumerate(runs)}
-    return {plot.name: plot for plot in plots(settings, entries, selections or {})}
+    entries = {each.name: RunEntry(Path(each.name), {}, {}, each, costs[i], None, ()) for i, each in enumerate(runs)}
+    return {plot.name: plot for plot in draw_plots(settings, entries, selections or {})}
 
 
 def test_nothing_is_drawn_without_data() -> None:

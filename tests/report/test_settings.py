@@ -1,18 +1,16 @@
 """Runs side by side."""
 
-from eaglebench.report.settings import OVERALL, Run, setting_of, settings_of
-
-
-def run(experts: str, seed: int, chart: float, text: float, **fields: str) -> Run:
-    families = {"chart": {"score": chart, "blind": 0.1}, "text": {"score": text, "blind": 0.0}}
-    overall = {"score": (chart + text) / 2, "blind": 0.05, "low": 0.2, "high": 0.4}
-    setting = {"experts": experts, "llm.depth": "3", **fields}
-    return Run(f"{experts}{seed}", seed, setting, {"overall": overall, "families": families})
+from eaglebench.report.settings import OVERALL, Run, flatten_setting, group_runs
+from tests.helpers.runs import make_run
 
 
 def test_runs_that_differ_are_never_averaged_and_the_best_setting_is_first() -> None:
-    settings, repeated = settings_of(
-        [run("clip", 0, 0.5, 0.1, lr="1"), run("clip", 0, 0.7, 0.1, lr="2"), run("sam", 0, 0.3, 0.2, lr="2")]
+    settings, repeated = group_runs(
+        [
+            make_run("clip", 0, 0.5, 0.1, lr="1"),
+            make_run("clip", 0, 0.7, 0.1, lr="2"),
+            make_run("sam", 0, 0.3, 0.2, lr="2"),
+        ]
     )
     assert [setting.fields for setting in settings] == [
         {"experts": "clip", "lr": "2"},
@@ -25,24 +23,29 @@ def test_runs_that_differ_are_never_averaged_and_the_best_setting_is_first() -> 
 def test_a_field_that_only_one_run_has_tells_them_apart_unless_it_comes_with_a_choice() -> None:
     """Searched answers are not averaged with greedy ones; an expert's own fields say no more than its name."""
     greedy, searched = {"evaluation.generate": "None"}, {"evaluation.generate.num_beams": "3"}
-    settings, _ = settings_of([run("clip", 0, 0.5, 0.1, **greedy), run("clip", 1, 0.7, 0.1, **searched)])
+    settings, _ = group_runs([make_run("clip", 0, 0.5, 0.1, **greedy), make_run("clip", 1, 0.7, 0.1, **searched)])
     assert [len(setting.runs) for setting in settings] == [1, 1]
-    settings, _ = settings_of([run("clip", 0, 0.5, 0.1), run("clip+sam", 0, 0.7, 0.1, **{"experts.sam.lr": "None"})])
+    settings, _ = group_runs(
+        [make_run("clip", 0, 0.5, 0.1), make_run("clip+sam", 0, 0.7, 0.1, **{"experts.sam.lr": "None"})]
+    )
     assert [list(setting.fields) for setting in settings] == [["experts"], ["experts"]]
 
 
 def test_the_interval_is_the_spread_over_seeds_or_that_over_questions() -> None:
-    (several,), _ = settings_of([run("clip", 0, 0.5, 0.1), run("clip", 1, 0.7, 0.1)])
+    (several,), _ = group_runs([make_run("clip", 0, 0.5, 0.1), make_run("clip", 1, 0.7, 0.1)])
     low, high = several.interval(OVERALL) or (0.0, 0.0)
     assert (round(low, 3), round(high, 3)) == (0.279, 0.421)  # 0.3 and 0.4
-    (single,), _ = settings_of([run("clip", 0, 0.5, 0.1)])
+    (single,), _ = group_runs([make_run("clip", 0, 0.5, 0.1)])
     assert single.interval(OVERALL) == (0.2, 0.4)
     assert single.interval("chart") is None  # of a version without bounds
 
 
-def test_the_same_run_twice_counts_once_and_is_told() -> None:
-    first, second = run("clip", 0, 0.5, 0.1), Run("copy", 0, *list(vars(run("clip", 0, 0.9, 0.9)).values())[2:])
-    settings, repeated = settings_of([first, second])
+def test_the_same_run_twice_counts_once_and_is_named() -> None:
+    first, second = (
+        make_run("clip", 0, 0.5, 0.1),
+        Run("copy", 0, *list(vars(make_run("clip", 0, 0.9, 0.9)).values())[2:]),
+    )
+    settings, repeated = group_runs([first, second])
     assert settings[0].runs == [first]
     assert repeated == {"copy": "clip0"}
 
@@ -54,7 +57,7 @@ def test_a_setting_is_the_config_without_the_seed() -> None:
         "fusion": {"name": "x"},
         "stages": {"sft": {"steps": 8}},
     }
-    assert setting_of(config) == {
+    assert flatten_setting(config) == {
         "experts": "clip+sam",
         "stages": "sft",
         "experts.clip.width": "64",

@@ -1,8 +1,8 @@
 "use strict";
-// Whatever comes from runs is put on the page as text, never as markup.
+// Texts of runs are added to the page as text, never as markup.
 const data = JSON.parse(document.getElementById("data").textContent);
-const find = (id) => document.getElementById(id);
-const PAGE = 24; // predictions shown at once
+const byId = (id) => document.getElementById(id);
+const PAGE = 24; // predictions that are shown at once
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -11,18 +11,18 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-function drawing(tag, attributes, ...children) {
+function makeSvg(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children);
   return element;
 }
 
-const wordsOf = (input) => input.value.toLowerCase().split(/\s+/).filter(Boolean);
-const has = (text, words) => words.every((word) => text.includes(word));
+const searchTerms = (input) => input.value.toLowerCase().split(/\s+/).filter(Boolean);
+const includesAll = (text, terms) => terms.every((term) => text.includes(term));
 
 // The table of runs.
-const body = find("table").tBodies[0];
+const body = byId("run-table").tBodies[0];
 const rows = [...body.rows];
 const texts = rows.map((row) => {
   const config = Object.entries(data.runs[row.dataset.index].config).map(([name, value]) => `${name}=${value}`);
@@ -30,7 +30,7 @@ const texts = rows.map((row) => {
 });
 
 function filterRuns() {
-  const words = wordsOf(find("words"));
+  const terms = searchTerms(byId("run-search"));
   const chosen = [...document.querySelectorAll("[data-filter]")].filter((select) => select.value);
   const fits = (row) => chosen.every(({ value, dataset: { filter } }) => {
     const own = row.dataset[filter];
@@ -38,10 +38,10 @@ function filterRuns() {
   });
   let count = 0;
   rows.forEach((row, index) => {
-    row.hidden = !(has(texts[index], words) && fits(row));
+    row.hidden = !(includesAll(texts[index], terms) && fits(row));
     count += !row.hidden;
   });
-  find("count").textContent = `${count} of ${rows.length}`;
+  byId("run-count").textContent = `${count} of ${rows.length}`;
 }
 
 function sortRuns(header) {
@@ -58,7 +58,7 @@ function sortRuns(header) {
     return Number.isNaN(value) ? null : value;
   };
   const order = (one, other) => {
-    if (one.key === null || other.key === null) return (one.key === null) - (other.key === null); // nothing is last
+    if (one.key === null || other.key === null) return (one.key === null) - (other.key === null); // rows without a value are last
     const less = typeof one.key === "number" ? one.key - other.key : one.key.localeCompare(other.key, "en", { numeric: true });
     return up ? less : -less;
   };
@@ -66,7 +66,7 @@ function sortRuns(header) {
   body.append(...keyed.map(({ row }) => row));
 }
 
-find("words").addEventListener("input", filterRuns);
+byId("run-search").addEventListener("input", filterRuns);
 document.querySelectorAll("[data-filter]").forEach((select) => select.addEventListener("change", filterRuns));
 document.querySelectorAll(".sort").forEach((button) => button.addEventListener("click", () => sortRuns(button.parentNode)));
 document.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
@@ -74,53 +74,53 @@ body.addEventListener("click", ({ target }) => {
   const which = target.dataset.pick;
   if (!which) return;
   const { index } = target.closest("tr").dataset;
-  find(which).value = which === "second" && find("second").value === index ? "" : index;
-  choose();
+  byId(which).value = which === "second" && byId("second").value === index ? "" : index;
+  showChosen();
 });
 
-// One run or two.
-const run = (which) => (find(which).value === "" ? null : data.runs[find(which).value]);
-const both = () => [["first", run("first")], ["second", run("second")]].filter(([, one]) => one);
+// Compare runs.
+const chosenRun = (which) => (byId(which).value === "" ? null : data.runs[byId(which).value]);
+const chosenRuns = () => [["first", chosenRun("first")], ["second", chosenRun("second")]].filter(([, one]) => one);
 let shown = PAGE;
 
-function choose() {
+function showChosen() {
   document.querySelectorAll("[data-pick]").forEach((button) => {
-    button.setAttribute("aria-pressed", String(button.closest("tr").dataset.index === find(button.dataset.pick).value));
+    button.setAttribute("aria-pressed", String(button.closest("tr").dataset.index === byId(button.dataset.pick).value));
   });
-  find("told").replaceChildren(...both().flatMap(([, one]) => one.told.map((text) => make("p", { class: "told" }, `${one.name}: ${text}`))));
+  byId("problems").replaceChildren(...chosenRuns().flatMap(([, one]) => one.problems.map((text) => make("p", { class: "problem" }, `${one.name}: ${text}`))));
   drawCurves();
-  offerOutcomes();
+  offerFilters();
   shown = PAGE;
   showAnswers();
   showConfig();
 }
 
 function drawCurves() {
-  const names = [...new Set(both().flatMap(([, one]) => Object.keys(one.curves)))];
-  const curves = names.map((name) => curve(name, both().filter(([, one]) => one.curves[name]?.length)));
-  find("curves").replaceChildren(...(curves.length ? curves : [make("p", { class: "empty" }, "No metrics.csv with curves.")]));
+  const names = [...new Set(chosenRuns().flatMap(([, one]) => Object.keys(one.curves)))];
+  const curves = names.map((name) => drawCurve(name, chosenRuns().filter(([, one]) => one.curves[name]?.length)));
+  byId("curves").replaceChildren(...(curves.length ? curves : [make("p", { class: "empty" }, "No metrics.csv with curves.")]));
 }
 
-function curve(name, lines) {
+function drawCurve(name, lines) {
   const [width, height, left, right, top, bottom] = [280, 130, 38, 6, 6, 18];
   const points = lines.flatMap(([, one]) => one.curves[name]);
   const span = (values) => [Math.min(...values), Math.max(...values)];
   const [[x0, x1], [y0, y1]] = [span(points.map((point) => point[0])), span(points.map((point) => point[1]))];
   const x = (step) => left + ((width - left - right) * (step - x0)) / (x1 - x0 || 1);
   const y = (value) => height - bottom - ((height - top - bottom) * (value - y0)) / (y1 - y0 || 1);
-  const text = (at, up, anchor, content) => drawing("text", { x: at, y: up, "text-anchor": anchor }, content);
+  const text = (at, up, anchor, content) => makeSvg("text", { x: at, y: up, "text-anchor": anchor }, content);
   const short = (value) => String(Number(value.toPrecision(3)));
   const last = lines.map(([which, one]) => make("span", { class: `last ${which}` }, ` ${short(one.curves[name].at(-1)[1])}`));
   const path = ([which, one]) => {
     const d = one.curves[name].map(([step, value], index) => `${index ? "L" : "M"}${x(step).toFixed(1)} ${y(value).toFixed(1)}`).join("");
-    return drawing("path", { d: one.curves[name].length > 1 ? d : `${d}h3`, class: which });
+    return makeSvg("path", { d: one.curves[name].length > 1 ? d : `${d}h3`, class: which });
   };
-  const picture = drawing("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${name}, steps ${x0} to ${x1}` },
-    drawing("path", { d: `M${left} ${top}V${height - bottom}H${width - right}`, class: "axis" }),
+  const plot = makeSvg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${name}, steps ${x0} to ${x1}` },
+    makeSvg("path", { d: `M${left} ${top}V${height - bottom}H${width - right}`, class: "axis" }),
     text(left - 4, top + 8, "end", short(y1)), text(left - 4, height - bottom, "end", y1 > y0 ? short(y0) : ""),
     text(left, height - 4, "start", `step ${x0}`), text(width - right, height - 4, "end", String(x1)),
     ...lines.map(path));
-  return make("div", { class: "curve" }, make("div", {}, name, ", at the end", ...last), picture);
+  return make("div", { class: "curve" }, make("div", {}, name, ", at the end", ...last), plot);
 }
 
 const OUTCOMES = {
@@ -135,40 +135,40 @@ const OUTCOMES_OF_TWO = {
   worse: ["B better than A", (one, other) => one < other],
 };
 
-function offerOutcomes() {
+function offerFilters() {
   const offer = (select, options) => {
     const before = select.value;
     select.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
     select.value = options.some(([value]) => value === before) ? before : options[0][0];
   };
-  offer(find("outcome"), Object.entries(run("second") ? OUTCOMES_OF_TWO : OUTCOMES).map(([value, [text]]) => [value, text]));
-  const families = [...new Set(both().flatMap(([, one]) => Object.keys(one.answers)).map((key) => data.questions[key][1]))].sort();
-  offer(find("family"), [["", "any"], ...families.map((name) => [name, name])]);
+  offer(byId("outcome"), Object.entries(chosenRun("second") ? OUTCOMES_OF_TWO : OUTCOMES).map(([value, [text]]) => [value, text]));
+  const families = [...new Set(chosenRuns().flatMap(([, one]) => Object.keys(one.answers)).map((key) => data.questions[key][1]))].sort();
+  offer(byId("family"), [["", "any"], ...families.map((name) => [name, name])]);
 }
 
 function showAnswers() {
-  const [one, other] = [run("first"), run("second")];
-  const fits = OUTCOMES_OF_TWO[find("outcome").value][1];
-  const [family, words] = [find("family").value, wordsOf(find("answer-words"))];
-  const asked = Object.keys(one.answers).filter((key) => !other || other.answers[key]);
-  const found = asked.filter((key) => {
+  const [one, other] = [chosenRun("first"), chosenRun("second")];
+  const fits = OUTCOMES_OF_TWO[byId("outcome").value][1];
+  const [family, terms] = [byId("family").value, searchTerms(byId("answer-search"))];
+  const answered = Object.keys(one.answers).filter((key) => !other || other.answers[key]);
+  const found = answered.filter((key) => {
     const [, own, question, references] = data.questions[key];
     const [[answer, score], [second, otherScore]] = [one.answers[key], other ? other.answers[key] : []];
     const text = [question, answer, second ?? "", ...references].join("\n").toLowerCase();
-    return fits(score, otherScore, answer === second) && (!family || own === family) && has(text, words);
+    return fits(score, otherScore, answer === second) && (!family || own === family) && includesAll(text, terms);
   });
-  const inAll = other ? `asked in both` : `of ${one.total} in all`;
-  find("answer-count").textContent = `${found.length} of ${asked.length} here, ${inAll}`;
+  const total = other ? `answered by both` : `of ${one.total} in all`;
+  byId("answer-count").textContent = `${found.length} of ${answered.length} here, ${total}`;
   const none = make("p", { class: "empty" }, "No predictions to show.");
-  find("cards").replaceChildren(...(found.length ? found.slice(0, shown).map(card) : [none]));
-  find("more").hidden = found.length <= shown;
+  byId("cards").replaceChildren(...(found.length ? found.slice(0, shown).map(makeCard) : [none]));
+  byId("more").hidden = found.length <= shown;
 }
 
-function card(key) {
-  const [id, family, question, references, picture] = data.questions[key];
-  const uri = data.pictures[picture];
+function makeCard(key) {
+  const [id, family, question, references, thumbnail] = data.questions[key];
+  const uri = data.thumbnails[thumbnail];
   const answers = make("dl", { class: "answers" }, make("dt", {}, "reference"), make("dd", {}, references.join(" | ")));
-  for (const [which, one] of both()) {
+  for (const [which, one] of chosenRuns()) {
     const [text, score] = one.answers[key];
     const mark = score === 1 ? "✓" : score > 0 ? `${score.toFixed(2)}` : "✗";
     answers.append(make("dt", { class: which }, which === "first" ? "A" : "B"), make("dd", { class: score === 1 ? "right" : "wrong" }, `${mark} ${text || "(nothing)"}`));
@@ -180,35 +180,35 @@ function card(key) {
 }
 
 function showConfig() {
-  const chosen = both().map(([, one]) => one);
+  const chosen = chosenRuns().map(([, one]) => one);
   const names = [...new Set(chosen.flatMap((one) => Object.keys(one.config)))];
-  const words = wordsOf(find("config-words"));
+  const terms = searchTerms(byId("config-search"));
   const differs = (name) => chosen.length > 1 && chosen[0].config[name] !== chosen[1].config[name];
-  find("differences").disabled = chosen.length < 2;
-  const only = find("differences").checked && chosen.length > 1;
+  byId("differences").disabled = chosen.length < 2;
+  const only = byId("differences").checked && chosen.length > 1;
   const lines = names.filter((name) => {
     const text = [name, ...chosen.map((one) => `${name}=${one.config[name]}`)].join("\n").toLowerCase();
-    return has(text, words) && (!only || differs(name));
+    return includesAll(text, terms) && (!only || differs(name));
   });
-  const heads = ["field", ...both().map(([which]) => (which === "first" ? "A" : "B"))];
-  find("config").tHead.replaceChildren(make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text))));
-  find("config").tBodies[0].replaceChildren(...lines.map((name) => {
+  const heads = ["field", ...chosenRuns().map(([which]) => (which === "first" ? "A" : "B"))];
+  byId("config").tHead.replaceChildren(make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text))));
+  byId("config").tBodies[0].replaceChildren(...lines.map((name) => {
     const values = chosen.map((one) => make("td", {}, one.config[name] ?? "-"));
     return make("tr", differs(name) ? { class: "differs" } : {}, make("td", {}, name), ...values);
   }));
-  find("config-count").textContent = `${lines.length} of ${names.length}`;
+  byId("config-count").textContent = `${lines.length} of ${names.length}`;
 }
 
-for (const id of ["first", "second"]) find(id).addEventListener("change", choose);
-for (const id of ["outcome", "family"]) find(id).addEventListener("change", () => { shown = PAGE; showAnswers(); });
-find("answer-words").addEventListener("input", () => { shown = PAGE; showAnswers(); });
-find("more").addEventListener("click", () => { shown += PAGE; showAnswers(); });
-find("config-words").addEventListener("input", showConfig);
-find("differences").addEventListener("change", showConfig);
+for (const id of ["first", "second"]) byId(id).addEventListener("change", showChosen);
+for (const id of ["outcome", "family"]) byId(id).addEventListener("change", () => { shown = PAGE; showAnswers(); });
+byId("answer-search").addEventListener("input", () => { shown = PAGE; showAnswers(); });
+byId("more").addEventListener("click", () => { shown += PAGE; showAnswers(); });
+byId("config-search").addEventListener("input", showConfig);
+byId("differences").addEventListener("change", showConfig);
 
 filterRuns();
 if (data.runs.length) {
   const best = rows.findIndex((row) => row.dataset.state === "finished");
-  find("first").value = String(Math.max(best, 0));
-  choose();
+  byId("first").value = String(Math.max(best, 0));
+  showChosen();
 }
