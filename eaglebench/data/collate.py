@@ -1,4 +1,4 @@
-"""Samples as batches."""
+"""Samples to batches."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from eaglebench.data.conversation import IGNORE, Encoded, Encoder
+from eaglebench.data.conversation import IGNORE, ConversationEncoder, Encoded
 from eaglebench.data.images import UNREADABLE
 from eaglebench.data.sample import Sample
 from eaglebench.utils.errors import UserError
@@ -20,11 +20,11 @@ class Batch:
     """B conversations of up to T tokens, and the images of those that have one.
 
     Attributes:
-        input_ids: [B, T]; the image token stands where visual tokens go.
+        input_ids: token ids [B, T]; the image token marks the positions of visual tokens.
         attention_mask: [B, T], 1 for tokens and 0 for padding.
-        labels: [B, T], `IGNORE` where nothing is predicted; None in a batch of prompts.
+        labels: [B, T], the token to predict at its own position, or `IGNORE`; None in a batch of prompts.
         images: uint8 [I, 3, S, S] of the I <= B samples with an image, in their order; None if there is none.
-        ids: the samples' names.
+        ids: ids of the B samples.
     """
 
     input_ids: Tensor
@@ -37,7 +37,7 @@ class Batch:
         return len(self.ids)
 
     def to(self, device: torch.device | str) -> Self:
-        """The batch on `device`."""
+        """Return the batch with its tensors on a device."""
         moved = {
             name: value.to(device, non_blocking=True)
             for name in ("input_ids", "attention_mask", "labels", "images")
@@ -48,7 +48,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Item:
-    """One encoded sample with its image, uint8 [3, S, S]."""
+    """One encoded sample with its image, uint8 [3, S, S]; None without an image."""
 
     id: str
     encoded: Encoded
@@ -56,14 +56,21 @@ class Item:
 
 
 class ConversationDataset(Dataset[Item]):
-    """Training items of a list of samples.
+    """Training items of a list of samples. Token ids are cached; images as far as `read_image` caches them.
 
-    Tokens are kept after the first use; images as far as `read_image` remembers them. With `blind`, images are left out of the
-    conversations.
+    Args:
+        samples: the samples.
+        encoder: encodes their conversations.
+        read_image: loads an image file as uint8 [3, S, S].
+        blind: leave the images out of the conversations.
     """
 
     def __init__(
-        self, samples: Sequence[Sample], encoder: Encoder, read_image: Callable[[Path], Tensor], blind: bool = False
+        self,
+        samples: Sequence[Sample],
+        encoder: ConversationEncoder,
+        read_image: Callable[[Path], Tensor],
+        blind: bool = False,
     ) -> None:
         self.samples = [Sample(s.id, None, s.turns) for s in samples] if blind else list(samples)
         self.encoder = encoder
@@ -75,21 +82,33 @@ class ConversationDataset(Dataset[Item]):
 
     def __getitem__(self, index: int) -> Item:
         sample = self.samples[index]
-        return Item(sample.id, self.encoded(index), read(sample, self.read_image))
+        return Item(sample.id, self.encode(index), read_sample_image(sample, self.read_image))
 
-    def encoded(self, index: int) -> Encoded:
-        """The tokens of a sample."""
+    def encode(self, index: int) -> Encoded:
+        """Token ids and labels of the sample at `index`.
+
+        Raises:
+            UserError: it has no target within the context length.
+        """
         if index not in self._encoded:
-            self._encoded[index] = self.encoder.training(self.samples[index])
+            self._encoded[index] = self.encoder.encode(self.samples[index])
         return self._encoded[index]
 
-    def targets(self, index: int) -> int:
-        """How many tokens of a sample are predicted; the first token never is."""
-        return sum(label != IGNORE for label in self.encoded(index).labels[1:])
+    def count_targets(self, index: int) -> int:
+        """Number of predicted tokens of the sample at `index`; the first token is never predicted.
+
+        Raises:
+            UserError: it has no target within the context length.
+        """
+        return sum(label != IGNORE for label in self.encode(index).labels[1:])
 
 
-def read(sample: Sample, read_image: Callable[[Path], Tensor]) -> Tensor | None:
-    """The sample's image; an unreadable one is an error with its sample's name, never a black image."""
+def read_sample_image(sample: Sample, read_image: Callable[[Path], Tensor]) -> Tensor | None:
+    """Load the image of a sample; None if it has none.
+
+    Raises:
+        UserError: the image cannot be read; it is never replaced by a black one.
+    """
     if sample.image is None:
         return None
     try:
@@ -106,32 +125,40 @@ class Collator:
 
     def __call__(self, items: Sequence[Item]) -> Batch:
         return Batch(
-            input_ids=self.padded([item.encoded.input_ids for item in items], self.pad_token_id),
-            attention_mask=self.padded([(1,) * len(item.encoded.input_ids) for item in items], 0),
-            labels=self.padded([item.encoded.labels for item in items], IGNORE),
-            images=stacked([item.image for item in items]),
+            input_ids=self.pad([item.encoded.input_ids for item in items], self.pad_token_id),
+            attention_mask=self.pad([(1,) * len(item.encoded.input_ids) for item in items], 0),
+            labels=self.pad([item.encoded.labels for item in items], IGNORE),
+            images=stack_images([item.image for item in items]),
             ids=tuple(item.id for item in items),
         )
 
-    def prompts(self, prompts: Sequence[Sequence[int]], images: Sequence[Tensor | None], ids: Sequence[str]) -> Batch:
-        """A batch to generate answers from."""
+    def collate_prompts(
+        self, prompts: Sequence[Sequence[int]], images: Sequence[Tensor | None], ids: Sequence[str]
+    ) -> Batch:
+        """Collate prompts into a batch to generate from.
+
+        Args:
+            prompts: token ids of each prompt.
+            images: uint8 [3, S, S] of each prompt; None for those without an image.
+            ids: ids of their samples.
+        """
         return Batch(
-            input_ids=self.padded(prompts, self.pad_token_id, left=True),
-            attention_mask=self.padded([(1,) * len(prompt) for prompt in prompts], 0, left=True),
+            input_ids=self.pad(prompts, self.pad_token_id, left=True),
+            attention_mask=self.pad([(1,) * len(prompt) for prompt in prompts], 0, left=True),
             labels=None,
-            images=stacked(images),
+            images=stack_images(images),
             ids=tuple(ids),
         )
 
     @staticmethod
-    def padded(rows: Sequence[Sequence[int]], value: int, left: bool = False) -> Tensor:
-        """Rows of different lengths as one [B, T] tensor."""
+    def pad(rows: Sequence[Sequence[int]], value: int, left: bool = False) -> Tensor:
+        """Pad rows of different lengths to one tensor [B, T], on the right or on the left."""
         side = "left" if left else "right"
         tensors = [torch.tensor(row) for row in rows]
         return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=value, padding_side=side)
 
 
-def stacked(images: Sequence[Tensor | None]) -> Tensor | None:
-    """The images that are there, as one tensor."""
-    there = [image for image in images if image is not None]
-    return torch.stack(there) if there else None
+def stack_images(images: Sequence[Tensor | None]) -> Tensor | None:
+    """Stack the images that are not None to [I, 3, S, S]; None if there are none."""
+    present = [image for image in images if image is not None]
+    return torch.stack(present) if present else None

@@ -1,4 +1,4 @@
-"""Conversations as tokens: the chat templates, and labels built turn by turn."""
+"""Conversations as token ids: the chat templates, and labels built turn by turn."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,15 +9,20 @@ from transformers import PreTrainedTokenizerBase
 from eaglebench.data.sample import Sample
 from eaglebench.utils.errors import UserError
 
-IGNORE = -100  # label of every token that is not to be predicted; what transformers' losses skip
-IMAGE = object()  # where the visual tokens go
+IGNORE = -100  # label of tokens that are not predicted; transformers' losses ignore it
+IMAGE = object()  # the segment that stands for the visual tokens
 
 
 @dataclass(frozen=True)
 class Template:
-    """The text around questions and answers. `{}` stands for the question; the answer and `end` are what is learned.
+    """A chat template: the text around questions and answers.
 
-    Without `questions`, a conversation is its image and its answers.
+    Attributes:
+        system: text before the first turn.
+        first, later: text around the first question and around later ones; `{}` stands for the question.
+        before_answer: text between a question and its answer; a target, like the answer.
+        end: text after an answer; a target too.
+        questions: whether questions are in the conversation; without them, it is the image and the answers.
     """
 
     system: str
@@ -28,9 +33,11 @@ class Template:
     questions: bool = True
 
     def segments(self, sample: Sample, answered: int | None = None) -> Iterator[tuple[str | object, bool]]:
-        """Pieces of the conversation in order, each with whether it is a target.
+        """Yield the segments of a conversation in order: text or `IMAGE`, and whether the segment is a target.
 
-        With `answered`, the conversation stops before the answer of that turn (counted from 0): a prompt.
+        Args:
+            sample: the conversation.
+            answered: index of a turn, from 0; the segments then stop before its answer, as a prompt for it.
         """
         if self.system:
             yield self.system, False
@@ -49,10 +56,16 @@ class Template:
 
 
 TEMPLATES = {
-    # The tiny language model's own: two tokens a turn.
-    "compact": Template(system="", first="<|user|>{}<|assistant|>", later="<|user|>{}<|assistant|>", before_answer="", end="<|end|>"),
-    # Vicuna v1.5: the text that LLaVA-1.5 and Eagle use. Tokenised piece by piece, so a SentencePiece tokenizer may split the
-    # space before an answer differently than in one go.
+    # The tiny language model's own: two tokens per turn.
+    "compact": Template(
+        system="",
+        first="<|user|>{}<|assistant|>",
+        later="<|user|>{}<|assistant|>",
+        before_answer="",
+        end="<|end|>",
+    ),
+    # Vicuna v1.5, the template of LLaVA-1.5 and Eagle. Segments are tokenized one by one, so a SentencePiece tokenizer
+    # may split the space before an answer differently than in the whole text.
     "vicuna_v1": Template(
         system="A chat between a curious user and an artificial intelligence assistant. "
         "The assistant gives helpful, detailed, and polite answers to the user's questions.",
@@ -63,7 +76,7 @@ TEMPLATES = {
     ),
     # LLaVA-1.5's first stage: the image and its caption.
     "plain": Template(system="", first="{}", later="{}", before_answer="", end="\n", questions=False),
-    # ChatML, as Qwen2 and Yi write it.
+    # ChatML, the template of Qwen2 and Yi.
     "chatml": Template(
         system="<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n",
         first="<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
@@ -71,26 +84,26 @@ TEMPLATES = {
         before_answer="",
         end="<|im_end|>",
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Token ids and labels of one conversation; both of one length."""
+    """Token ids and labels of one conversation, of equal length."""
 
     input_ids: tuple[int, ...]
     labels: tuple[int, ...]
 
 
-class Encoder:
-    """Turns samples into tokens for one language model.
+class ConversationEncoder:
+    """Turns samples into token ids for one language model.
 
     Args:
-        tokenizer: the language model's.
-        template: how a conversation is written.
-        image_token_id: stands `visual_tokens` times where the image goes.
-        visual_tokens: how many tokens the fusion gives for an image.
-        max_length: tokens of text and image that a training sample may have; what lies beyond is cut.
+        tokenizer: the language model's tokenizer.
+        template: the chat template.
+        image_token_id: the id that stands for a visual token.
+        visual_tokens: N, the number of visual tokens per image.
+        max_length: T, the context length in tokens; training conversations are truncated to it.
     """
 
     def __init__(
@@ -102,54 +115,60 @@ class Encoder:
         max_length: int,
     ) -> None:
         self.tokenizer = tokenizer
-        # The template's own pieces, and short questions, come again and again.
+        # Cached: the template's own segments and short questions recur.
         self._tokenize = lru_cache(maxsize=50_000)(
-            lambda piece: tuple(tokenizer(piece, add_special_tokens=False)["input_ids"])
+            lambda text: tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
         )
         self.template = template
         self.image_token_id = image_token_id
         self.visual_tokens = visual_tokens
         self.max_length = max_length
 
-    def training(self, sample: Sample) -> Encoded:
-        """The whole conversation; the labels are the answers and their end tokens.
+    def encode(self, sample: Sample) -> Encoded:
+        """Encode a whole conversation for training. The targets are the answers and their end tokens.
 
         Raises:
-            UserError: no target is left within `max_length`; names the sample.
+            UserError: no target lies within `max_length`; the message names the sample.
         """
-        ids, labels = self.cut(sample)
+        ids, labels = self.truncate(sample)
         if all(label == IGNORE for label in labels):
             raise UserError(
-                f"sample {sample.id} has no target within the {self.max_length} tokens of llm.max_length: shorten it, or raise it."
+                f"sample {sample.id} has no target within the {self.max_length} tokens of llm.max_length: shorten it, "
+                "or raise it."
             )
         return Encoded(tuple(ids), tuple(labels))
 
     def has_target(self, sample: Sample) -> bool:
-        """Whether a target is left within `max_length`."""
-        return any(label != IGNORE for label in self.cut(sample)[1])
+        """Whether a target lies within `max_length`."""
+        return any(label != IGNORE for label in self.truncate(sample)[1])
 
-    def cut(self, sample: Sample) -> tuple[list[int], list[int]]:
-        """Ids and labels of the whole conversation, as far as they are within `max_length`."""
-        ids, labels = self.tokens(sample)
+    def truncate(self, sample: Sample) -> tuple[list[int], list[int]]:
+        """Token ids and labels of the first `max_length` tokens of a conversation."""
+        ids, labels = self.tokenize(sample)
         return ids[: self.max_length], labels[: self.max_length]
 
-    def prompt(self, sample: Sample, turn: int = 0) -> tuple[int, ...]:
-        """The tokens up to the answer of `turn`, earlier turns with their reference answers."""
-        return tuple(self.tokens(sample, turn)[0])
+    def encode_prompt(self, sample: Sample, turn: int = 0) -> tuple[int, ...]:
+        """Token ids up to the answer of turn `turn`; earlier turns have their reference answers."""
+        return tuple(self.tokenize(sample, turn)[0])
 
-    def tokens(self, sample: Sample, answered: int | None = None) -> tuple[list[int], list[int]]:
-        """Ids and labels, piece by piece: a label can only ever come from its own piece of text."""
+    def tokenize(self, sample: Sample, answered: int | None = None) -> tuple[list[int], list[int]]:
+        """Token ids and labels of a conversation, segment by segment, so that a label never leaves its own segment.
+
+        Args:
+            sample: the conversation.
+            answered: index of a turn; the conversation then stops before its answer.
+        """
         ids: list[int] = []
         labels: list[int] = []
         bos = getattr(self.tokenizer, "bos_token_id", None)
         if bos is not None:
             ids.append(bos)
             labels.append(IGNORE)
-        for piece, target in self.template.segments(sample, answered):
-            if piece is IMAGE:
+        for segment, target in self.template.segments(sample, answered):
+            if segment is IMAGE:
                 new: Sequence[int] = [self.image_token_id] * self.visual_tokens
             else:
-                new = self._tokenize(str(piece))
+                new = self._tokenize(str(segment))
             ids += new
             labels += new if target else [IGNORE] * len(new)
         return ids, labels

@@ -8,25 +8,25 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-# CLIP's mean colour, which LLaVA and Eagle pad with.
+# CLIP's mean colour, the padding of LLaVA and Eagle.
 PADDING = (122, 116, 104)
 
-# What Pillow raises for a file that it cannot decode.
+# The errors that Pillow raises for a file that it cannot decode.
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def load_image(path: Path, side: int) -> Tensor:
-    """The image padded to a centred square and resized once to `side`: uint8 [3, side, side].
+    """Load an image, pad it to a centred square and resize it once; returns uint8 [3, side, side].
 
     Raises:
         UNREADABLE: the file cannot be read or decoded.
     """
     with Image.open(path) as opened:
-        return square(opened, side)
+        return pad_and_resize(opened, side)
 
 
-def square(image: Image.Image, side: int) -> Tensor:
-    """An image padded to a centred square and resized once to `side`: uint8 [3, side, side]."""
+def pad_and_resize(image: Image.Image, side: int) -> Tensor:
+    """Pad an image to a centred square and resize it once, bicubically; returns uint8 [3, side, side]."""
     image = image.convert("RGB")
     longest = max(image.size)
     if image.width != image.height:
@@ -39,12 +39,17 @@ def square(image: Image.Image, side: int) -> Tensor:
 
 
 class ImageReader:
-    """`load_image` at one side, remembering as many small images as fit in `megabytes`."""
+    """Calls `load_image` with a fixed side, and caches decoded images.
+
+    Args:
+        side: side of the images in pixels.
+        megabytes: size of the cache in MiB; the least recently used images are dropped first.
+    """
 
     def __init__(self, side: int, megabytes: int) -> None:
         self.side = side
-        remembered = megabytes * 2**20 // (3 * side * side)
-        self._load = lru_cache(maxsize=remembered)(load_image)
+        images = megabytes * 2**20 // (3 * side * side)
+        self._load = lru_cache(maxsize=images)(load_image)
 
     def __call__(self, path: Path) -> Tensor:
         return self._load(path, self.side)

@@ -1,7 +1,8 @@
-"""LLaVA's JSON and JSONL: the interchange format of everything that is trained or evaluated on.
+"""LLaVA's JSON and JSONL: the format of all training and evaluation data.
 
-A record is `{"id", "image", "conversations": [{"from": "human", "value": "<image>\\n..."}, {"from": "gpt", "value": "..."}]}`;
-`image` is missing in a text-only record. A `gpt` turn may carry `"family"`, the name that its answer is scored under.
+A record is
+`{"id", "image", "conversations": [{"from": "human", "value": "<image>\\n..."}, {"from": "gpt", "value": "..."}]}`.
+A text-only record has no `image`. A `gpt` turn may have `"family"`, the name of the group that its answer is scored in.
 """
 
 import hashlib
@@ -21,11 +22,11 @@ from eaglebench.utils.files import write_text
 
 IMAGE_TAG = "<image>"
 ROLES = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}
-NAMED = 5  # bad records that an error names
+NAMED = 5  # bad records that an error lists
 
 
 class BadRecord(Exception):
-    """Why one record cannot be used."""
+    """The reason why a record cannot be used."""
 
 
 def read_samples(
@@ -37,19 +38,19 @@ def read_samples(
     checked: Path | None = None,
     warn: Callable[[str], None] = print,
 ) -> list[Sample]:
-    """The usable samples of a LLaVA file, in its order.
+    """Read the usable samples of a LLaVA file, in its order.
 
     Args:
-        path: a `.json` file with a list, or a `.jsonl` file with a record a line.
-        image_root: the folder that image names are relative to; the file's own folder if None.
-        max_bad: how many unusable records may be skipped; each is named.
+        path: a `.json` file with a list, or a `.jsonl` file with one record a line.
+        image_root: folder that image names are relative to; None: the file's own folder.
+        max_bad: number of unusable records that may be skipped; a warning lists them.
         limit: read at most this many records.
-        checked: a folder that remembers which images were found to decode, so that it is done once for each data set.
-            None takes the images as sound.
-        warn: told about skipped records.
+        checked: folder that caches which images can be decoded, so that each data set is checked once. None: images are
+            not checked.
+        warn: called with a message about skipped records.
 
     Raises:
-        UserError: the file is missing or unreadable, has no usable record, or more than `max_bad` bad ones.
+        UserError: the file is missing or unreadable, has no usable record, or more than `max_bad` unusable ones.
     """
     path = Path(path)
     records = read_records(path)[:limit]
@@ -63,29 +64,33 @@ def read_samples(
         except BadRecord as reason:
             bad.append((record_id(record, position), str(reason)))
     if checked is not None:
-        broken = broken_images(samples, checked)
+        broken = find_broken_images(samples, checked)
         bad += [(sample.id, broken[sample.image]) for sample in samples if sample.image in broken]
         samples = [sample for sample in samples if sample.image not in broken]
     if bad:
         named = "; ".join(f"{identity}: {reason}" for identity, reason in bad[:NAMED])
         more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-        told = f"{path.name}: {len(bad)} of {len(records)} records cannot be used ({named}{more})"
+        summary = f"{path.name}: {len(bad)} of {len(records)} records cannot be used ({named}{more})"
         if len(bad) > max_bad:
-            raise UserError(f"{told}; mend them, or skip up to that many with data.max_bad={len(bad)}.")
-        warn(f"{told}; skipped, as data.max_bad={max_bad} allows.")
+            raise UserError(f"{summary}; correct them, or skip up to that many with data.max_bad={len(bad)}.")
+        warn(f"{summary}; skipped, as data.max_bad={max_bad} allows.")
     if not samples:
         raise UserError(f"{path} has no usable record.")
     return samples
 
 
 def read_records(path: Path) -> list[Any]:
-    """The raw records of a `.json` or `.jsonl` file."""
+    """Read the raw records of a `.json` or `.jsonl` file.
+
+    Raises:
+        UserError: the file is missing, or not a list of records in valid JSON.
+    """
     if not path.is_file():
         raise UserError(f"the data file {path} does not exist.")
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".jsonl":
-            # Not splitlines(): JSON strings may hold the other line separators that it knows.
+            # Not splitlines(): JSON strings may contain the other line separators that it splits at.
             return [json.loads(line) for line in text.split("\n") if line.strip()]
         records = json.loads(text)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -96,12 +101,21 @@ def read_records(path: Path) -> list[Any]:
 
 
 def record_id(record: Any, position: int) -> str:
-    """The record's own id, or its place in the file."""
+    """The record's own id, or its position in the file, such as "record 3"."""
     return str(record["id"]) if isinstance(record, dict) and "id" in record else f"record {position + 1}"
 
 
 def parse_record(record: Any, position: int, root: Path) -> Sample:
-    """The sample of one record; BadRecord says why there is none."""
+    """Parse one record.
+
+    Args:
+        record: the record.
+        position: its index in the file.
+        root: folder that image names are relative to.
+
+    Raises:
+        BadRecord: the record cannot be used.
+    """
     if not isinstance(record, dict):
         raise BadRecord("it is not an object")
     conversation = record.get("conversations")
@@ -117,13 +131,17 @@ def parse_record(record: Any, position: int, root: Path) -> Sample:
             raise BadRecord(f"turn {index + 2} has an empty answer")
         family = conversation[index + 1].get("family")
         if family is not None and not isinstance(family, str):
-            raise BadRecord(f"turn {index + 2} has a family that is no text")
+            raise BadRecord(f"turn {index + 2} has a family that is not a string")
         turns.append(Turn(question, answer.strip(), family))
     return Sample(record_id(record, position), image_path(record, turns, root), strip_tags(turns))
 
 
 def turn_value(turn: Any, expected: str, index: int) -> str:
-    """The text of a turn that must be spoken by `expected`."""
+    """The text of the turn at `index`, whose role must be `expected`.
+
+    Raises:
+        BadRecord: the turn has another role, or no text.
+    """
     if not isinstance(turn, dict):
         raise BadRecord(f"turn {index + 1} is not an object")
     role = ROLES.get(str(turn.get("from")))
@@ -138,7 +156,11 @@ def turn_value(turn: Any, expected: str, index: int) -> str:
 
 
 def image_path(record: dict[str, Any], turns: list[Turn], root: Path) -> Path | None:
-    """The record's image, which must exist inside `root` and be placed exactly once, in the first question."""
+    """The file of a record's image; None if it has none.
+
+    Raises:
+        BadRecord: the image does not exist inside `root`, or `<image>` is not exactly once in the first question.
+    """
     tags = [turn.question.count(IMAGE_TAG) for turn in turns]
     name = record.get("image")
     if name is None:
@@ -158,29 +180,37 @@ def image_path(record: dict[str, Any], turns: list[Turn], root: Path) -> Path | 
 
 
 def strip_tags(turns: list[Turn]) -> tuple[Turn, ...]:
-    """The turns without image tags: the template puts the image first, wherever the question had it."""
+    """Remove image tags from the turns: the chat template puts the image first, wherever the question had the tag."""
     return tuple(Turn(turn.question.replace(IMAGE_TAG, "").strip(), turn.answer, turn.family) for turn in turns)
 
 
-def broken_images(samples: Iterable[Sample], checked: Path) -> dict[Path, str]:
-    """The images that do not decode, each with the reason; remembered in `checked` for files that did not change."""
+def find_broken_images(samples: Iterable[Sample], checked: Path) -> dict[Path, str]:
+    """Find the images of samples that cannot be decoded.
+
+    Args:
+        samples: the samples.
+        checked: folder that caches results; they hold as long as the files keep their sizes and times.
+
+    Returns:
+        The reason for each broken image.
+    """
     images = sorted({sample.image for sample in samples if sample.image is not None})
     state = hashlib.sha256()
     for image in images:
         stat = image.stat()
         state.update(f"{image}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-    memory = checked / f"images-{state.hexdigest()[:16]}.json"
-    if memory.is_file():
-        return {Path(image): reason for image, reason in json.loads(memory.read_text()).items()}
+    cached = checked / f"images-{state.hexdigest()[:16]}.json"
+    if cached.is_file():
+        return {Path(image): reason for image, reason in json.loads(cached.read_text()).items()}
     with ThreadPoolExecutor() as pool:
-        found = zip(images, pool.map(decode_error, images), strict=True)
+        found = zip(images, pool.map(find_decode_error, images), strict=True)
         broken = {image: reason for image, reason in found if reason is not None}
-    write_text(memory, json.dumps({str(image): reason for image, reason in broken.items()}, indent=1))
+    write_text(cached, json.dumps({str(image): reason for image, reason in broken.items()}, indent=1))
     return broken
 
 
-def decode_error(path: Path) -> str | None:
-    """Why the image cannot be decoded to its last pixel; None if it can."""
+def find_decode_error(path: Path) -> str | None:
+    """The reason why an image cannot be decoded to its last pixel; None if it can."""
     try:
         with Image.open(path) as image:
             image.convert("RGB")
@@ -189,8 +219,8 @@ def decode_error(path: Path) -> str | None:
     return None
 
 
-def samples_digest(samples: Iterable[Sample]) -> str:
-    """A digest of the samples and of their images' sizes and times: what training on them can depend on."""
+def hash_samples(samples: Iterable[Sample]) -> str:
+    """Hash samples with the sizes and times of their images: everything that training on them depends on."""
     state = hashlib.sha256()
     for sample in samples:
         state.update(repr((sample.id, sample.turns)).encode())

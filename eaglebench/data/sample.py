@@ -8,24 +8,33 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Turn:
-    """A question, its reference answer, and the family it is scored under (None outside evaluation).
+    """A question with its reference answer.
 
     Attributes:
-        references: all answers that count; empty where `answer` is the only one.
-        meta: what scoring a benchmark needs besides.
+        question: text of the question, without an image tag.
+        answer: the reference answer, and the training target.
+        family: name of the group of questions that the answer is scored in; None outside of evaluation.
+        references: all accepted answers; empty if `answer` is the only one.
+        meta: further data that scoring a benchmark needs.
     """
 
     question: str
     answer: str
     family: str | None = None
-    # Not of the repr, which the digest of training samples is made of.
+    # Not part of the repr, which `hash_samples` hashes for the training samples.
     references: tuple[str, ...] = field(default=(), repr=False)
     meta: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A conversation about at most one image; the image belongs to the first turn."""
+    """A conversation about at most one image.
+
+    Attributes:
+        id: identifies the sample in messages and in the answer log.
+        image: file of the image, shown in the first turn; None for text alone.
+        turns: questions and answers in order.
+    """
 
     id: str
     image: Path | None

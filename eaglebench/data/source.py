@@ -1,4 +1,4 @@
-"""Where a run's samples come from."""
+"""The samples of a run, from files or from the synthetic world."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,28 +9,31 @@ from typing import NamedTuple
 from eaglebench.data.images import ImageReader
 from eaglebench.data.llava import read_samples
 from eaglebench.data.sample import Sample
-from eaglebench.data.synthetic.engine import World, render
+from eaglebench.data.synthetic.engine import World, render_world
 
 
 class SyntheticWorld:
     """The synthetic world, rendered on first use.
 
     Args:
-        world: its numbers.
-        root: where rendered worlds lie.
-        tell: told when rendering starts.
+        world: the numbers that determine it.
+        root: the folder that holds rendered worlds.
+        log: called with a message when rendering starts.
+
+    Attributes:
+        digest: hash of everything that the training samples depend on.
     """
 
-    def __init__(self, world: World, root: Path, tell: Callable[[str], None] = print) -> None:
+    def __init__(self, world: World, root: Path, log: Callable[[str], None] = print) -> None:
         self.world = world
         self.root = root
-        self.tell = tell
+        self.log = log
         self.digest = world.training_digest()
 
     @cached_property
     def folder(self) -> Path:
-        """The folder of its LLaVA files and images."""
-        return render(self.world, self.root, tell=self.tell)
+        """The folder of the world's LLaVA files and images."""
+        return render_world(self.world, self.root, log=self.log)
 
     @cached_property
     def train(self) -> list[Sample]:
@@ -39,12 +42,12 @@ class SyntheticWorld:
 
     @cached_property
     def val(self) -> list[Sample]:
-        """The held-out samples."""
+        """The validation samples."""
         return read_samples(self.folder / "val.json")
 
 
 class Split(NamedTuple):
-    """Training samples, and a digest that changes with anything that training on them can depend on."""
+    """Training samples, and a hash of everything that training on them depends on."""
 
     samples: list[Sample]
     digest: str
@@ -55,12 +58,12 @@ class DataSource:
     """The samples of a run.
 
     Attributes:
-        train: what the stages train on that have no samples of their own.
-        val: what is evaluated; empty if the user gave none.
-        digest: of `train`, see `Split`.
-        of_stages: the samples of the stages that have their own, by the stage's name.
-        cache_mb: memory for decoded images of one side.
-        workers: loader processes.
+        train: training samples of the stages that have none of their own.
+        val: evaluation samples; empty if the user gave none.
+        digest: hash of `train` (see `Split`).
+        cache_mb: size in MiB of the cache of decoded images, per image side.
+        workers: number of data loader processes.
+        of_stages: training samples of the stages that have their own, by stage name.
     """
 
     train: list[Sample]
@@ -71,10 +74,10 @@ class DataSource:
     of_stages: Mapping[str, Split] = field(default_factory=dict)
     _readers: dict[int, ImageReader] = field(default_factory=dict, repr=False)
 
-    def training(self, stage: str) -> Split:
-        """What a stage trains on."""
+    def training_split(self, stage: str) -> Split:
+        """The training samples of the named stage."""
         return self.of_stages.get(stage) or Split(self.train, self.digest)
 
     def reader(self, side: int) -> ImageReader:
-        """Reads images at `side`; one reader for all stages, so that each image is decoded once."""
+        """The reader of images with `side` pixels, shared by all stages so that each image is decoded once."""
         return self._readers.setdefault(side, ImageReader(side, self.cache_mb))

@@ -1,12 +1,13 @@
-"""Language models from a hub name or a local folder."""
+"""Language models from a hub name or a local folder, with their weights or without."""
 
 import importlib.util
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import PositiveInt
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedConfig
 
 from eaglebench.language.base import LanguageModel
@@ -14,32 +15,45 @@ from eaglebench.language.tokenizer import tiny_tokenizer
 from eaglebench.utils.errors import UserError, first_line
 
 
-def pretrained(
-    model: str, template: str, max_length: int, dtype: str = "float32", quantize: str | None = None
+def load_pretrained(
+    model: str,
+    template: Literal["compact", "vicuna_v1", "plain", "chatml"],
+    max_length: PositiveInt,
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+    quantize: Literal["4bit"] | None = None,
 ) -> LanguageModel:
-    """Any transformers causal LM with its tokenizer.
+    """Load any transformers causal LM with its tokenizer.
 
-    A tokenizer without a pad token pads with its unknown token, as Vicuna does, or else with its end token: padding is never
-    attended to and never a target.
+    A tokenizer without a pad token pads with its unknown token, as Vicuna does, or else with its end token. Padding is
+    never attended to and never a target.
 
     Args:
-        quantize: `4bit`: linear layers are held in four bits (NF4, with quantized constants) and computed in bfloat16, as in QLoRA.
+        model: a hub name or a local folder.
+        template: the chat template of the model.
+        max_length: context length in tokens.
+        dtype: precision of the weights.
+        quantize: `4bit` holds the weights of linear layers in four bits (NF4 with double quantization) and computes in
+            bfloat16, as in QLoRA (arXiv 2305.14314).
 
     Raises:
-        UserError: the folder or name gives no model, or what quantizes is not installed.
+        UserError: the model cannot be loaded, or `quantize` needs a package that is not installed.
     """
-    with told(model):
+    with report_loading_errors(model):
         tokenizer = AutoTokenizer.from_pretrained(model)
         network = AutoModelForCausalLM.from_pretrained(
-            model, dtype=dtype, attn_implementation="sdpa", quantization_config=quantization(quantize)
+            model, dtype=dtype, attn_implementation="sdpa", quantization_config=build_quantization(quantize)
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     return LanguageModel(network, tokenizer, template, max_length)
 
 
-def quantization(quantize: str | None) -> BitsAndBytesConfig | None:
-    """transformers' config of a quantization by name; None for none."""
+def build_quantization(quantize: Literal["4bit"] | None) -> BitsAndBytesConfig | None:
+    """transformers' config of a quantization; None for none.
+
+    Raises:
+        UserError: bitsandbytes is not installed.
+    """
     if quantize is None:
         return None
     if importlib.util.find_spec("bitsandbytes") is None:
@@ -52,37 +66,52 @@ def quantization(quantize: str | None) -> BitsAndBytesConfig | None:
     )
 
 
-def outlined(
-    model: str, template: str, max_length: int, dtype: str = "float32", architecture: Mapping[str, Any] | None = None
+def build_from_architecture(
+    model: str,
+    template: Literal["compact", "vicuna_v1", "plain", "chatml"],
+    max_length: PositiveInt,
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+    architecture: Mapping[str, Any] | None = None,
 ) -> LanguageModel:
-    """The network of a causal LM with fresh weights, and no download: its numbers are those of a local folder, or `architecture`.
+    """Build the network of a causal LM with random weights, without a download; for task=plan.
 
-    Its tokenizer is a stand-in: sizes are all that is wanted of it.
+    The tokenizer is that of the tiny language model: a plan needs sizes alone.
+
+    Args:
+        model: a local folder whose config gives the sizes; otherwise its name in messages.
+        template: the chat template of the model.
+        max_length: context length in tokens.
+        dtype: precision of the weights.
+        architecture: fields of transformers' config, with its `model_type`, for a model that is not a local folder.
 
     Raises:
-        UserError: neither gives numbers.
+        UserError: the model is no local folder and `architecture` is missing, or transformers refuses the config.
     """
-    with told(model):
-        config = numbers(model, architecture)
+    with report_loading_errors(model):
+        config = read_architecture(model, architecture)
         network = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="sdpa")
     return LanguageModel(network, tiny_tokenizer(), template, max_length)
 
 
-def numbers(model: str, architecture: Mapping[str, Any] | None) -> PreTrainedConfig:
-    """The config of a language model."""
+def read_architecture(model: str, architecture: Mapping[str, Any] | None) -> PreTrainedConfig:
+    """transformers' config of a local folder, or of the fields in `architecture`.
+
+    Raises:
+        UserError: neither is given.
+    """
     if Path(model).expanduser().is_dir():
         return AutoConfig.from_pretrained(model)
     if architecture is None:
         raise UserError(
-            f"llm.architecture is not set, and {model} is no folder: give it (model_type, hidden_size, num_hidden_layers ...), or the "
-            "folder of the model."
+            f"llm.architecture is not set, and {model} is no folder: give it (model_type, hidden_size, "
+            "num_hidden_layers ...), or the folder of the model."
         )
     return AutoConfig.for_model(**architecture)
 
 
 @contextmanager
-def told(model: str) -> Iterator[None]:
-    """Errors of transformers as sentences."""
+def report_loading_errors(model: str) -> Iterator[None]:
+    """A context that turns transformers' loading errors into a UserError about `model`."""
     try:
         yield
     except (OSError, ValueError, TypeError, KeyError) as error:

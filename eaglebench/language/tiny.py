@@ -1,24 +1,39 @@
-"""A small LLaMA for the synthetic world: transformers' own class with small numbers, and its own tokenizer."""
+"""A small LLaMA for the synthetic world: transformers' own class with scaled-down dimensions, and its own tokenizer."""
 
 from pathlib import Path
+from typing import Literal
 
+from pydantic import PositiveInt
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from eaglebench.language.base import LanguageModel
 from eaglebench.language.tokenizer import tiny_tokenizer
-from eaglebench.weights.files import load_weights, way_out
+from eaglebench.weights.files import load_weights, with_checkpoint_hint
 
 
-def tiny_llama(
-    width: int,
-    depth: int,
-    heads: int,
-    mlp_width: int,
+def build_tiny_llama(
+    width: PositiveInt,
+    depth: PositiveInt,
+    heads: PositiveInt,
+    mlp_width: PositiveInt,
     checkpoint: Path | None = None,
-    template: str = "compact",
-    max_length: int = 512,
+    template: Literal["compact", "vicuna_v1", "plain", "chatml"] = "compact",
+    max_length: PositiveInt = 512,
 ) -> LanguageModel:
-    """A LLaMA with the weights of a file; without one, random weights from torch's current random state."""
+    """Build a small LLaMA with the weights of a file, or with random weights from torch's current random state.
+
+    Args:
+        width: D, the embedding width.
+        depth: number of blocks.
+        heads: attention heads; must divide `width`.
+        mlp_width: width of the MLPs' hidden layer.
+        checkpoint: a safetensors or torch file; None: random weights.
+        template: the chat template of the model.
+        max_length: context length in tokens.
+
+    Raises:
+        UserError: `checkpoint` is missing, damaged, or of other sizes.
+    """
     tokenizer = tiny_tokenizer()
     network = LlamaForCausalLM(
         LlamaConfig(
@@ -38,6 +53,6 @@ def tiny_llama(
         )
     )
     if checkpoint is not None:
-        with way_out("llm"):
+        with with_checkpoint_hint("llm"):
             load_weights(network, checkpoint, "llm")
     return LanguageModel(network, tokenizer, template, max_length)

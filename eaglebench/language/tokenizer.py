@@ -1,7 +1,8 @@
 """The tiny language model's tokenizer: byte-level BPE that knows the words of the synthetic world.
 
-Any text can be written in it: bytes that no merge covers stay bytes. Digits are tokens of their own. `tiny_tokenizer.json`
-beside this file is made by `python -m eaglebench.language.tokenizer`; nothing is trained or downloaded when it is used.
+It can encode any text: bytes that no merge covers stay single bytes. Each digit is a token. The file
+`tiny_tokenizer.json` beside this module is the output of `python -m eaglebench.language.tokenizer`; using it trains and
+downloads nothing.
 """
 
 from pathlib import Path
@@ -20,8 +21,8 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_file=str(FILE), eos_token=END, pad_token=PAD)
 
 
-def train() -> Tokenizer:
-    """Learn the merges from the world's questions and answers."""
+def train_tokenizer() -> Tokenizer:
+    """Learn the merges from questions and answers of the synthetic world."""
     from eaglebench.data.synthetic.engine import KINDS
 
     corpus = []
@@ -46,4 +47,4 @@ def train() -> Tokenizer:
 
 
 if __name__ == "__main__":
-    train().save(str(FILE))
+    train_tokenizer().save(str(FILE))

@@ -1,7 +1,7 @@
 """EagleModel: experts, a fusion and a language model, from a batch to a loss or to answers.
 
-Shape letters: B batch, I images (I <= B), S side of an image, N visual tokens, D language model width, T text + image length,
-K target tokens, V vocabulary.
+Shape letters: B batch, I images (I <= B), S side of an image in pixels, N visual tokens, D language model width, T text
+and visual tokens, K target tokens, V vocabulary.
 """
 
 from collections.abc import Mapping
@@ -13,18 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eaglebench.data.collate import Batch
-from eaglebench.data.conversation import IGNORE, TEMPLATES, Encoder
+from eaglebench.data.conversation import IGNORE, TEMPLATES, ConversationEncoder
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.base import Fusion
-from eaglebench.language.base import LanguageModel, repeated
+from eaglebench.language.base import LanguageModel, decoder_blocks
 
 
 class EagleModel(nn.Module):
-    """The whole model. Its parts are `experts.<name>`, `fusion` and `llm`, in its state dict too.
+    """The whole model. Its parts, and the prefixes of its state dict, are `experts.<name>`, `fusion` and `llm`.
 
     Args:
-        experts: in the fusion's order; none for a blind model, which is given no images.
-        fusion: built for these experts and this language model; None for a blind model.
+        experts: the experts by name, in the fusion's order; empty for a blind model, which takes no images.
+        fusion: a fusion built for these experts and this language model; None for a blind model.
         language: the language model.
     """
 
@@ -40,7 +40,7 @@ class EagleModel(nn.Module):
         self.pad_token_id = language.tokenizer.pad_token_id
 
     def parts(self) -> dict[str, nn.Module]:
-        """What a stage trains or freezes, by name: `experts.<name>`, `fusion`, `llm`."""
+        """The units that a stage trains or freezes, by name: `experts.<name>`, `fusion` and `llm`."""
         parts: dict[str, nn.Module] = {f"experts.{name}": expert for name, expert in self.experts.items()}
         if self.fusion is not None:
             parts["fusion"] = self.fusion
@@ -49,73 +49,99 @@ class EagleModel(nn.Module):
 
     def blocks(self) -> list[nn.Module]:
         """The repeated blocks of the experts and of the language model: the units of sharding."""
-        return [block for expert in self.experts.values() for block in expert.blocks()] + repeated(self.llm)  # type: ignore[operator]
+        vision = [block for expert in self.experts.values() for block in expert.blocks()]  # type: ignore[operator]
+        return vision + decoder_blocks(self.llm)
 
     @property
-    def tokens_of_an_image(self) -> int:
-        """N, the visual tokens of an image; 0 for a blind model."""
+    def tokens_per_image(self) -> int:
+        """N, the number of visual tokens per image; 0 for a blind model."""
         return self.fusion.visual_tokens if self.fusion is not None else 0
 
     @property
     def image_side(self) -> int:
-        """The side that images are to be loaded at: the largest that an expert needs."""
+        """The side in pixels at which images are loaded: the largest input side of an expert."""
         return max(int(expert.image_size) for expert in self.experts.values())  # type: ignore[arg-type]
 
     def forward(self, batch: Batch) -> Tensor:
-        """The mean cross-entropy of the batch's target tokens."""
+        """The mean cross-entropy of the batch's target tokens, a scalar."""
         assert batch.labels is not None
         targets_BT = batch.labels[:, 1:]
         is_target_BT = targets_BT != IGNORE
-        # Words for the targets alone: most places are visual tokens and questions, and a vocabulary is wide.
-        return self.loss(self.hidden(batch)[:, :-1][is_target_BT], targets_BT[is_target_BT])
+        # Logits of targets only: most positions are visual tokens and questions, and the vocabulary is large.
+        return self.loss(self.hidden_states(batch)[:, :-1][is_target_BT], targets_BT[is_target_BT])
 
-    def hidden(self, batch: Batch) -> Tensor:
-        """What the language model's layers make of a batch [B, T, D]."""
+    def hidden_states(self, batch: Batch) -> Tensor:
+        """The last hidden states [B, T, D] of the language model for a batch."""
         output = self.llm.base_model(
             inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, use_cache=False
         )
-        return output.last_hidden_state
+        hidden_BTD: Tensor = output.last_hidden_state
+        return hidden_BTD
 
     def loss(self, hidden_KD: Tensor, targets_K: Tensor) -> Tensor:
-        """The mean cross-entropy of target tokens [K], each after the place that is to predict it."""
+        """The mean cross-entropy of target tokens [K] under the hidden states [K, D] of their preceding positions."""
         logits_KV = self.llm.get_output_embeddings()(hidden_KD)
         return F.cross_entropy(logits_KV.float(), targets_K)
 
     @torch.no_grad()
     def generate(self, batch: Batch, max_new_tokens: int, **options: Any) -> Tensor:
-        """Continuations [B, up to max_new_tokens] of left-padded prompts: greedy, or with transformers' options of generation."""
-        return self.llm.generate(
+        """Generate continuations of left-padded prompts.
+
+        Args:
+            batch: the prompts.
+            max_new_tokens: upper limit for the length of a continuation.
+            options: transformers' generation options; greedy decoding without them.
+
+        Returns:
+            Token ids [B, at most max_new_tokens], without the prompts.
+        """
+        tokens: Tensor = self.llm.generate(
             inputs_embeds=self.embed(batch),
             attention_mask=batch.attention_mask,
             max_new_tokens=max_new_tokens,
             **{"do_sample": False, **options},
-            synced_gpus=dist.is_initialized(),  # as many passes in each process, where they exchange shards
+            synced_gpus=dist.is_initialized(),  # the same number of passes in each process: shards are all-gathered
             eos_token_id=self.eos_token_id,
             pad_token_id=self.pad_token_id,
         )
+        return tokens
 
     def embed(self, batch: Batch) -> Tensor:
-        """Input embeddings [B, T, D], visual tokens in the place of image tokens. Experts run for the images alone."""
+        """Input embeddings [B, T, D] with visual tokens at the image tokens. Experts run only if there are images."""
         is_image_BT = batch.input_ids == self.image_token_id
-        embeds_BTD = self.llm.get_input_embeddings()(batch.input_ids.masked_fill(is_image_BT, self.pad_token_id))
+        text_ids_BT = batch.input_ids.masked_fill(is_image_BT, self.pad_token_id)
+        embeds_BTD: Tensor = self.llm.get_input_embeddings()(text_ids_BT)
         if batch.images is None:
             if self.training and self.fusion is not None and dist.is_initialized():
-                # The processes exchange gradients and shards in the same order: what one computes, all do.
+                # All processes exchange gradients and shards in the same order, so each must run every part.
                 blank = torch.zeros(1, 3, self.image_side, self.image_side, dtype=torch.uint8, device=embeds_BTD.device)
-                return embeds_BTD + 0 * self.visual_tokens(blank).sum().to(embeds_BTD.dtype)
+                return embeds_BTD + 0 * self.encode_images(blank).sum().to(embeds_BTD.dtype)
             return embeds_BTD
-        tokens_IND = self.visual_tokens(batch.images).to(embeds_BTD.dtype)
+        tokens_IND = self.encode_images(batch.images).to(embeds_BTD.dtype)
         return embeds_BTD.masked_scatter(is_image_BT.unsqueeze(-1), tokens_IND)
 
-    def visual_tokens(self, images_I3SS: Tensor) -> Tensor:
-        """Visual tokens [I, N, D] of uint8 square images."""
+    def encode_images(self, images_I3SS: Tensor) -> Tensor:
+        """Visual tokens [I, N, D] of square uint8 images.
+
+        Raises:
+            ValueError: the model is blind.
+        """
         if self.fusion is None:
             raise ValueError("a blind model was given images.")
         pixels = {name: expert.preprocess(images_I3SS) for name, expert in self.experts.items()}  # type: ignore[operator]
-        return self.fusion(self.experts, pixels)
+        tokens_IND: Tensor = self.fusion(self.experts, pixels)
+        return tokens_IND
 
 
-def encoder_of(model: EagleModel, language: LanguageModel, template: str | None = None) -> Encoder:
-    """The encoder of conversations for this model, in its language model's template or another one."""
-    written = TEMPLATES[template or language.template]
-    return Encoder(language.tokenizer, written, language.image_token_id, model.tokens_of_an_image, language.max_length)
+def build_encoder(model: EagleModel, language: LanguageModel, template: str | None = None) -> ConversationEncoder:
+    """Build the encoder that turns conversations into token ids for a model.
+
+    Args:
+        model: the model.
+        language: its language model.
+        template: name of a chat template in `TEMPLATES`; None: the language model's own.
+    """
+    chosen = TEMPLATES[template or language.template]
+    return ConversationEncoder(
+        language.tokenizer, chosen, language.image_token_id, model.tokens_per_image, language.max_length
+    )

@@ -74,21 +74,21 @@ SOUND = {"id": "x", "question": "q", "answers": ["a"]}
         (SOUND | {"answer": "a"}, "unknown field answer"),
         ({"question": "q", "answers": ["a"]}, "its id is missing"),
         (SOUND | {"question": " "}, "its question is missing, empty"),
-        (SOUND | {"answers": "a"}, "its answers are no list"),
-        (SOUND | {"answers": [1]}, "its answers are no list"),
+        (SOUND | {"answers": "a"}, "its answers are not a list"),
+        (SOUND | {"answers": [1]}, "its answers are not a list"),
         (SOUND | {"answers": [""]}, "it has no answer"),
         (SOUND | {"choices": ["p", "q"]}, "'a' is none of the letters A, B"),
         (SOUND | {"answers": ["C"], "choices": ["p", "q"]}, "'C' is none of the letters A, B"),
         (SOUND | {"answers": ["A"], "choices": ["p", ""]}, "one of its choices is empty"),
         (SOUND | {"image": "b.png"}, r"b.png does not exist"),
-        (SOUND | {"image": 3}, "its image is no file name"),
-        (SOUND | {"category": 3}, "its category is no text"),
+        (SOUND | {"image": 3}, "its image is not a file name"),
+        (SOUND | {"category": 3}, "its category is not a string"),
         (SOUND | {"id": "first"}, "its id first is that of line 1 too"),
     ],
 )
 def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, line: Any, reason: str) -> None:
     path = written(tmp_path, SOUND | {"id": "first"}, line)
-    with pytest.raises(UserError, match=rf"mine.jsonl line 2: .*{reason}.*; mend that line\."):
+    with pytest.raises(UserError, match=rf"mine.jsonl line 2: .*{reason}.*; correct that line\."):
         read_benchmark(path, "mine")
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from eaglebench.data.collate import Collator, Item, read
+from eaglebench.data.collate import Collator, Item, read_sample_image
 from eaglebench.data.conversation import IGNORE, Encoded
-from eaglebench.data.images import PADDING, ImageReader, load_image, square
+from eaglebench.data.images import PADDING, ImageReader, load_image, pad_and_resize
 from eaglebench.data.sample import Sample
 from eaglebench.utils.errors import UserError
 
@@ -29,7 +29,7 @@ def test_conversations_are_padded_on_the_right() -> None:
 
 
 def test_prompts_are_padded_on_the_left() -> None:
-    batch = Collator(pad_token_id=7).prompts([(1, 2, 3), (4,)], [None, None], ["a", "b"])
+    batch = Collator(pad_token_id=7).collate_prompts([(1, 2, 3), (4,)], [None, None], ["a", "b"])
     assert batch.input_ids.tolist() == [[1, 2, 3], [7, 7, 4]]
     assert batch.attention_mask.tolist() == [[1, 1, 1], [0, 0, 1]]
     assert batch.labels is None
@@ -57,7 +57,7 @@ def test_a_picture_gives_what_its_file_gives(tmp_path: Path, mode: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (9, 14, 3), dtype=np.uint8)
     picture = Image.fromarray(pixels).convert(mode)
     picture.save(tmp_path / "a.png")
-    assert torch.equal(square(picture, 12), load_image(tmp_path / "a.png", 12))
+    assert torch.equal(pad_and_resize(picture, 12), load_image(tmp_path / "a.png", 12))
 
 
 def test_images_are_remembered_within_the_budget(tmp_path: Path) -> None:
@@ -71,4 +71,4 @@ def test_images_are_remembered_within_the_budget(tmp_path: Path) -> None:
 def test_an_unreadable_image_is_named_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"sample s1: its image .*a\.png cannot be read"):
-        read(Sample("s1", tmp_path / "a.png", ()), ImageReader(4, 1))
+        read_sample_image(Sample("s1", tmp_path / "a.png", ()), ImageReader(4, 1))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from eaglebench.data.llava import read_samples, samples_digest
+from eaglebench.data.llava import hash_samples, read_samples
 from eaglebench.data.sample import Turn
 from eaglebench.utils.errors import UserError
 from tests.conftest import turns, write_records
@@ -116,7 +116,7 @@ def test_a_missing_file_or_folder_is_refused(tmp_path: Path) -> None:
 
 def test_the_digest_follows_text_and_images(tmp_path: Path) -> None:
     samples = read_samples(write_records(tmp_path, [GOOD]))
-    before = samples_digest(samples)
-    assert samples_digest(samples) == before
+    before = hash_samples(samples)
+    assert hash_samples(samples) == before
     (tmp_path / "a.png").write_bytes(b"longer than before" * 100)
-    assert samples_digest(samples) != before
+    assert hash_samples(samples) != before

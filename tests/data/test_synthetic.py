@@ -9,15 +9,24 @@ import numpy as np
 import pytest
 
 from eaglebench.data.llava import read_samples
-from eaglebench.data.synthetic.drawing import COLOURS, Question
-from eaglebench.data.synthetic.engine import FAMILIES, KINDS, Drawing, Job, World, held_out, kind_of, render
+from eaglebench.data.synthetic.drawing import COLOURS, SceneQuestion
+from eaglebench.data.synthetic.engine import (
+    FAMILIES,
+    KINDS,
+    Rendered,
+    RenderJob,
+    World,
+    kind_of,
+    render_validation_records,
+    render_world,
+)
 
-WORLD = World(train_images=40, val_questions=5, canvas=64, weights={kind: 1.0 for kind in KINDS}, seed=3)
+WORLD = World(train_images=40, val_questions=5, canvas=64, mixture={kind: 1.0 for kind in KINDS}, seed=3)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return render(WORLD, tmp_path_factory.mktemp("world"), workers=1)
+    return render_world(WORLD, tmp_path_factory.mktemp("world"), workers=1)
 
 
 def pixels(folder: Path, split: str) -> set[str]:
@@ -26,7 +35,7 @@ def pixels(folder: Path, split: str) -> set[str]:
 
 
 def test_the_same_numbers_give_the_same_world(folder: Path, tmp_path: Path) -> None:
-    again = render(WORLD, tmp_path, workers=2)
+    again = render_world(WORLD, tmp_path, workers=2)
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     assert names == sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
     assert all((folder / name).read_bytes() == (again / name).read_bytes() for name in names)
@@ -34,12 +43,12 @@ def test_the_same_numbers_give_the_same_world(folder: Path, tmp_path: Path) -> N
 
 def test_it_is_rendered_once(folder: Path) -> None:
     before = (folder / "val.json").stat().st_mtime_ns
-    assert render(WORLD, folder.parent) == folder
+    assert render_world(WORLD, folder.parent) == folder
     assert (folder / "val.json").stat().st_mtime_ns == before
 
 
 def test_another_seed_gives_another_world(folder: Path, tmp_path: Path) -> None:
-    other = render(World(**{**WORLD.__dict__, "seed": 4}), tmp_path, workers=1)
+    other = render_world(World(**{**WORLD.__dict__, "seed": 4}), tmp_path, workers=1)
     assert not pixels(folder, "train") & pixels(other, "train")
 
 
@@ -48,27 +57,27 @@ def test_the_splits_share_no_image(folder: Path) -> None:
 
 
 def test_an_image_that_was_seen_is_drawn_again() -> None:
-    """The first images drawn for the held-out split are all in the training split, the next are twins of each other."""
+    """The first images of the validation split are all in the training split, the next ones are equal to each other."""
     drawn = []
 
-    def draw(jobs: list[Job]) -> list[Drawing]:
+    def draw(jobs: list[RenderJob]) -> list[Rendered]:
         drawings = []
         for job in jobs:
             number = len(drawn)
             digest = "seen" if number < 6 else "twin" if number < 12 else str(number)
             drawn.append(job.name)
-            drawings.append(Drawing(digest, [Question("q", "a", f) for f in FAMILIES if kind_of(f) == job.kind]))
+            drawings.append(Rendered(digest, [SceneQuestion("q", "a", f) for f in FAMILIES if kind_of(f) == job.kind]))
         return drawings
 
     world = World(**{**WORLD.__dict__, "val_questions": 1})
-    records = held_out(world, draw, {"seen"})
+    records = render_validation_records(world, draw, {"seen"})
     places = [drawn.index(record["id"]) for record in records]
     assert len(records) == len(FAMILIES)
     assert min(places) >= 6
     assert sum(place < 12 for place in places) == 1
 
 
-def test_every_family_has_as_many_held_out_questions(folder: Path) -> None:
+def test_every_family_has_as_many_validation_questions(folder: Path) -> None:
     samples = read_samples(folder / "val.json", checked=folder.parent / "checked")
     families = [turn.family for sample in samples for turn in sample.turns]
     assert {family: families.count(family) for family in families} == dict.fromkeys(FAMILIES, WORLD.val_questions)
@@ -78,12 +87,12 @@ def test_every_family_has_as_many_held_out_questions(folder: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_things_lie_in_their_boxes_and_show(kind: str) -> None:
     for seed in range(20):
-        picture = KINDS[kind](Random(seed), 128)
-        image = np.asarray(picture.image.convert("L"), dtype=float)
-        assert picture.marks
-        assert set(np.unique(picture.regions)) == {*range(len(picture.marks) + 1)}
-        for number, mark in enumerate(picture.marks, start=1):
-            rows, columns = (picture.regions == number).nonzero()
+        scene = KINDS[kind](Random(seed), 128)
+        image = np.asarray(scene.image.convert("L"), dtype=float)
+        assert scene.marks
+        assert set(np.unique(scene.regions)) == {*range(len(scene.marks) + 1)}
+        for number, mark in enumerate(scene.marks, start=1):
+            rows, columns = (scene.regions == number).nonzero()
             left, top, right, bottom = mark.box
             assert 0 <= left < right <= 129 and 0 <= top < bottom <= 129
             assert (
@@ -91,17 +100,17 @@ def test_things_lie_in_their_boxes_and_show(kind: str) -> None:
             )
             if kind in ("shapes", "pile"):
                 assert mark.box == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-            background = image[picture.regions == 0].max()
+            background = image[scene.regions == 0].max()
             assert (background - image[rows, columns]).max() > 15, (kind, seed, mark)
 
 
 def test_questions_of_one_board_do_not_answer_each_other() -> None:
     """No two questions are about the same shape: the answer must come from the image."""
     for seed in range(100):
-        picture = KINDS["shapes"](Random(seed), 64)
+        scene = KINDS["shapes"](Random(seed), 64)
         named = []
-        for question in picture.questions:
-            for mark in picture.marks:
+        for question in scene.questions:
+            for mark in scene.marks:
                 if any(question.text.endswith(f" {label}") for label in mark.labels):
                     named.append(tuple(mark.box))
         assert len(named) == len(set(named))
@@ -122,15 +131,15 @@ def test_answers_about_boards_are_right() -> None:
             assert question.answer == expected[question.text.split()[0]]
 
 
-def test_answers_about_piles_are_right() -> None:
-    """From the pixels alone: areas by the number of pixels of a colour, and what lies on top by what its outline keeps."""
+def test_answers_about_overlaps_are_right() -> None:
+    """Checked on the pixels: areas by the number of pixels of a colour, occlusion by the order of the shapes."""
     texts = set()
     for seed in range(150):
-        pile = KINDS["pile"](Random(seed), 128)
-        colours = [mark.labels[1] for mark in pile.marks]
-        image = np.asarray(pile.image, dtype=int)
+        scene = KINDS["pile"](Random(seed), 128)
+        colours = [mark.labels[1] for mark in scene.marks]
+        image = np.asarray(scene.image, dtype=int)
         areas = {colour: int((np.abs(image - COLOURS[colour]).max(axis=2) < 12).sum()) for colour in colours}
-        for question in pile.questions:
+        for question in scene.questions:
             words = question.text.split()
             texts.add(" ".join(words[:2]))
             others = [area for colour, area in areas.items() if colour != question.answer]
@@ -155,7 +164,7 @@ def test_answers_about_writing_and_charts_are_right() -> None:
         assert {question.text.split()[-1]: question.answer for question in form.questions} == values
         for key, tens, ones in rows:
             assert (key.field, tens.field, ones.field) == (None, *key.labels * 2)
-            assert tens.told == [*tens.labels, *key.labels]
+            assert tens.all_labels == [*tens.labels, *key.labels]
         chart = KINDS["chart"](Random(seed), 64)
         heights = {mark.labels[0]: mark.labels[1][1:] for mark in chart.marks}
         for question in chart.questions:

@@ -1,14 +1,14 @@
-"""The tiny tokenizer writes any text, and is what its program makes."""
+"""The tiny tokenizer encodes any text, and its file is what its training produces."""
 
 import json
 
 import pytest
 
-from eaglebench.language.tokenizer import FILE, tiny_tokenizer, train
+from eaglebench.language.tokenizer import FILE, tiny_tokenizer, train_tokenizer
 
 
 def test_the_shipped_file_is_what_training_gives() -> None:
-    assert json.loads(train().to_str()) == json.loads(FILE.read_text())
+    assert json.loads(train_tokenizer().to_str()) == json.loads(FILE.read_text())
 
 
 @pytest.mark.parametrize("text", ["colour of the circle", "427", "héllo wörld ✓", "  two  spaces\n", "b3"])

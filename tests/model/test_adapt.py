@@ -3,16 +3,18 @@
 import pytest
 import torch
 
-from eaglebench.config.build import build_workshop
+from eaglebench.config.build import build_factory
 from eaglebench.config.schema import validate
 from eaglebench.experts.base import VisionExpert
-from eaglebench.training.parameter_groups import freeze, parameter_groups
+from eaglebench.training.parameter_groups import freeze, build_parameter_groups
 from eaglebench.utils.errors import UserError
 from tests.conftest import EXPERTS, composed
 
 
 def build(name: str, *overrides: str) -> VisionExpert:
-    return build_workshop(composed(f"experts=[{name}]", *(f"experts.{name}.{one}" for one in overrides))).expert(name)
+    return build_factory(composed(f"experts=[{name}]", *(f"experts.{name}.{one}" for one in overrides))).build_expert(
+        name
+    )
 
 
 def features(expert: VisionExpert) -> torch.Tensor:
@@ -57,7 +59,7 @@ def test_lora_starts_as_the_expert_and_trains_nothing_but_adapters(name: str) ->
     with torch.no_grad():
         torch.testing.assert_close(features(expert), features(build(name).eval()))
     freeze({"expert": expert}, {"expert": 0.01})
-    groups = parameter_groups({"expert": expert}, {"expert": 0.01}, 0.0)
+    groups = build_parameter_groups({"expert": expert}, {"expert": 0.01}, 0.0)
     trained = {key for key, parameter in expert.named_parameters() if parameter.requires_grad}
     assert trained
     assert all(".lora_" in key for key in trained)
@@ -81,7 +83,7 @@ def test_adapters_of_half_precision_weights_are_float32() -> None:
 def test_a_frozen_part_trains_no_adapter() -> None:
     expert = build("clip", "lora.rank=4")
     freeze({"expert": expert}, {"expert": 0.0})
-    assert parameter_groups({"expert": expert}, {"expert": 0.0}, 0.0) == []
+    assert build_parameter_groups({"expert": expert}, {"expert": 0.0}, 0.0) == []
     assert not any(parameter.requires_grad for parameter in expert.parameters())
 
 

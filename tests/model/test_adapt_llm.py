@@ -8,12 +8,12 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from eaglebench.config.build import build_workshop
+from eaglebench.config.build import build_factory
 from eaglebench.language.base import LanguageModel
-from eaglebench.language.pretrained import pretrained
-from eaglebench.language.tiny import tiny_llama
+from eaglebench.language.pretrained import load_pretrained
+from eaglebench.language.tiny import build_tiny_llama
 from eaglebench.language.tokenizer import tiny_tokenizer
-from eaglebench.model.adapt import adapters, treated
+from eaglebench.model.adapt import adapt_language_model, lora_parameters
 from eaglebench.training.parameter_groups import freeze
 from eaglebench.weights.files import load_weights, write_weights
 from tests.conftest import composed
@@ -25,7 +25,7 @@ IDS = torch.arange(24).reshape(2, 12)
 
 def tiny() -> LanguageModel:
     torch.manual_seed(3)
-    return tiny_llama(32, 2, 2, 64)
+    return build_tiny_llama(32, 2, 2, 64)
 
 
 def loss_of(language: LanguageModel) -> torch.Tensor:
@@ -43,19 +43,19 @@ def step(language: LanguageModel) -> None:
 
 
 def test_adapters_start_as_the_model_and_are_all_that_trains() -> None:
-    before, language = tiny(), treated(tiny(), LORA, False)
+    before, language = tiny(), adapt_language_model(tiny(), LORA, False)
     assert torch.equal(loss_of(before), loss_of(language))
     frozen = {name: value.clone() for name, value in language.network.state_dict().items() if ".lora_" not in name}
-    first = copy.deepcopy([value.detach() for value in adapters(language.network)])
+    first = copy.deepcopy([value.detach() for value in lora_parameters(language.network)])
     step(language)
     assert all(torch.equal(language.network.state_dict()[name], value) for name, value in frozen.items())
-    assert not any(torch.equal(now, then) for now, then in zip(adapters(language.network), first, strict=True))
+    assert not any(torch.equal(now, then) for now, then in zip(lora_parameters(language.network), first, strict=True))
     # Each of the seven linear layers of a block, none for the words.
     assert len(first) == 2 * 7 * 2
 
 
 def test_activations_are_computed_again_and_the_gradients_are_the_same() -> None:
-    plain, again = tiny(), treated(tiny(), NONE, True)
+    plain, again = tiny(), adapt_language_model(tiny(), NONE, True)
     gradients = []
     for language in (plain, again):
         language.network.eval()  # as a frozen one is, where gradients only go through it
@@ -86,9 +86,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_four_bits_a_weight_train_through_adapters_and_are_not_saved(folder: Path, tmp_path: Path) -> None:
     def quantized() -> LanguageModel:
         torch.manual_seed(0)
-        return treated(pretrained(str(folder), "chatml", 64, quantize="4bit"), LORA, False)
+        return adapt_language_model(load_pretrained(str(folder), "chatml", 64, quantize="4bit"), LORA, False)
 
-    exact, language = pretrained(str(folder), "chatml", 64), quantized()
+    exact, language = load_pretrained(str(folder), "chatml", 64), quantized()
     before, unrounded = loss_of(language).item(), loss_of(exact).item()
     assert before == pytest.approx(unrounded, rel=0.02)
     assert before != unrounded
@@ -106,8 +106,8 @@ def test_four_bits_a_weight_train_through_adapters_and_are_not_saved(folder: Pat
 
 def test_a_run_builds_and_plans_them(folder: Path) -> None:
     words = ["llm=qwen2_5_7b", f"llm.model={folder}", "llm.lora.rank=2", "llm.activation_checkpointing=true"]
-    language = build_workshop(composed(*words)).language()
-    assert adapters(language.network)
+    language = build_factory(composed(*words)).build_language_model()
+    assert lora_parameters(language.network)
     assert "CheckpointWrapper" in {type(module).__name__ for module in language.network.modules()}
-    planned = build_workshop(composed(*words, "llm.quantize=4bit"), outlines=True).language()
-    assert len(adapters(planned.network)) == len(adapters(language.network))
+    planned = build_factory(composed(*words, "llm.quantize=4bit"), without_weights=True).build_language_model()
+    assert len(lora_parameters(planned.network)) == len(lora_parameters(language.network))

@@ -4,18 +4,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from eaglebench.config.build import build_workshop
+from eaglebench.config.build import build_factory
 from eaglebench.data.collate import Collator, Item
 from eaglebench.data.sample import Sample, Turn
 from eaglebench.language.base import LanguageModel
-from eaglebench.model.eagle import EagleModel, encoder_of
+from eaglebench.model.eagle import EagleModel, build_encoder
 from eaglebench.utils.errors import UserError
 from tests.conftest import FUSIONS, composed
 
 
 def build(*overrides: str) -> tuple[EagleModel, LanguageModel]:
-    workshop = build_workshop(composed(*overrides))
-    return workshop.eagle(workshop.experts)
+    factory = build_factory(composed(*overrides))
+    return factory.build_model(factory.experts)
 
 
 def image(seed: int = 0) -> Tensor:
@@ -23,11 +23,11 @@ def image(seed: int = 0) -> Tensor:
 
 
 def batch_of(model: EagleModel, language: LanguageModel, images: list[Tensor | None]):
-    encoder = encoder_of(model, language)
+    encoder = build_encoder(model, language)
     items = []
     for index, picture in enumerate(images):
         sample = Sample(str(index), None if picture is None else "some", (Turn("how many shapes", "4"),))  # type: ignore[arg-type]
-        items.append(Item(str(index), encoder.training(sample), picture))
+        items.append(Item(str(index), encoder.encode(sample), picture))
     return Collator(language.tokenizer.pad_token_id)(items)
 
 
@@ -48,7 +48,7 @@ def test_visual_tokens_stand_where_the_image_does() -> None:
     model, language = build("experts=[clip]")
     batch = batch_of(model, language, [image(), None, image(1)])
     with torch.no_grad():
-        embeds, tokens = model.embed(batch), model.visual_tokens(batch.images)
+        embeds, tokens = model.embed(batch), model.encode_images(batch.images)
         table = model.llm.get_input_embeddings()
     places = batch.input_ids == language.image_token_id
     assert places.sum(1).tolist() == [16, 0, 16]
@@ -81,11 +81,11 @@ def test_an_answer_depends_on_its_own_image_alone() -> None:
 def test_left_padding_does_not_change_an_answer() -> None:
     model, language = build("experts=[clip]")
     model.eval()
-    encoder, collator = encoder_of(model, language), Collator(language.tokenizer.pad_token_id)
-    short = encoder.prompt(Sample("s", "some", (Turn("red", ""),)))  # type: ignore[arg-type]
-    long = encoder.prompt(Sample("l", None, (Turn("how many shapes " * 9, ""),)))
-    alone = model.generate(collator.prompts([short], [image()], ["s"]), 4)
-    padded = model.generate(collator.prompts([short, long], [image(), None], ["s", "l"]), 4)
+    encoder, collator = build_encoder(model, language), Collator(language.tokenizer.pad_token_id)
+    short = encoder.encode_prompt(Sample("s", "some", (Turn("red", ""),)))  # type: ignore[arg-type]
+    long = encoder.encode_prompt(Sample("l", None, (Turn("how many shapes " * 9, ""),)))
+    alone = model.generate(collator.collate_prompts([short], [image()], ["s"]), 4)
+    padded = model.generate(collator.collate_prompts([short, long], [image(), None], ["s", "l"]), 4)
     assert alone[0].tolist() == padded[0].tolist()[: alone.shape[1]]
 
 
@@ -105,7 +105,7 @@ def test_the_loss_is_that_of_the_language_models_own_class() -> None:
     """Computed for the targets alone; conversations of several lengths, with and without an image, in float64."""
     model, language = build("experts=[clip]")
     model.double().eval()
-    encoder = encoder_of(model, language)
+    encoder = build_encoder(model, language)
     conversations = [
         Sample("0", "some", (Turn("how many shapes", "4"), Turn("shape in red", "star"))),  # type: ignore[arg-type]
         Sample("1", None, (Turn("value of red", "7"),)),
@@ -113,7 +113,7 @@ def test_the_loss_is_that_of_the_language_models_own_class() -> None:
     ]
     pictures = [image(), None, image(1)]
     items = [
-        Item(sample.id, encoder.training(sample), picture)
+        Item(sample.id, encoder.encode(sample), picture)
         for sample, picture in zip(conversations, pictures, strict=True)
     ]
     batch = Collator(language.tokenizer.pad_token_id)(items)

@@ -1,4 +1,4 @@
-"""Benchmarks as their makers give them out, made into benchmark files. One module a format."""
+"""Converters from the official release formats of benchmarks to benchmark files. One module per release format."""
 
 from collections.abc import Callable, Iterator
 
@@ -29,7 +29,7 @@ CONVERTERS: dict[str, Callable[[Source], Iterator[Record]]] = {
     "mme": mme.convert,
     "seed": seed.convert,
     "ocrbench": ocrbench.convert,
-    "docvqa": docvqa.docvqa,
+    "docvqa": docvqa.convert_docvqa,
     "chartqa": chartqa.convert,
     "ai2d": ai2d.convert,
     "pope": pope.convert,
@@ -40,6 +40,6 @@ CONVERTERS: dict[str, Callable[[Source], Iterator[Record]]] = {
     "mmbench": mmbench.convert,
     "mmmu": mmmu.convert,
     "mathvista": mathvista.convert,
-    "infovqa": docvqa.infovqa,
+    "infovqa": docvqa.convert_infovqa,
     "mmvp": mmvp.convert,
 }

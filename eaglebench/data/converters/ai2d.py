@@ -1,6 +1,6 @@
 """AI2D, test: `ai2d_test_ids.csv`, and the folders `questions`, `annotations` and `images`.
 
-Where a question speaks of the labels A, B, ..., they stand in white boxes over the words of the diagram.
+For questions about the labels A, B, ..., white boxes with these letters cover the words of the diagram.
 """
 
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from eaglebench.data.converters.base import Picture, Record, Source, letter, read_json
+from eaglebench.data.converters.base import LazyImage, Record, Source, letter, read_json
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
-FONT_OF_HEIGHT = 0.9  # of a letter, in heights of its box
-LEAST_FONT = 10  # pixels
+FONT_OF_HEIGHT = 0.9  # font size of a letter, relative to the height of its box
+LEAST_FONT = 10  # smallest font size, in pixels
 
 
 def convert(source: Source) -> Iterator[Record]:
-    """One record a question about the images of the test split, whose category says what the question is about."""
+    """Yield one record per question about a test image; the category is `labels` or `diagram`."""
     test = set(source.file("ai2d_test_ids.csv").read_text(encoding="utf-8").split())
     for path in source.files("questions/*.json"):
         name = path.name.removesuffix(".json")
@@ -31,7 +31,7 @@ def convert(source: Source) -> Iterator[Record]:
             labelled = question["abcLabel"]
             yield Record(
                 question["questionId"],
-                Picture(name, partial(with_labels, image, words)) if labelled else image,
+                LazyImage(name, partial(draw_labels, image, words)) if labelled else image,
                 text,
                 [letter(question["correctAnswer"])],
                 "labels" if labelled else "diagram",
@@ -39,13 +39,13 @@ def convert(source: Source) -> Iterator[Record]:
             )
 
 
-def with_labels(image: Path, annotations: Path) -> bytes:
-    """The PNG of a diagram whose words are replaced by their labels."""
+def draw_labels(image: Path, annotations: Path) -> bytes:
+    """Replace the words of a diagram by their labels, and return it as a PNG."""
     with Image.open(image) as opened:
         diagram = opened.convert("RGB")
     draw = ImageDraw.Draw(diagram)
     for word in read_json(annotations)["text"].values():
-        left, top, right, bottom = box(word)
+        left, top, right, bottom = word_box(word)
         draw.rectangle((left, top, right, bottom), fill=WHITE, outline=BLACK)
         font = ImageFont.load_default(max(LEAST_FONT, FONT_OF_HEIGHT * (bottom - top)))
         centre = ((left + right) / 2, (top + bottom) / 2)
@@ -55,8 +55,8 @@ def with_labels(image: Path, annotations: Path) -> bytes:
     return buffer.getvalue()
 
 
-def box(word: dict[str, Any]) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of a word, which has two corners or a polygon."""
+def word_box(word: dict[str, Any]) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of a word in pixels; annotations give two corners or a polygon."""
     points = word["rectangle"] if "rectangle" in word else word["polygon"]
     across, down = zip(*points, strict=True)
     return min(across), min(down), max(across), max(down)

@@ -6,7 +6,7 @@ from eaglebench.data.converters.base import Record, Source
 
 
 def convert(source: Source) -> Iterator[Record]:
-    """One record a question, whose category is who asked it."""
+    """Yield one record per question; the category is `human` or `augmented`, its origin."""
     for category in ("human", "augmented"):
         for index, question in enumerate(source.json(f"test_{category}.json")):
             image = source.image(f"test/png/{question['imgname']}")

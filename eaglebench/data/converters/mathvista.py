@@ -6,7 +6,7 @@ from eaglebench.data.converters.base import Record, Source, letter
 
 
 def convert(source: Source) -> Iterator[Record]:
-    """One record a problem as its makers ask it, options and instruction included, with its task as the category."""
+    """Yield one record per problem, whose official query has options and instruction; the category is its task."""
     for identity, problem in source.json("testmini.json").items():
         answer, choices = problem["answer"], problem["choices"] or []
         answers = [letter(choices.index(answer)), answer] if choices else [answer]

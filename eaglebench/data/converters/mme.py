@@ -1,4 +1,4 @@
-"""MME: a folder for each category, with an image and a text file of the same name for every two questions."""
+"""MME: one folder per category, with an image and a text file of the same name for every two questions."""
 
 from collections.abc import Iterator
 
@@ -7,17 +7,21 @@ from eaglebench.utils.errors import UserError
 
 IMAGES = {".jpg", ".png", ".jpeg"}
 QUESTIONS_OF_AN_IMAGE = 2
-# The benchmark's suffix says it another way.
+# Removed from the questions: the suffix of the benchmark (`evaluation/benchmarks.py`) replaces it.
 INSTRUCTION = " Please answer yes or no."
-SUBFOLDERS = ("images", "questions_answers_YN")  # some categories part images and texts
+SUBFOLDERS = ("images", "questions_answers_YN")  # some categories keep images and texts apart
 
 
 def convert(source: Source) -> Iterator[Record]:
-    """Two records an image, whose category is the folder."""
+    """Yield two records per image; the category is the folder.
+
+    Raises:
+        UserError: a text file does not hold two questions about one image.
+    """
     for path in source.files("*.txt"):
         folder = path.parent.parent if path.parent.name in SUBFOLDERS else path.parent
         images = [image for image in sorted(folder.rglob(f"{path.stem}.*")) if image.suffix.lower() in IMAGES]
-        if not images:  # a README, not questions
+        if not images:  # a README
             continue
         lines = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         if len(images) > 1 or len(lines) != QUESTIONS_OF_AN_IMAGE or any(len(line) != 2 for line in lines):

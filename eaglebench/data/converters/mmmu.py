@@ -1,4 +1,4 @@
-"""MMMU, validation: its Parquet files, one or more for each subject, with the images in them. They are read with pyarrow."""
+"""MMMU, validation: Parquet files with their images, one or more per subject; pyarrow reads them."""
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,16 +8,22 @@ from typing import Any
 
 from PIL import Image
 
-from eaglebench.data.converters.base import Picture, Record, Source
+from eaglebench.data.converters.base import LazyImage, Record, Source
 from eaglebench.utils.errors import UserError
 
-MOST_IMAGES = 7  # of one question
+MOST_IMAGES = 7  # per question
 GAP = 16  # pixels between two images
 
 
 def convert(source: Source) -> Iterator[Record]:
-    """One record a question, with its subject as the category. `<image 1>` and so on stay in the text: a sample has one image, where those
-    of a question stand side by side in that order."""
+    """Yield one record per question; the category is the subject.
+
+    A sample has one image, so the images of a question are put side by side in their order. `<image 1>` and so on stay
+    in the text.
+
+    Raises:
+        UserError: pyarrow is not installed.
+    """
     try:
         from pyarrow.parquet import read_table
     except ModuleNotFoundError as error:
@@ -28,27 +34,27 @@ def convert(source: Source) -> Iterator[Record]:
             options = ast.literal_eval(row["options"])
             yield Record(
                 row["id"],
-                Picture(f"{row['id']}.png", partial(side_by_side, images)) if images else None,
+                LazyImage(f"{row['id']}.png", partial(join_images, images)) if images else None,
                 row["question"],
-                [row["answer"]] if options else open_answers(row["answer"]),
-                subject(row),
+                [row["answer"]] if options else parse_answers(row["answer"]),
+                parse_subject(row),
                 options,
             )
 
 
-def open_answers(answer: str) -> list[str]:
-    """The answers that count, of which some questions list several."""
+def parse_answers(answer: str) -> list[str]:
+    """The accepted answers of a question without options; some list several as a Python literal."""
     return [str(one) for one in ast.literal_eval(answer)] if answer.startswith("[") else [answer]
 
 
-def subject(row: Mapping[str, Any]) -> str:
-    """The subject, which is the middle of an id such as validation_Computer_Science_12."""
+def parse_subject(row: Mapping[str, Any]) -> str:
+    """The subject, from the middle of an id such as `validation_Computer_Science_12`."""
     _, _, rest = row["id"].partition("_")
     return str(rest.rpartition("_")[0])
 
 
-def side_by_side(images: Sequence[bytes]) -> bytes:
-    """A PNG of all images from left to right, on white, at their own sizes."""
+def join_images(images: Sequence[bytes]) -> bytes:
+    """Put images side by side from left to right, on white and at their own sizes, and return a PNG."""
     opened = [Image.open(BytesIO(image)).convert("RGB") for image in images]
     width = sum(image.width for image in opened) + GAP * (len(opened) - 1)
     together = Image.new("RGB", (width, max(image.height for image in opened)), "white")

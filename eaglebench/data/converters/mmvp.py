@@ -1,4 +1,4 @@
-"""MMVP: `Questions.csv` and the images 1.jpg to 300.jpg, of which every two are a pair."""
+"""MMVP: `Questions.csv` and the images 1.jpg to 300.jpg; two consecutive ones form a pair."""
 
 import csv
 import re
@@ -10,7 +10,7 @@ OPTION = re.compile(r"\(([a-z])\)\s*(.*?)(?=\s*\([a-z]\)|$)")
 
 
 def convert(source: Source) -> Iterator[Record]:
-    """One record a question, whose category is its pair."""
+    """Yield one record per question; the category is its pair."""
     with source.file("Questions.csv").open(encoding="utf-8-sig", newline="") as file:
         for row in csv.DictReader(file):
             number = int(row["Index"])

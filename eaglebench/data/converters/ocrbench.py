@@ -1,4 +1,4 @@
-"""OCRBench: `OCRBench.json` and the images in the folders of its data sets."""
+"""OCRBench: `OCRBench.json` and the images, in one folder per data set."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from eaglebench.data.converters.base import Record, Source
 
 
 def convert(source: Source) -> Iterator[Record]:
-    """One record a question, whose category is the type that decides how it is scored."""
+    """Yield one record per question; the category is its type, which decides how it is scored."""
     for index, question in enumerate(source.json("OCRBench.json")):
         answers = question["answers"]
         yield Record(

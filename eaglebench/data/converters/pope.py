@@ -6,7 +6,7 @@ from eaglebench.data.converters.base import Record, Source, read_lines
 
 
 def convert(source: Source) -> Iterator[Record]:
-    """One record a question, whose category is how its object was chosen."""
+    """Yield one record per question; the category is the sampling strategy of its object."""
     for category in ("random", "popular", "adversarial"):
         for question in read_lines(source.file(f"coco_pope_{category}.json")):
             identity = f"{category}-{question['question_id']}"

@@ -1,4 +1,4 @@
-"""RealWorldQA: `annotations.jsonl` and the images. Options and instructions are part of the questions."""
+"""RealWorldQA: `annotations.jsonl` and the images. The questions include options and instructions."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,6 @@ from eaglebench.data.converters.base import Record, Source, read_lines
 
 
 def convert(source: Source) -> Iterator[Record]:
-    """One record a question."""
+    """Yield one record per question."""
     for index, question in enumerate(read_lines(source.file("annotations.jsonl"))):
         yield Record(str(index), source.image(question["image"]), question["question"], [str(question["answer"])])

@@ -6,7 +6,7 @@ from eaglebench.data.converters.base import Record, Source, letter
 
 
 def convert(source: Source) -> Iterator[Record]:
-    """One record a problem that has an image, its hint before the question and its subject as the category."""
+    """Yield one record per test problem with an image; a hint precedes the question, the category is the subject."""
     problems = source.json("problems.json")
     for identity in source.json("pid_splits.json")["test"]:
         problem = problems[identity]

@@ -6,7 +6,7 @@ from eaglebench.data.converters.base import Record, Source
 
 
 def convert(source: Source) -> Iterator[Record]:
-    """One record a question about an image; those about videos are left out."""
+    """Yield one record per question about an image, not about a video; the category is the question type."""
     bench = source.json("SEED-Bench.json")
     types = {number: name for name, number in bench["question_type"].items()}
     for question in bench["questions"]:

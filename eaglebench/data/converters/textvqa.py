@@ -6,7 +6,7 @@ from eaglebench.data.converters.base import Record, Source
 
 
 def convert(source: Source) -> Iterator[Record]:
-    """One record a question, with the answers of ten people."""
+    """Yield one record per question, with the answers of ten annotators."""
     for question in source.json("TextVQA_0.5.1_val.json")["data"]:
         image = source.image(f"{question['image_id']}.jpg")
         yield Record(str(question["question_id"]), image, question["question"], question["answers"])

@@ -7,7 +7,7 @@ from eaglebench.data.converters.base import Record, Source
 
 
 def convert(source: Source) -> Iterator[Record]:
-    """One record a question, with the answers of ten people and the type of the answer as its category."""
+    """Yield one record per question, with the answers of ten annotators; the category is the answer type."""
     for question in source.json("val.json"):
         yield Record(
             Path(question["image"]).stem,

@@ -6,7 +6,7 @@ from eaglebench.data.converters.base import Record, Source
 
 
 def convert(source: Source) -> Iterator[Record]:
-    """One record a question, with the answers of ten people and the type of the answer as its category."""
+    """Yield one record per question, with the answers of ten annotators; the category is the answer type."""
     notes = {note["question_id"]: note for note in source.json("v2_mscoco_val2014_annotations.json")["annotations"]}
     for question in source.json("v2_OpenEnded_mscoco_val2014_questions.json")["questions"]:
         note = notes[question["question_id"]]

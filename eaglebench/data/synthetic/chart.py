@@ -1,4 +1,4 @@
-"""A bar chart drawn by matplotlib: reading a value."""
+"""A bar chart drawn by matplotlib; tests reading a value."""
 
 from functools import cache
 from random import Random
@@ -11,21 +11,24 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from eaglebench.data.synthetic.drawing import COLOURS, Mark, Picture, Question, box_regions
+from eaglebench.data.synthetic.drawing import COLOURS, Mark, Scene, SceneQuestion, regions_from_boxes
 
 DPI = 100
 HIGHEST = 9
-VALUE = "="  # before a value that is shown by a height, and not written
-TOP = HIGHEST + 0.5  # of the value axis
+VALUE = "="  # prefix of a label whose value is shown by a height instead of text
+TOP = HIGHEST + 0.5  # upper end of the value axis
 AXES = (0.13, 0.06, 0.85, 0.9)  # left, bottom, width, height, as fractions of the figure
 
 
-def draw(rng: Random, canvas: int) -> Picture:
-    """A chart of three or four bars with whole values, and a question for each bar and for the tallest."""
+def draw(rng: Random, canvas: int) -> Scene:
+    """Draw three or four bars with whole values, and ask for each value and for the tallest bar.
+
+    The canvas has `canvas` pixels a side.
+    """
     count = rng.randint(3, 4)
     colours = rng.sample(list(COLOURS), count)
     values = [rng.randint(1, HIGHEST) for _ in range(count)]
-    surface, axes, empty = empty_chart(canvas)
+    surface, axes, empty = draw_empty_chart(canvas)
     surface.restore_region(empty)
     slot = 1 / count
     thickness = rng.uniform(0.55, 0.85) * slot
@@ -40,17 +43,23 @@ def draw(rng: Random, canvas: int) -> Picture:
         marks.append(Mark([colour, f"{VALUE}{value}"], (x0, top, x1, bottom)))
     width, height = surface.get_width_height()
     image = Image.frombytes("RGBA", (width, height), bytes(surface.buffer_rgba())).convert("RGB")
-    asked = [Question(f"value of {colour}", str(value), "chart") for colour, value in zip(colours, values, strict=True)]
-    rng.shuffle(asked)
+    questions = [
+        SceneQuestion(f"value of {colour}", str(value), "chart") for colour, value in zip(colours, values, strict=True)
+    ]
+    rng.shuffle(questions)
     if values.count(max(values)) == 1:
-        # First: after the values, the answer could be read off the text.
-        asked.insert(0, Question("tallest bar", colours[values.index(max(values))], "chart"))
-    return Picture(image, asked, marks, box_regions(canvas, marks))
+        # First: after the values, the answer would follow from the text alone.
+        questions.insert(0, SceneQuestion("tallest bar", colours[values.index(max(values))], "chart"))
+    return Scene(image, questions, marks, regions_from_boxes(canvas, marks))
 
 
 @cache
-def empty_chart(canvas: int) -> tuple[FigureCanvasAgg, Axes, Any]:
-    """The axes without bars, drawn once for each process: the labels cost fifty times what the bars do."""
+def draw_empty_chart(canvas: int) -> tuple[FigureCanvasAgg, Axes, Any]:
+    """Draw the axes without bars, once per process: the labels take fifty times as long as the bars.
+
+    Returns:
+        The canvas, its axes, and a copy of its pixels to restore.
+    """
     with matplotlib.rc_context({"font.size": canvas / 16, "axes.linewidth": 0.5}):
         figure = Figure(figsize=(canvas / DPI, canvas / DPI), dpi=DPI)
         surface = FigureCanvasAgg(figure)

@@ -1,34 +1,46 @@
-"""A small form with one box for each digit: look-up in a document."""
+"""A small form with one box for each digit; tests looking up a value in a document."""
 
 from dataclasses import replace
 from random import Random
 
 from PIL import Image, ImageDraw
 
-from eaglebench.data.synthetic.drawing import FONTS, Picture, Question, box_regions, font, ink, paper, written
+from eaglebench.data.synthetic.drawing import (
+    FONTS,
+    Scene,
+    SceneQuestion,
+    draw_text,
+    load_font,
+    measure_text,
+    random_background,
+    regions_from_boxes,
+)
 
 FIELDS = ("total", "date", "name", "code", "unit", "page")
 ROWS = 4
-COLUMNS = 4  # the last two hold a digit each
-LOOSE = 0.04  # how far writing may be off its place, of the side
+COLUMNS = 4  # the last two hold one digit each
+JITTER = 0.04  # largest offset of a text from its position, as a fraction of the canvas
 INK, LINE = (10, 10, 30), (150, 150, 160)
 
 
-def draw(rng: Random, canvas: int) -> Picture:
-    """A form of two to four rows, key on the left and a number of two digits on the right, and a question for each row."""
-    image = Image.new("RGB", (canvas, canvas), paper(rng))
+def draw(rng: Random, canvas: int) -> Scene:
+    """Draw a form of two to four rows, each a field name and a number of two digits, and ask for each number.
+
+    The canvas has `canvas` pixels a side.
+    """
+    image = Image.new("RGB", (canvas, canvas), random_background(rng))
     pen = ImageDraw.Draw(image)
     rows = sorted(rng.sample(range(ROWS), rng.randint(2, ROWS)))
-    face = font(rng.choice(FONTS), round(canvas * rng.uniform(0.1, 0.13)))
+    font = load_font(rng.choice(FONTS), round(canvas * rng.uniform(0.1, 0.13)))
     height, width = canvas / ROWS, canvas / COLUMNS
-    asked: list[Question] = []
+    questions: list[SceneQuestion] = []
     marks = []
 
-    def write(string: str, left: float, row: int, field: str | None = None) -> None:
-        """Roughly in the middle of a row, roughly at `left` from the left edge."""
-        _, top, _, bottom = ink(string, face)
-        x, y = left + rng.uniform(0, LOOSE) * canvas, (row + 0.5) * height - (bottom - top) / 2
-        mark = written(pen, (x, y + rng.uniform(-LOOSE, LOOSE) * canvas), string, face, INK, [string])
+    def write(text: str, left: float, row: int, field: str | None = None) -> None:
+        """Draw a text near the middle of a row, near `left` pixels from the left edge."""
+        _, top, _, bottom = measure_text(text, font)
+        x, y = left + rng.uniform(0, JITTER) * canvas, (row + 0.5) * height - (bottom - top) / 2
+        mark = draw_text(pen, (x, y + rng.uniform(-JITTER, JITTER) * canvas), text, font, INK, [text])
         marks.append(replace(mark, field=field))
 
     for row, key in zip(rows, rng.sample(FIELDS, len(rows)), strict=True):
@@ -38,6 +50,6 @@ def draw(rng: Random, canvas: int) -> Picture:
             x, y = column * width, row * height
             pen.rectangle((x + 2, y + 2, x + width - 3, y + height - 3), outline=LINE)
             write(digit, x + 0.25 * width, row, key)
-        asked.append(Question(f"field {key}", value, "document"))
-    rng.shuffle(asked)
-    return Picture(image, asked, marks, box_regions(canvas, marks))
+        questions.append(SceneQuestion(f"field {key}", value, "document"))
+    rng.shuffle(questions)
+    return Scene(image, questions, marks, regions_from_boxes(canvas, marks))

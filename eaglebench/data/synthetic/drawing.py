@@ -1,13 +1,15 @@
-"""What the renderers share: named colours, fonts, and the picture with its questions."""
+"""What the renderers share: colours, fonts, text, and the scene with its questions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import matplotlib
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 COLOURS = {
@@ -24,10 +26,18 @@ COLOURS = {
 FONT_FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 FONTS = ("DejaVuSans-Bold.ttf", "DejaVuSansMono-Bold.ttf")
 
+Regions = npt.NDArray[np.uint8]
+
 
 @dataclass
-class Question:
-    """One question about a picture, its answer, and the family whose skill it asks for."""
+class SceneQuestion:
+    """One question about a scene.
+
+    Attributes:
+        text: the question.
+        answer: the only right answer.
+        family: the visual skill that the question needs, such as `counting`.
+    """
 
     text: str
     answer: str
@@ -36,12 +46,12 @@ class Question:
 
 @dataclass
 class Mark:
-    """One thing in a picture.
+    """One thing in a scene.
 
     Attributes:
-        labels: what it is.
-        box: (left, top, right, bottom) around what is seen of it, in pixels.
-        field: of a form, that it is the value of.
+        labels: what it is, such as its shape and its colour.
+        box: (left, top, right, bottom) around its visible part, in pixels.
+        field: name of the form field whose value it is part of; None otherwise.
     """
 
     labels: list[str]
@@ -49,30 +59,30 @@ class Mark:
     field: str | None = None
 
     @property
-    def told(self) -> list[str]:
-        """What there is to know of it in its place: what it is, and what it belongs to."""
+    def all_labels(self) -> list[str]:
+        """Everything that describes the thing: its labels, and its form field if it has one."""
         return [*self.labels, self.field] if self.field else self.labels
 
 
 @dataclass
-class Picture:
-    """A rendered RGB image, everything that can be asked about it, and the things in it.
+class Scene:
+    """A rendered image with its questions and annotations.
 
     Attributes:
-        image: square.
-        questions: with their answers.
-        marks: the things, in reading order where they are written.
-        regions: uint8 [canvas, canvas]; pixel by pixel which thing is seen: 0 for none, i + 1 for `marks[i]`.
+        image: a square RGB image.
+        questions: questions with their answers.
+        marks: the things in the image, in reading order where they are text.
+        regions: uint8 [canvas, canvas]: for each pixel 0, or i + 1 where `marks[i]` is visible.
     """
 
     image: Image.Image
-    questions: list[Question]
+    questions: list[SceneQuestion]
     marks: list[Mark]
-    regions: np.ndarray
+    regions: Regions
 
 
-def box_regions(canvas: int, marks: Sequence[Mark]) -> np.ndarray:
-    """The regions of things that fill their boxes."""
+def regions_from_boxes(canvas: int, marks: Sequence[Mark]) -> Regions:
+    """The `Scene.regions` of things that fill their boxes, on a canvas with `canvas` pixels a side."""
     regions = np.zeros((canvas, canvas), dtype=np.uint8)
     for index, mark in enumerate(marks):
         left, top, right, bottom = (round(min(max(edge, 0), canvas)) for edge in mark.box)
@@ -80,40 +90,40 @@ def box_regions(canvas: int, marks: Sequence[Mark]) -> np.ndarray:
     return regions
 
 
-def around_region(region: np.ndarray) -> tuple[float, float, float, float]:
-    """The box around the pixels of a region."""
+def bounding_box(region: npt.NDArray[Any]) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) in pixels around the nonzero pixels of a region [H, W]."""
     rows, columns = region.nonzero()
     return float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)
 
 
-def written(
+def draw_text(
     pen: ImageDraw.ImageDraw,
     at: tuple[float, float],
-    string: str,
-    face: ImageFont.FreeTypeFont,
+    text: str,
+    font: ImageFont.FreeTypeFont,
     colour: tuple[int, int, int],
     labels: Sequence[str],
 ) -> Mark:
-    """Write `string` with the top left of its ink at `at`."""
-    left, top, right, bottom = ink(string, face)
-    pen.text((at[0] - left, at[1] - top), string, font=face, fill=colour)
+    """Draw `text` with the top left of its visible pixels at `at` = (x, y), and return its mark with these labels."""
+    left, top, right, bottom = measure_text(text, font)
+    pen.text((at[0] - left, at[1] - top), text, font=font, fill=colour)
     return Mark(list(labels), (at[0], at[1], at[0] + right - left, at[1] + bottom - top))
 
 
 @cache
-def ink(string: str, face: ImageFont.FreeTypeFont) -> tuple[float, float, float, float]:
-    """The box around the ink of a string that is written at (0, 0)."""
-    return face.getbbox(string)
+def measure_text(text: str, font: ImageFont.FreeTypeFont) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) in pixels around the visible pixels of a text drawn at (0, 0)."""
+    return font.getbbox(text)
 
 
 @cache
-def font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    """The named font at `size` pixels."""
+def load_font(name: str, size: int) -> ImageFont.FreeTypeFont:
+    """The font of this file name in matplotlib's folder, at `size` pixels."""
     return ImageFont.truetype(str(FONT_FOLDER / name), size)
 
 
-def paper(rng: Random) -> tuple[int, int, int]:
-    """A light background colour."""
+def random_background(rng: Random) -> tuple[int, int, int]:
+    """A light random background colour (red, green, blue)."""
     base = rng.randint(225, 255)
     red, green, blue = (min(255, max(215, base + rng.randint(-8, 8))) for _ in range(3))
     return red, green, blue

@@ -4,24 +4,25 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from eaglebench.data.synthetic import chart, document, pile, shapes, text
-from eaglebench.data.synthetic.drawing import Question
+from eaglebench.data.synthetic import chart, document, overlap, shapes, text
+from eaglebench.data.synthetic.drawing import SceneQuestion
 from eaglebench.utils.files import write_text
-from eaglebench.utils.hashing import digest
+from eaglebench.utils.hashing import hash_json
 
 # Raise it whenever a renderer draws or asks something else: rendered folders are reused by these numbers.
 VERSION = 11
 DIGEST_LENGTH = 12
-KINDS = {"shapes": shapes.draw, "pile": pile.draw, "text": text.draw, "document": document.draw, "chart": chart.draw}
+# The names are part of seed strings and decide pixels.
+KINDS = {"shapes": shapes.draw, "pile": overlap.draw, "text": text.draw, "document": document.draw, "chart": chart.draw}
 FAMILIES = ("attributes", "counting", "position", "area", "text", "chart", "document")
 
 
@@ -29,32 +30,38 @@ FAMILIES = ("attributes", "counting", "position", "area", "text", "chart", "docu
 class World:
     """The numbers that determine every pixel and every question.
 
-    Args:
-        train_images: images of the training split, several questions each.
-        val_questions: held-out questions of each family, one record each.
+    Attributes:
+        train_images: number of training images, each with several questions.
+        val_questions: number of validation questions per family, each a record of its own.
         canvas: side of an image in pixels.
-        weights: how often each kind of picture is drawn for training.
-        seed: of the world; not of the training.
+        mixture: relative frequency of each kind of scene among the training images.
+        seed: seed of the world, independent of the training's.
     """
 
     train_images: int
     val_questions: int
     canvas: int
-    weights: dict[str, float]
+    mixture: dict[str, float]
     seed: int
 
     def digest(self) -> str:
-        """A name for these numbers."""
-        return digest([VERSION, asdict(self)], DIGEST_LENGTH)
+        """Hash of these numbers and of the renderers' version."""
+        return hash_json([VERSION, asdict(self)], DIGEST_LENGTH)
 
     def training_digest(self) -> str:
-        """A name for what the training split depends on: everything but the number of held-out questions."""
-        return digest([VERSION, {**asdict(self), "val_questions": None}], DIGEST_LENGTH)
+        """Hash of what the training images depend on: everything but the number of validation questions."""
+        return hash_json([VERSION, {**asdict(self), "val_questions": None}], DIGEST_LENGTH)
 
 
 @dataclass(frozen=True)
-class Job:
-    """One image to draw: its split, kind and place."""
+class RenderJob:
+    """One image to render.
+
+    Attributes:
+        split: `train` or `val`.
+        kind: a key of `KINDS`.
+        index: number of the image, unique within its split.
+    """
 
     split: str
     kind: str
@@ -62,30 +69,51 @@ class Job:
 
     @property
     def name(self) -> str:
+        """Stem of the image file, id of its record and part of its seed."""
         return f"{self.split}-{self.kind}-{self.index:06d}"
 
 
-def render(world: World, root: Path, workers: int | None = None, tell: Callable[[str], None] = print) -> Path:
-    """The folder with `train.json`, `val.json` and `images/`; rendered if it is not there yet.
+class Rendered(NamedTuple):
+    """What is kept of a rendered image: a hash of its pixels, and its questions."""
 
-    No image of the held-out split is also in the training split.
+    digest: str
+    questions: list[SceneQuestion]
+
+
+# Renders images and returns what is kept of each, in order.
+Render = Callable[[Sequence[RenderJob]], Iterable[Rendered]]
+
+
+def render_world(world: World, root: Path, workers: int | None = None, log: Callable[[str], None] = print) -> Path:
+    """Render a world into a folder with `train.json`, `val.json` and `images/`, unless it is there already.
+
+    No validation image is also a training image. Several processes may render the same world at once.
+
+    Args:
+        world: the numbers that determine it.
+        root: the folder that holds rendered worlds.
+        workers: number of processes; None: one per CPU core.
+        log: called with a message when rendering starts.
+
+    Returns:
+        The folder of the rendered world, in `root`.
     """
     folder = root / f"synthetic-{world.digest()}"
     if (folder / "val.json").is_file():
         return folder
-    tell(f"rendering {world.train_images} training images and the held-out questions into {folder}")
+    log(f"rendering {world.train_images} training images and the validation questions into {folder}")
     temporary = root / f".{folder.name}.{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     (temporary / "images").mkdir(parents=True)
     try:
         with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-            draw = partial(pool.map, partial(draw_file, world, temporary / "images"), chunksize=64)
-            jobs = training_jobs(world)
-            drawn = list(draw(jobs))
-            seen = {drawing.digest for drawing in drawn}
-            records = [record(job, drawing.questions) for job, drawing in zip(jobs, drawn, strict=True)]
+            render = partial(pool.map, partial(render_file, world, temporary / "images"), chunksize=64)
+            jobs = list_training_jobs(world)
+            rendered = list(render(jobs))
+            seen = {one.digest for one in rendered}
+            records = [to_record(job, one.questions) for job, one in zip(jobs, rendered, strict=True)]
             write_text(temporary / "train.json", json.dumps(records))
-            write_text(temporary / "val.json", json.dumps(held_out(world, draw, seen)))
+            write_text(temporary / "val.json", json.dumps(render_validation_records(world, render, seen)))
         try:
             temporary.rename(folder)
         except OSError:
@@ -97,56 +125,57 @@ def render(world: World, root: Path, workers: int | None = None, tell: Callable[
     return folder
 
 
-def training_jobs(world: World) -> list[Job]:
-    """The training images, their kinds drawn by weight."""
+def list_training_jobs(world: World) -> list[RenderJob]:
+    """The training images, with kinds drawn from the mixture."""
     rng = Random(f"{world.seed} kinds")
-    kinds = rng.choices(list(world.weights), list(world.weights.values()), k=world.train_images)
-    return [Job("train", kind, index) for index, kind in enumerate(kinds)]
+    kinds = rng.choices(list(world.mixture), list(world.mixture.values()), k=world.train_images)
+    return [RenderJob("train", kind, index) for index, kind in enumerate(kinds)]
 
 
-def held_out(world: World, draw: Callable, seen: set[str]) -> list[dict]:
-    """Records with one question each, `val_questions` for every family, of images that are not in `seen`."""
-    wanted = {family: world.val_questions for family in FAMILIES}
-    records, start = [], 0
-    while any(wanted.values()):
-        # Each image gives one question, so that the held-out answers are independent of each other.
-        kinds = [kind_of(family) for family, missing in wanted.items() for _ in range(missing)]
-        jobs = [Job("val", kind, start + index) for index, kind in enumerate(kinds)]
+def render_validation_records(world: World, render: Render, seen: set[str]) -> list[dict[str, Any]]:
+    """Render images until each family has `val_questions` questions, and return a LLaVA record for each question.
+
+    Each image contributes one question, so that the answers are independent of each other.
+
+    Args:
+        world: the world.
+        render: renders images.
+        seen: hashes of images that may not be used; hashes of the used ones are added.
+    """
+    missing = {family: world.val_questions for family in FAMILIES}
+    records: list[dict[str, Any]] = []
+    start = 0
+    while any(missing.values()):
+        kinds = [kind_of(family) for family, count in missing.items() for _ in range(count)]
+        jobs = [RenderJob("val", kind, start + index) for index, kind in enumerate(kinds)]
         start += len(jobs)
-        for job, drawing in zip(jobs, draw(jobs), strict=True):
-            still_wanted = [question for question in drawing.questions if wanted[question.family]]
-            if drawing.digest in seen or not still_wanted:
+        for job, rendered in zip(jobs, render(jobs), strict=True):
+            usable = [question for question in rendered.questions if missing[question.family]]
+            if rendered.digest in seen or not usable:
                 continue
-            question = max(still_wanted, key=lambda question: wanted[question.family])
-            seen.add(drawing.digest)
-            wanted[question.family] -= 1
-            records.append(record(job, [question]))
+            question = max(usable, key=lambda question: missing[question.family])
+            seen.add(rendered.digest)
+            missing[question.family] -= 1
+            records.append(to_record(job, [question]))
     return records
 
 
 def kind_of(family: str) -> str:
-    """The kind of picture that a family's questions are about."""
+    """The kind of scene that has questions of a family."""
     return {"area": "pile"}.get(family, family if family in KINDS else "shapes")
 
 
-class Drawing(NamedTuple):
-    """What is kept of a drawn image: a digest of its pixels, and its questions."""
-
-    digest: str
-    questions: list[Question]
-
-
-def draw_file(world: World, folder: Path, job: Job) -> Drawing:
-    """Draw one image into `folder`."""
-    picture = KINDS[job.kind](Random(f"{world.seed} {job.name}"), world.canvas)
-    picture.image.save(folder / f"{job.name}.png", compress_level=1)
-    return Drawing(hashlib.sha256(picture.image.tobytes()).hexdigest(), picture.questions)
+def render_file(world: World, folder: Path, job: RenderJob) -> Rendered:
+    """Render one image into a PNG file in `folder`."""
+    scene = KINDS[job.kind](Random(f"{world.seed} {job.name}"), world.canvas)
+    scene.image.save(folder / f"{job.name}.png", compress_level=1)
+    return Rendered(hashlib.sha256(scene.image.tobytes()).hexdigest(), scene.questions)
 
 
-def record(job: Job, asked: list[Question]) -> dict:
-    """The LLaVA record of one image."""
+def to_record(job: RenderJob, questions: Sequence[SceneQuestion]) -> dict[str, Any]:
+    """The LLaVA record of one image with some of its questions."""
     conversation = []
-    for position, question in enumerate(asked):
+    for position, question in enumerate(questions):
         tag = "<image>\n" if position == 0 else ""
         conversation.append({"from": "human", "value": tag + question.text})
         conversation.append({"from": "gpt", "value": question.answer, "family": question.family})

@@ -1,4 +1,4 @@
-"""Coloured shapes on a four by four board: attributes, counting, position."""
+"""Coloured shapes on a four by four board; tests attributes, counting and position."""
 
 import math
 from random import Random
@@ -6,19 +6,27 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw
 
-from eaglebench.data.synthetic.drawing import COLOURS, Mark, Picture, Question, around_region, paper
+from eaglebench.data.synthetic.drawing import (
+    COLOURS,
+    Mark,
+    Regions,
+    Scene,
+    SceneQuestion,
+    bounding_box,
+    random_background,
+)
 
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
-SIDE = 4  # cells of the board
+SIDE = 4  # cells along a side of the board
 PLACES = [f"{column}{row}" for row in range(1, SIDE + 1) for column in "abcd"]  # a1 is the top left
 MOST = 5  # shapes on one board
-OVERSAMPLING = 2
+OVERSAMPLING = 2  # pixels drawn for each pixel along a side
 
 
-def draw(rng: Random, canvas: int) -> Picture:
-    """A board of one to five shapes, one per cell, and questions about it."""
+def draw(rng: Random, canvas: int) -> Scene:
+    """Draw a board of one to five shapes, at most one a cell, and ask about it; `canvas` pixels a side."""
     side = canvas * OVERSAMPLING
-    background = paper(rng)
+    background = random_background(rng)
     image = Image.new("RGB", (side, side), background)
     pen = ImageDraw.Draw(image)
     cells = rng.sample(range(SIDE**2), rng.randint(1, MOST))
@@ -26,7 +34,7 @@ def draw(rng: Random, canvas: int) -> Picture:
     colours = rng.sample(list(COLOURS), len(cells))
     objects = [(cell, rng.choice(SHAPES), colour) for cell, colour in zip(cells, colours, strict=True)]
     layer = Image.new("L", (side, side))
-    outlines = ImageDraw.Draw(layer)
+    region_pen = ImageDraw.Draw(layer)
     for index, (cell, shape, colour) in enumerate(objects):
         step = side / SIDE
         radius = step * rng.uniform(0.32, 0.45)
@@ -34,37 +42,41 @@ def draw(rng: Random, canvas: int) -> Picture:
         x = (cell % SIDE + 0.5) * step + rng.uniform(-slack, slack)
         y = (cell // SIDE + 0.5) * step + rng.uniform(-slack, slack)
         draw_shape(pen, shape, x, y, radius, COLOURS[colour], background)
-        draw_shape(outlines, shape, x, y, radius, index + 1, 0)
-    regions = seen(layer)
+        draw_shape(region_pen, shape, x, y, radius, index + 1, 0)
+    regions = shrink_regions(layer)
     marks = [
-        Mark([shape, colour], around_region(regions == index + 1)) for index, (_, shape, colour) in enumerate(objects)
+        Mark([shape, colour], bounding_box(regions == index + 1)) for index, (_, shape, colour) in enumerate(objects)
     ]
-    return Picture(image.reduce(OVERSAMPLING), questions(rng, objects), marks, regions)
+    return Scene(image.reduce(OVERSAMPLING), ask_questions(rng, objects), marks, regions)
 
 
-def seen(layer: Image.Image) -> np.ndarray:
-    """Regions at the picture's own side."""
+def shrink_regions(layer: Image.Image) -> Regions:
+    """Regions [canvas, canvas] of an oversampled layer, by taking every `OVERSAMPLING`th pixel."""
     return np.asarray(layer)[::OVERSAMPLING, ::OVERSAMPLING].copy()
 
 
-def questions(rng: Random, objects: list[tuple[int, str, str]]) -> list[Question]:
-    """One question for each shape, named by its colour or, if no other has it, by its form; and one that counts.
+def ask_questions(rng: Random, objects: list[tuple[int, str, str]]) -> list[SceneQuestion]:
+    """One question about each shape, named by its colour or by a unique form, and one that counts, in random order.
 
-    No more than one for each shape: two would answer each other, and a model would learn to read its own text.
+    No more than one per shape: the answer to a second one could be taken from the text of the first.
+
+    Args:
+        rng: source of randomness.
+        objects: cell, shape and colour of each object.
     """
     shapes = [shape for _, shape, _ in objects]
-    asked = [Question("how many shapes", str(len(objects)), "counting")]
+    questions = [SceneQuestion("how many shapes", str(len(objects)), "counting")]
     for cell, shape, colour in objects:
         possible = [
-            Question(f"shape in {colour}", shape, "attributes"),
-            Question(f"cell of {colour}", PLACES[cell], "position"),
+            SceneQuestion(f"shape in {colour}", shape, "attributes"),
+            SceneQuestion(f"cell of {colour}", PLACES[cell], "position"),
         ]
         if shapes.count(shape) == 1:
-            possible.append(Question(f"colour of the {shape}", colour, "attributes"))
-            possible.append(Question(f"cell of the {shape}", PLACES[cell], "position"))
-        asked.append(rng.choice(possible))
-    rng.shuffle(asked)
-    return asked
+            possible.append(SceneQuestion(f"colour of the {shape}", colour, "attributes"))
+            possible.append(SceneQuestion(f"cell of the {shape}", PLACES[cell], "position"))
+        questions.append(rng.choice(possible))
+    rng.shuffle(questions)
+    return questions
 
 
 def draw_shape(
@@ -76,7 +88,7 @@ def draw_shape(
     colour: tuple[int, int, int] | int,
     background: tuple[int, int, int] | int,
 ) -> None:
-    """One filled shape centred at (x, y)."""
+    """Draw a filled shape centred at (x, y), all in pixels; the hole of a ring has the background's colour."""
     box = (x - radius, y - radius, x + radius, y + radius)
     if shape == "circle":
         pen.ellipse(box, fill=colour)
@@ -88,16 +100,16 @@ def draw_shape(
         half = radius * 0.86
         pen.rectangle((x - half, y - half, x + half, y + half), fill=colour)
     elif shape == "triangle":
-        pen.polygon(around(x, y, [radius] * 3), fill=colour)
+        pen.polygon(points_around(x, y, [radius] * 3), fill=colour)
     elif shape == "star":
-        pen.polygon(around(x, y, [radius, radius * 0.42] * 5), fill=colour)
+        pen.polygon(points_around(x, y, [radius, radius * 0.42] * 5), fill=colour)
     elif shape == "cross":
         arm = radius * 0.32
         pen.rectangle((x - radius, y - arm, x + radius, y + arm), fill=colour)
         pen.rectangle((x - arm, y - radius, x + arm, y + radius), fill=colour)
 
 
-def around(x: float, y: float, radii: list[float]) -> list[tuple[float, float]]:
-    """Points at equal angles around (x, y), the first one straight up, at the given distances."""
+def points_around(x: float, y: float, radii: list[float]) -> list[tuple[float, float]]:
+    """Points at equal angles around (x, y), the first one straight up, with the given distances `radii`."""
     turn = 2 * math.pi / len(radii)
     return [(x + r * math.sin(i * turn), y - r * math.cos(i * turn)) for i, r in enumerate(radii)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from eaglebench.data.converters.base import Picture, Record, Source, write_records
+from eaglebench.data.converters.base import LazyImage, Record, Source, write_records
 from eaglebench.utils.errors import UserError
 
 
@@ -42,7 +42,7 @@ def test_an_image_is_found_by_its_name_or_by_as_much_of_its_path_as_it_takes(tmp
 
 def test_images_are_named_relative_to_the_file_and_pictures_are_written_beside_it(tmp_path: Path) -> None:
     (tmp_path / "1.png").touch()
-    picture = Picture("2.png", lambda: b"content")
+    picture = LazyImage("2.png", lambda: b"content")
     records = [
         Record("1", tmp_path / "1.png", "q", ["a"]),
         Record("2", picture, "q", ["B"], "x", ["p", "q"]),

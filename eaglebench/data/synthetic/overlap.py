@@ -1,0 +1,91 @@
+"""Large overlapping shapes, the kind `pile`; tests areas and occlusion."""
+
+from random import Random
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from eaglebench.data.synthetic.drawing import (
+    COLOURS,
+    Mark,
+    Regions,
+    Scene,
+    SceneQuestion,
+    bounding_box,
+    random_background,
+)
+from eaglebench.data.synthetic.shapes import OVERSAMPLING, draw_shape, shrink_regions
+
+SOLID = ("circle", "square", "triangle")
+LEAST, MOST = 3, 4  # shapes in one scene
+CLEAR = 1.3  # smallest ratio of two areas for a question about the larger or the smaller one
+COVERED = 0.1  # smallest covered fraction of a shape for a question about what covers it
+VISIBLE = 0.25  # smallest visible fraction of a shape
+
+
+def draw(rng: Random, canvas: int) -> Scene:
+    """Draw three or four overlapping shapes of different colours, and ask about areas and about what covers what.
+
+    The canvas has `canvas` pixels a side.
+    """
+    while True:
+        scene = try_draw(rng, canvas)
+        if scene is not None and scene.questions:
+            return scene
+
+
+def try_draw(rng: Random, canvas: int) -> Scene | None:
+    """Draw overlapping shapes once; None if too little of one of them is visible."""
+    side = canvas * OVERSAMPLING
+    background = random_background(rng)
+    image = Image.new("RGB", (side, side), background)
+    pen = ImageDraw.Draw(image)
+    colours = rng.sample(list(COLOURS), rng.randint(LEAST, MOST))
+    shapes = [rng.choice(SOLID) for _ in colours]
+    masks = []  # the pixels of each shape, visible or not
+    for shape, colour in zip(shapes, colours, strict=True):
+        radius = side * rng.uniform(0.14, 0.32)
+        x, y = (rng.uniform(radius, side - radius) for _ in range(2))
+        draw_shape(pen, shape, x, y, radius, COLOURS[colour], background)
+        layer = Image.new("L", (side, side))
+        draw_shape(ImageDraw.Draw(layer), shape, x, y, radius, 1, 0)
+        masks.append(shrink_regions(layer).astype(bool))
+    regions = np.zeros((canvas, canvas), dtype=np.uint8)
+    for index, mask in enumerate(masks):
+        regions[mask] = index + 1
+    areas = [int((regions == index + 1).sum()) for index in range(len(masks))]
+    if any(area < VISIBLE * mask.sum() for area, mask in zip(areas, masks, strict=True)):
+        return None
+    marks = [
+        Mark([shape, colour], bounding_box(regions == index + 1))
+        for index, (shape, colour) in enumerate(zip(shapes, colours, strict=True))
+    ]
+    return Scene(image.reduce(OVERSAMPLING), ask_questions(rng, colours, areas, masks, regions), marks, regions)
+
+
+def ask_questions(
+    rng: Random, colours: list[str], areas: list[int], masks: list[npt.NDArray[np.bool_]], regions: Regions
+) -> list[SceneQuestion]:
+    """At most two questions: which visible area is the largest or the smallest, and what covers a shape.
+
+    Args:
+        rng: source of randomness.
+        colours: colour of each shape, from the bottom to the top.
+        areas: visible area of each shape, in pixels.
+        masks: all pixels of each shape, visible or not.
+        regions: the visible shape of each pixel (see `Scene.regions`).
+    """
+    questions = []
+    ordered = sorted(range(len(areas)), key=areas.__getitem__)
+    if areas[ordered[-1]] > CLEAR * areas[ordered[-2]]:
+        questions.append(SceneQuestion("largest area", colours[ordered[-1]], "area"))
+    if areas[ordered[1]] > CLEAR * areas[ordered[0]]:
+        questions.append(SceneQuestion("smallest area", colours[ordered[0]], "area"))
+    for index, mask in enumerate(masks):
+        hidden = [int((regions[mask] == other + 1).sum()) / mask.sum() for other in range(len(masks))]
+        over = [other for other, part in enumerate(hidden) if other != index and part > 0]
+        if len(over) == 1 and hidden[over[0]] > COVERED:
+            questions.append(SceneQuestion(f"on top of {colours[index]}", colours[over[0]], "area"))
+    rng.shuffle(questions)
+    return questions[:2]
