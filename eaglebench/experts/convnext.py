@@ -1,17 +1,17 @@
 """ConvNeXt: the image encoder of a convolutional CLIP, the best single expert of Eagle's Table 3."""
 
 from collections.abc import Sequence
-from typing import Annotated
 
-from annotated_types import Len
 from pydantic import PositiveFloat, PositiveInt
 from timm.models.convnext import ConvNeXt as TimmConvNeXt
 from torch import Tensor, nn
 
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
+from eaglebench.utils.errors import UserError
 from eaglebench.weights.key_mapping import OPEN_CLIP_TEXT, KeyMapping
 
+STAGES = 4
 # open_clip keeps timm's network as `visual.trunk`. Eagle's release calls the layer scale `weight`, because transformers
 # renames `gamma` when it loads.
 TRUNK = r"(?:visual\.trunk\.)?"
@@ -43,7 +43,7 @@ class ConvNeXt(VisionExpert):
         unshuffle: see `VisionExpert`.
 
     Raises:
-        UserError: `image_size` is no multiple of the stride.
+        UserError: `image_size` is no multiple of the stride, or `depths` and `dims` are not those of four stages.
     """
 
     key_mappings = (TIMM,)
@@ -51,12 +51,14 @@ class ConvNeXt(VisionExpert):
     def __init__(
         self,
         image_size: PositiveInt = 1024,
-        depths: Annotated[Sequence[PositiveInt], Len(4, 4)] = (3, 4, 30, 3),
-        dims: Annotated[Sequence[PositiveInt], Len(4, 4)] = (384, 768, 1536, 3072),
+        depths: Sequence[PositiveInt] = (3, 4, 30, 3),
+        dims: Sequence[PositiveInt] = (384, 768, 1536, 3072),
         norm_eps: PositiveFloat = 1e-5,
         layer_scale: PositiveFloat = 1e-6,
         unshuffle: PositiveInt = 1,
     ) -> None:
+        if not len(depths) == len(dims) == STAGES:
+            raise UserError(f"convnext: depths={list(depths)} and dims={list(dims)} must have {STAGES} numbers each.")
         super().__init__(
             image_size=image_size, stride=32, channels=dims[-1], mean=CLIP_MEAN, std=CLIP_STD, unshuffle=unshuffle
         )

@@ -4,24 +4,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from eaglebench.config.build import build_workshop
-from eaglebench.config.schema import validate
+from eaglebench.config.build import build_factory
+from eaglebench.config.compose import compose_command
 from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
-from eaglebench.experts.sam import Sam
 from eaglebench.fusion.grid import to_grid
 from eaglebench.utils.errors import UserError
-from eaglebench.weights.sources import read_checkpoint
 from tests.conftest import EXPERTS, composed
-from tests.helpers.upstream.cases import sam_arguments, sam_segment_anything
+from tests.helpers.experts import build_expert
 
 X5 = ("clip", "convnext", "sam", "eva02", "pix2struct")  # in the order of the release's config
 
 
 @pytest.mark.parametrize("name", [name for name in EXPERTS if name != "pix2struct"])
 def test_pixels_have_clips_statistics_and_aligned_corners(name: str) -> None:
-    expert = build_workshop(
-        composed("compat=eagle_release", f"experts=[{name}]", f"experts.{name}.checkpoint=none")
-    ).expert(name)
+    expert = build_expert(name, "compat=eagle_release", f"experts.{name}.checkpoint=none")
     images = torch.randint(0, 256, (2, 3, 100, 100), dtype=torch.uint8)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
     normalised = (images / 255 - mean) / std
@@ -30,10 +26,7 @@ def test_pixels_have_clips_statistics_and_aligned_corners(name: str) -> None:
 
 
 def test_pix2structs_pixels_stay_its_own() -> None:
-    ours, released = (
-        build_workshop(composed("experts=[pix2struct]", *overrides)).expert("pix2struct")
-        for overrides in ((), ("compat=eagle_release",))
-    )
+    ours, released = (build_expert("pix2struct", *overrides) for overrides in ((), ("compat=eagle_release",)))
     images = torch.randint(0, 256, (1, 3, 100, 100), dtype=torch.uint8)
     assert torch.equal(ours.preprocess(images), released.preprocess(images))
 
@@ -42,11 +35,11 @@ def test_a_full_eagle_x5_is_the_released_one() -> None:
     """Sides, channels and parameters of the released model, on the meta device."""
     none = [f"experts.{name}.checkpoint=none" for name in X5]
     cfg = composed("size=full", "compat=eagle_release", f"experts=[{','.join(X5)}]", *none, "data.train=x.json")
-    workshop = build_workshop(cfg)
+    factory = build_factory(cfg)
     with torch.device("meta"):
-        experts = {name: workshop.expert(name) for name in X5}
+        experts = {name: factory.build_expert(name) for name in X5}
         shapes = {name: (expert.channels, expert.grid) for name, expert in experts.items()}
-        fusion = workshop._fusion(experts=shapes, width=4096)
+        fusion = factory.make_fusion(experts=shapes, width=4096)
     assert (experts["clip"].image_size, experts["clip"].grid) == (336, 24)
     assert sum(expert.channels for expert in experts.values()) == 7680
     assert fusion.align_corners
@@ -65,15 +58,6 @@ def test_maps_are_resized_with_aligned_corners() -> None:
     assert torch.equal(to_grid(features, 4, align_corners=True)[..., 0, 0], features[..., 0, 0])
 
 
-def test_a_pretrained_neck_is_thrown_away(tmp_path) -> None:
-    case = sam_segment_anything(tmp_path / "sam", 64)
-    expert = Sam(unshuffle=1, neck="short", **sam_arguments(64)).double()
-    first = expert.network.neck[0].weight.clone()
-    expert.load_upstream(read_checkpoint(case.checkpoint, "the test"))
-    assert torch.equal(expert.network.neck[0].weight, first)
-    assert torch.equal(expert.network.pos_embed, case.upstream.pos_embed)
-
-
 def test_an_unknown_compatibility_is_refused() -> None:
     with pytest.raises(UserError, match="choose eagle_release"):
-        validate(composed("compat=eagle_2"))
+        compose_command(["compat=eagle_2"])

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from eaglebench.config.build import build_workshop
-from eaglebench.config.schema import validate
+from eaglebench.config.compose import compose_command
 from eaglebench.experts.clip import Clip
 from eaglebench.experts.tiled import Tiled
 from eaglebench.model.adapt import cast
 from eaglebench.utils.errors import UserError
 from tests.conftest import EXPERTS, composed
+from tests.helpers.experts import build_expert
 
 
 def small() -> Clip:
@@ -46,11 +46,11 @@ def test_the_global_view_comes_after_the_tiles_on_the_channels() -> None:
 @pytest.mark.parametrize("name", EXPERTS)
 def test_every_expert_can_be_tiled(name: str) -> None:
     side = composed(f"experts=[{name}]").experts[name].native_size
-    cfg = composed(f"experts=[{name}]", f"experts.{name}.high_res=tile", f"experts.{name}.image_size={2 * side}")
-    expert = build_workshop(cfg).expert(name)  # with the weights of its native side
+    # With the weights of its native side.
+    expert = build_expert(name, f"experts.{name}.high_res=tile", f"experts.{name}.image_size={2 * side}")
     images = torch.randint(0, 256, (1, 3, 100, 100), dtype=torch.uint8)
     assert expert(expert.preprocess(images)).shape == (1, expert.channels, expert.grid, expert.grid)
-    one = build_workshop(composed(f"experts=[{name}]")).expert(name)
+    one = build_expert(name)
     assert (expert.channels, expert.grid) == (one.channels, 2 * one.grid)
     assert len(expert.blocks()) == len(one.blocks())
 
@@ -68,19 +68,19 @@ def test_tiles_and_the_whole_in_half_precision(dtype: str) -> None:
     assert torch.nn.functional.cosine_similarity(given.flatten(), expected.flatten(), dim=0) > 0.99
 
 
-def test_a_full_size_expert_in_tiles_wants_its_weights_too() -> None:
+def test_a_full_size_expert_in_tiles_needs_its_weights_too() -> None:
     with pytest.raises(UserError, match=r"experts\.clip\.checkpoint is not set"):
-        validate(
-            composed(
+        compose_command(
+            [
                 "size=full",
                 "experts=[clip]",
                 "experts.clip.high_res=tile",
                 "experts.clip.image_size=672",
                 "data.train=x",
-            )
+            ]
         )
 
 
 def test_a_size_that_is_no_whole_number_of_tiles_is_refused() -> None:
     with pytest.raises(UserError, match=r"native side \(high_res=tile\) of 64: the nearest that fit are 64 and 128"):
-        validate(composed("experts=[clip]", "experts.clip.high_res=tile", "experts.clip.image_size=96"))
+        compose_command(["experts=[clip]", "experts.clip.high_res=tile", "experts.clip.image_size=96"])

@@ -8,9 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from eaglebench.config.build import described
+from eaglebench.config.build import fingerprint
 from eaglebench.utils.errors import UserError
-from eaglebench.weights.sources import commit_of, is_hub_name, read_checkpoint, read_config
+from eaglebench.weights.hub import is_hub_name, read_cached_commit
+from eaglebench.weights.sources import read_checkpoint, read_config
 
 WEIGHTS = {"a": torch.arange(3.0), "b": torch.ones(2, 2)}
 
@@ -69,7 +70,7 @@ def test_a_folder_without_or_with_too_many_weights_is_refused(tmp_path: Path) ->
         read_checkpoint(tmp_path, "experts.clip")
     for name in "ab":
         torch.save(WEIGHTS, tmp_path / f"{name}.pth")
-    with pytest.raises(UserError, match="2 files of weights: give one file"):
+    with pytest.raises(UserError, match="2 weight files: give one file"):
         read_checkpoint(tmp_path, "experts.clip")
 
 
@@ -97,11 +98,11 @@ def test_a_repository_of_the_hub_is_read(hub: Path, name: str) -> None:
 def test_weights_of_the_hub_are_known_by_their_commit(hub: Path) -> None:
     """For the keys of finished stages: another commit under the same name is another checkpoint."""
     name = Path("lab/vision")
-    before = described({"name": "clip", "activation_checkpointing": True}, "checkpoint", name)
+    before = fingerprint({"name": "clip", "activation_checkpointing": True}, "checkpoint", name)
     assert before == {"name": "clip", "checkpoint": [f"lab/vision {'0' * 40}"]}
     (hub.parents[1] / "refs" / "main").write_text("1" * 40)
-    assert described({"name": "clip"}, "checkpoint", name)["checkpoint"] == [f"lab/vision {'1' * 40}"]
-    assert commit_of("lab/never-read") is None
+    assert fingerprint({"name": "clip"}, "checkpoint", name)["checkpoint"] == [f"lab/vision {'1' * 40}"]
+    assert read_cached_commit("lab/never-read") is None
 
 
 def test_shards_of_a_repository_are_read(hub: Path) -> None:

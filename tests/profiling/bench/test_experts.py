@@ -30,7 +30,7 @@ from eaglebench.profiling.bench.upstream import NAIVE, expert_implementations
 from eaglebench.tasks.bench import bench
 from eaglebench.utils.errors import UserError
 from tests.conftest import EXPERTS
-from tests.helpers.upstream.cases import as_map
+from tests.helpers.upstream.base import as_map
 
 FORWARD = PassVariant(backward=False, dtype="float32", checkpointing=False)
 

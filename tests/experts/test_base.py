@@ -1,26 +1,19 @@
-"""The contract of every expert, at the tiny size, and what only one of them does."""
+"""The contract of every expert, at the tiny size."""
 
-import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from PIL import Image
-from segment_anything.modeling.image_encoder import Attention
-from torch import nn
-from transformers import Pix2StructImageProcessor
+from torch import Tensor, nn
 
-from eaglebench.config.build import build_workshop
-from eaglebench.data.images import square
 from eaglebench.experts.base import VisionExpert, tokens_to_map
 from eaglebench.experts.clip import Clip
-from eaglebench.experts.pix2struct import Pix2Struct
-from eaglebench.experts.sam import FusedAttention, Sam
+from eaglebench.experts.sam import Sam
 from eaglebench.utils.errors import UserError
-from tests.conftest import EXPERTS, composed
+from tests.conftest import EXPERTS
+from tests.helpers.experts import build_expert
 
 
-def build(name: str) -> VisionExpert:
-    return build_workshop(composed(f"experts=[{name}]", f"experts.{name}.checkpoint=none")).expert(name)
+def build_untrained(name: str) -> VisionExpert:
+    return build_expert(name, f"experts.{name}.checkpoint=none")
 
 
 def randomise(module: nn.Module) -> None:
@@ -31,7 +24,7 @@ def randomise(module: nn.Module) -> None:
 
 @pytest.mark.parametrize("name", EXPERTS)
 def test_uint8_images_of_any_side_become_the_promised_map(name: str) -> None:
-    expert = build(name)
+    expert = build_untrained(name)
     for side, batch in ((expert.image_size, 1), (50, 3)):
         images = torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8)
         pixels = expert.preprocess(images)
@@ -44,7 +37,7 @@ def test_uint8_images_of_any_side_become_the_promised_map(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXPERTS)
 def test_gradient_reaches_every_parameter(name: str) -> None:
-    expert = build(name)
+    expert = build_untrained(name)
     randomise(expert)
     images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     (expert(expert.preprocess(images)) * torch.randn(1, expert.channels, expert.grid, expert.grid)).sum().backward()
@@ -56,16 +49,16 @@ def test_gradient_reaches_every_parameter(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXPERTS)
 def test_each_sample_is_encoded_on_its_own(name: str) -> None:
-    expert = build(name).eval()
+    expert = build_untrained(name).eval()
     pixels = expert.preprocess(torch.randint(0, 256, (3, 3, 64, 64), dtype=torch.uint8))
     with torch.no_grad():
         torch.testing.assert_close(expert(pixels)[1:2], expert(pixels[1:2]), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", EXPERTS)
-def test_what_is_seen_where_is_found_there(name: str) -> None:
-    """A change in the bottom left of the image changes the map's bottom left most: rows are rows, columns are columns."""
-    expert = build(name).eval()
+def test_a_change_of_the_image_changes_the_map_in_the_same_place(name: str) -> None:
+    """A change in the bottom left of the image changes the bottom left of the map most: rows are rows."""
+    expert = build_untrained(name).eval()
     images = torch.full((1, 3, 128, 128), 128, dtype=torch.uint8)
     changed = images.clone()
     changed[:, :, 96:, :32] = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
@@ -76,10 +69,35 @@ def test_what_is_seen_where_is_found_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXPERTS)
 def test_blocks_are_parts_of_the_expert(name: str) -> None:
-    expert = build(name)
+    expert = build_untrained(name)
     assert expert.blocks()
     own = set(expert.modules())
     assert all(block in own for block in expert.blocks())
+
+
+@pytest.mark.parametrize("name", EXPERTS)
+@torch.no_grad()
+def test_the_last_level_is_the_native_map(name: str) -> None:
+    expert, pixels = build_with_pixels(name, f"experts.{name}.unshuffle=1")
+    maps = expert.forward_levels(pixels)
+    assert [tuple(level.shape) for level in maps] == [(2, channels, side, side) for channels, side in expert.levels]
+    torch.testing.assert_close(maps[-1], expert(pixels))
+    sides = [side for _, side in expert.levels]
+    assert sides == sorted(sides, reverse=True)
+    assert len(sides) == {"convnext": 4, "sam_vary": 3}.get(name, 1)
+
+
+@torch.no_grad()
+def test_levels_are_not_unshuffled() -> None:
+    expert, pixels = build_with_pixels("sam", "experts.sam.unshuffle=2")
+    (native,) = expert.forward_levels(pixels)
+    torch.testing.assert_close(nn.functional.pixel_unshuffle(native, 2), expert(pixels))
+
+
+def build_with_pixels(name: str, *overrides: str) -> tuple[VisionExpert, Tensor]:
+    torch.manual_seed(0)
+    expert = build_expert(name, *overrides).eval()
+    return expert, torch.randn(2, 3, expert.image_size, expert.image_size)
 
 
 def test_preprocessing_normalises_with_the_experts_own_statistics() -> None:
@@ -95,7 +113,7 @@ def test_shrinking_is_antialiased() -> None:
     """A one-pixel checkerboard becomes grey, not black or white."""
     clip = Clip(image_size=16, patch_size=8, width=32, depth=1, heads=1)
     board = ((torch.arange(64)[:, None] + torch.arange(64)) % 2 * 255).to(torch.uint8).expand(1, 3, 64, 64)
-    assert (clip.resize(board) - 0.5).abs().max() < 0.05
+    assert (clip.resize_images(board) - 0.5).abs().max() < 0.05
 
 
 def test_unshuffling_trades_cells_for_channels_in_torchs_order() -> None:
@@ -125,48 +143,6 @@ def test_a_size_that_does_not_fit_is_refused_with_the_nearest_that_do(size: int)
         Clip(image_size=size, patch_size=8, width=32, depth=1, heads=1)
 
 
-@pytest.mark.parametrize("size", [(64, 64), (100, 100), (37, 37), (100, 60)])
-def test_pix2struct_flattens_patches_as_its_upstream_processor_does(size: tuple[int, int]) -> None:
-    """At its own side, shrunk and stretched; an image that is not square is padded first, as everywhere here."""
-    expert = Pix2Struct(image_size=64, patch_size=16, width=32, depth=1, heads=2, mlp_width=64, positions=16)
-    width, height = size
-    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    image = square(Image.fromarray(noise), max(size))
-    processor = Pix2StructImageProcessor(patch_size={"height": 16, "width": 16}, max_patches=16, is_vqa=False)
-    expected = processor(images=Image.fromarray(image.permute(1, 2, 0).numpy()), return_tensors="pt")[
-        "flattened_patches"
-    ]
-    seen = []
-    expert.network.embeddings.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    expert(expert.preprocess(image[None]))
-    torch.testing.assert_close(seen[0], expected, atol=1e-4, rtol=1e-4)
-
-
 def test_tokens_that_are_not_a_square_are_refused() -> None:
     with pytest.raises(ValueError, match="class token"):
         tokens_to_map(torch.zeros(1, 17, 4))
-
-
-@pytest.mark.parametrize("few", [0, 10**6])
-@pytest.mark.parametrize("at_once", [1, 100, 700])
-@torch.no_grad()
-def test_sams_attention_is_the_same_however_much_of_it_is_held(
-    at_once: int, few: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Parts of one image's queries, whole images, and several at a time; written out where there are few."""
-    monkeypatch.setattr("eaglebench.experts.sam.FEW", few)
-    torch.manual_seed(0)
-    attention = FusedAttention(8, 2, True, True, True, (3, 3)).double()
-    for parameter in attention.parameters():
-        torch.nn.init.normal_(parameter)
-    cells = torch.randn(5, 3, 3, 8).double()
-    monkeypatch.setattr("eaglebench.experts.sam.BIAS_ON_CPU", at_once)
-    fused = []
-    monkeypatch.setattr(
-        F,
-        "scaled_dot_product_attention",
-        lambda *a, run=F.scaled_dot_product_attention, **k: fused.append(a) or run(*a, **k),
-    )
-    ours = attention(cells)
-    assert bool(fused) == (few == 0)
-    torch.testing.assert_close(Attention.forward(attention, cells), ours, atol=1e-12, rtol=1e-12)

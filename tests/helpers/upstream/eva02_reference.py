@@ -1,4 +1,7 @@
-"""EVA-02's detection backbone in plain loops, from its description, under the names of its release. Slow, and meant to be read."""
+"""EVA-02's detection backbone in plain loops, from its description, with the keys of its release.
+
+Slow, and meant to be read.
+"""
 
 import math
 
@@ -8,7 +11,7 @@ from torch import Tensor, nn
 
 
 class EvaReference(nn.Module):
-    """Pixels [B, 3, S, S] to a map [B, C, H, W]."""
+    """Turns pixels [B, 3, S, S] into a map [B, C, H, W]; the arguments are those of `Eva02`."""
 
     def __init__(
         self,
@@ -18,13 +21,13 @@ class EvaReference(nn.Module):
         patch: int,
         window: int,
         global_blocks: tuple[int, ...],
-        positions: int,
-        trained: int,
+        position_grid: int,
+        rope_grid: int,
     ) -> None:
         super().__init__()
-        self.window, self.global_blocks, self.trained = window, global_blocks, trained
+        self.window, self.global_blocks, self.rope_grid = window, global_blocks, rope_grid
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, width, patch, stride=patch)})
-        self.pos_embed = nn.Parameter(torch.zeros(1, positions**2 + 1, width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, position_grid**2 + 1, width))
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -43,7 +46,7 @@ class EvaReference(nn.Module):
                         inside = torch.zeros(window, window, x.shape[-1], dtype=x.dtype)
                         seen = normed[image, top : top + window, left : left + window]
                         inside[: seen.shape[0], : seen.shape[1]] = seen
-                        out = block.attn(inside.flatten(0, 1), window, self.trained).view_as(inside)
+                        out = block.attn(inside.flatten(0, 1), window, self.rope_grid).view_as(inside)
                         attended[image, top : top + window, left : left + window] = out[
                             : seen.shape[0], : seen.shape[1]
                         ]
@@ -67,31 +70,31 @@ class Attention(nn.Module):
         self.q_bias, self.v_bias = (nn.Parameter(torch.zeros(width)) for _ in range(2))
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, side: int, trained: int) -> Tensor:
-        """Cells [side * side, C] of one window."""
+    def forward(self, x: Tensor, side: int, rope_grid: int) -> Tensor:
+        """Attention over the cells [side * side, C] of one window."""
         size = x.shape[1] // self.heads
         q, k, v = self.q_proj(x) + self.q_bias, self.k_proj(x), self.v_proj(x) + self.v_bias
         out = []
         for head in range(self.heads):
             part = slice(head * size, (head + 1) * size)
-            queries, keys = (rotated(one[:, part], side, trained) for one in (q, k))
+            queries, keys = (rotate(cells[:, part], side, rope_grid) for cells in (q, k))
             out.append((queries @ keys.T / math.sqrt(size)).softmax(-1) @ v[:, part])
         return self.proj(torch.cat(out, dim=1))
 
 
-def rotated(x: Tensor, side: int, trained: int) -> Tensor:
-    """Each pair of neighbouring channels turned by the cell's row (first half of the channels) or column (second half)."""
+def rotate(x: Tensor, side: int, rope_grid: int) -> Tensor:
+    """Cells [side * side, C], with each pair of channels rotated by the row (first half of them) or column (second)."""
     size = x.shape[1]
-    turned = x.clone()
+    rotated = x.clone()
     for cell in range(side**2):
         for axis, place in enumerate(divmod(cell, side)):
             for pair in range(size // 4):
-                angle = place / side * trained / 10000 ** (2 * pair / (size / 2))
+                angle = place / side * rope_grid / 10000 ** (2 * pair / (size / 2))
                 first = axis * size // 2 + 2 * pair
                 a, b = x[cell, first], x[cell, first + 1]
-                turned[cell, first] = a * math.cos(angle) - b * math.sin(angle)
-                turned[cell, first + 1] = b * math.cos(angle) + a * math.sin(angle)
-    return turned
+                rotated[cell, first] = a * math.cos(angle) - b * math.sin(angle)
+                rotated[cell, first + 1] = b * math.cos(angle) + a * math.sin(angle)
+    return rotated
 
 
 class SwiGLU(nn.Module):
