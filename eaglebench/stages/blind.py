@@ -44,7 +44,7 @@ class Blind(Stage):
             dataset=dataset,
             collate=Collator(language.tokenizer.pad_token_id),
             config_path=self.config_path,
-            count_targets=dataset.targets,
+            count_targets=dataset.count_targets,
             blocks=model.blocks(),
         )
 

@@ -88,7 +88,7 @@ class Joint(Stage):
             dataset=dataset,
             collate=Collator(language.tokenizer.pad_token_id),
             config_path=self.config_path,
-            count_targets=dataset.targets,
+            count_targets=dataset.count_targets,
             blocks=model.blocks(),
             validation_models=(model, language),
             layer_decays={

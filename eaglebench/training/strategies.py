@@ -6,7 +6,7 @@ The functions `ddp`, `fsdp` and `deepspeed` are named in conf/trainer/; each giv
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -27,8 +27,8 @@ from eaglebench.utils.errors import UserError
 def ddp(devices: Devices) -> Strategy:
     """DistributedDataParallel: a copy of everything on each device; gradients are averaged.
 
-    Unused parameters are found in each step: heads of a library's backbone, and experts that a route leaves out, have no
-    gradient.
+    Unused parameters are found in each step: heads of a library's backbone, and experts that a route leaves out, have
+    no gradient.
     """
     return DDPStrategy(process_group_backend=devices.backend, gradient_as_bucket_view=True, find_unused_parameters=True)
 
@@ -40,13 +40,20 @@ def fsdp(devices: Devices) -> Strategy:
     )
 
 
-def deepspeed(devices: Devices, stage: int, **arguments: Any) -> Strategy:
+def deepspeed(
+    devices: Devices,
+    stage: Literal[2, 3],
+    offload_optimizer: bool = False,
+    offload_parameters: bool = False,
+    **arguments: Any,
+) -> Strategy:
     """DeepSpeed's ZeRO: optimizer states and gradients are sharded (stage 2), and weights too (stage 3).
 
     Args:
         devices: to train on.
         stage: of ZeRO.
-        arguments: of Lightning's DeepSpeedStrategy (`offload_optimizer=True` ...).
+        offload_optimizer, offload_parameters: keep these in the CPU's memory.
+        arguments: more of Lightning's DeepSpeedStrategy.
 
     Raises:
         UserError: the precision is neither float32 nor bf16-mixed.
@@ -56,6 +63,8 @@ def deepspeed(devices: Devices, stage: int, **arguments: Any) -> Strategy:
     kind = DeepSpeedOnCPU if devices.accelerator == CPU else DeepSpeedStrategy
     strategy = kind(
         stage=stage,
+        offload_optimizer=offload_optimizer,
+        offload_parameters=offload_parameters,
         process_group_backend=devices.backend,
         precision_plugin=DeepSpeedAutocast(devices),
         exclude_frozen_parameters=True,
