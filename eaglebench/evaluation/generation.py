@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from eaglebench.data.collate import Collator, read
+from eaglebench.data.collate import Collator, read_sample_image
 from eaglebench.data.conversation import ConversationEncoder
 from eaglebench.evaluation.evaluation_settings import EvaluationSettings
 from eaglebench.evaluation.questions import EvalQuestion
@@ -90,9 +90,9 @@ class AnswerGenerator:
         Raises:
             UserError: transformers refuses the options, or an image cannot be read.
         """
-        prompts = [self.encoder.prompt(question.sample, question.turn) for question in questions]
-        images = [read(question.sample, self.read_image) for question in questions]
-        batch = self.collator.prompts(prompts, images, [question.sample.id for question in questions])
+        prompts = [self.encoder.encode_prompt(question.sample, question.turn) for question in questions]
+        images = [read_sample_image(question.sample, self.read_image) for question in questions]
+        batch = self.collator.collate_prompts(prompts, images, [question.sample.id for question in questions])
         with torch.random.fork_rng():
             # A seed for each batch: a resumed evaluation samples what an uninterrupted one would.
             torch.manual_seed(named_seed(self.seed, f"{questions[0].sample.id} {questions[0].turn}"))

@@ -48,7 +48,7 @@ class Validator:
         total, targets = 0.0, 0
         for start in range(0, len(dataset), self.settings.batch_size):
             indices = range(start, min(start + self.settings.batch_size, len(dataset)))
-            count = sum(map(dataset.targets, indices))
+            count = sum(map(dataset.count_targets, indices))
             total += float(model(collate([dataset[index] for index in indices]).to(device))) * count
             targets += count
         questions = list_questions(self.samples)

@@ -1,0 +1,1 @@
+"""Other programs: Weights & Biases as a logger, and lmms-eval as an evaluation."""

@@ -1,4 +1,4 @@
-"""An evaluation from questions to files."""
+"""An evaluation, from questions to files."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eaglebench.config.identity import named
+from eaglebench.config.identity import run_identity
 from eaglebench.evaluation.generation import AnswerGenerator
 from eaglebench.report.entries import read_entry
 from tests.conftest import Outcome
@@ -38,20 +38,20 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_it_resumes_where_it_was_interrupted(run: Path, batches: list[int], command: Callable[..., Outcome]) -> None:
     """A batch of which answers were lost is answered again whole: what stands beside a question matters to rounding."""
-    words = ["task=eval", f"run={run}", "evaluation.batch_size=4"]
-    assert command(*words).code == 130
+    overrides = ["task=eval", f"run={run}", "evaluation.batch_size=4"]
+    assert command(*overrides).code == 130
     assert batches[:3] == [4, 4, 4]
     kept = run / "eval/.answers-own.jsonl"
     lines = kept.read_text().splitlines(keepends=True)
     kept.write_text("".join(lines[: 1 + 10]) + '"half')
-    outcome = command(*words)
+    outcome = command(*overrides)
     assert outcome.code == 0, outcome.err
     assert "answering: resuming with 10 of 42 answers cached" in outcome.out
     whole = [4] * 10 + [2]
     assert batches[4:] == whole[2:] + whole + whole  # once more with shuffled images, and once by the blind model
     again = (run / "eval/predictions.jsonl").read_text()
     assert [path.name for path in (run / "eval").glob(".answers*")] == []
-    assert command(*words).code == 0
+    assert command(*overrides).code == 0
     assert (run / "eval/predictions.jsonl").read_text() == again
 
 
@@ -111,15 +111,15 @@ def files(run: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def of(files: Path, *names: str) -> list[str]:
-    """The words for benchmarks."""
+def benchmark_overrides(files: Path, *names: str) -> list[str]:
+    """The overrides that evaluate on these benchmarks."""
     return ["evaluation=eagle11", *(f"evaluation.benchmarks.{name}={files}/{name}.jsonl" for name in names)]
 
 
 def test_official_benchmarks_from_their_files(run: Path, files: Path, command: Callable[..., Outcome]) -> None:
     """Each is asked with its suffix, and scored with its metric, whole whatever data.limit says."""
-    words = ["task=eval", f"run={run}", *of(files, "gqa", "seed"), "data.limit=3"]
-    outcome = command(*words, "evaluation.shuffled=true", "evaluation.blind.steps=1")
+    overrides = ["task=eval", f"run={run}", *benchmark_overrides(files, "gqa", "seed"), "data.limit=3"]
+    outcome = command(*overrides, "evaluation.shuffled=true", "evaluation.blind.steps=1")
     assert outcome.code == 0, outcome.err
     first, last = (
         [json.loads(line) for line in (run / "benchmarks" / name / "predictions.jsonl").read_text().splitlines()]
@@ -141,53 +141,53 @@ def test_benchmarks_that_are_asked_one_by_one_come_together(
 ) -> None:
     """In the run's scores of benchmarks, and in the report; those of other weights are left behind."""
     for name in ("gqa", "seed"):
-        outcome = command("task=eval", f"run={run}", *of(files, name))
+        outcome = command("task=eval", f"run={run}", *benchmark_overrides(files, name))
         assert outcome.code == 0, outcome.err
     scores = json.loads((run / "benchmarks/scores.json").read_text())
     assert scores["families"].keys() == {"gqa", "seed"}
     assert "blind" not in scores["overall"]
     assert not list(run.glob("benchmarks/*/.answers*"))
-    entry = read_entry(run, named)
+    entry = read_entry(run, run_identity)
     assert entry.run is not None and {"gqa", "seed", "chart"} <= entry.run.scores["families"].keys()
     assert entry.run.scores["overall"] == json.loads((run / "scores.json").read_text())["overall"]
     (run / "benchmarks/scores.json").write_text(json.dumps({**scores, "of": "other weights"}))
-    assert command("task=eval", f"run={run}", *of(files, "seed")).code == 0
+    assert command("task=eval", f"run={run}", *benchmark_overrides(files, "seed")).code == 0
     assert json.loads((run / "benchmarks/scores.json").read_text())["families"].keys() == {"seed"}
 
 
 def test_a_few_questions_of_a_benchmark_do_not_replace_all(
     run: Path, files: Path, command: Callable[..., Outcome]
 ) -> None:
-    words = ["task=eval", f"run={run}", *of(files, "gqa")]
-    assert command(*words).code == 0
+    overrides = ["task=eval", f"run={run}", *benchmark_overrides(files, "gqa")]
+    assert command(*overrides).code == 0
     whole = (run / "benchmarks/gqa/predictions.jsonl").read_text()
-    assert command(*words, "debug=fast").code == 0
+    assert command(*overrides, "fast=true").code == 0
     assert (run / "benchmarks/gqa/predictions.jsonl").read_text() == whole
     assert len((run / "benchmarks-fast/gqa/predictions.jsonl").read_text().splitlines()) == 64
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "problem"),
     [
         ("vizwiz", "the metric vqa needs the answers of ten people to a question and got 1"),
         ("mme", "mme is aggregated by category, and the category of its questions is None"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_before_anything_is_answered(
-    run: Path, files: Path, batches: list[int], name: str, told: str, command: Callable[..., Outcome]
+    run: Path, files: Path, batches: list[int], name: str, problem: str, command: Callable[..., Outcome]
 ) -> None:
-    outcome = command("task=eval", f"run={run}", *of(files, "gqa", name))
+    outcome = command("task=eval", f"run={run}", *benchmark_overrides(files, "gqa", name))
     assert (outcome.code, batches) == (2, [])
-    assert told in outcome.err
+    assert problem in outcome.err
 
 
 def test_a_finished_benchmark_is_not_asked_again_for_another(
     run: Path, files: Path, batches: list[int], command: Callable[..., Outcome]
 ) -> None:
-    words = ["task=eval", f"run={run}", *of(files, "seed", "ocrbench"), "evaluation.batch_size=10"]
-    assert command(*words).code == 130
+    overrides = ["task=eval", f"run={run}", *benchmark_overrides(files, "seed", "ocrbench"), "evaluation.batch_size=10"]
+    assert command(*overrides).code == 130
     assert batches == [1, 10, 10, 0]
-    outcome = command(*words)
+    outcome = command(*overrides)
     assert "answering: resuming with 20 of 70 answers cached" in outcome.out
     assert batches[4:] == [10] * 5
 
@@ -196,9 +196,9 @@ def test_weights_of_a_blind_model_matter_to_its_answers_alone(
     run: Path, batches: list[int], command: Callable[..., Outcome]
 ) -> None:
     """What was answered before is not lost when the blind model is left out."""
-    words = ["task=eval", f"run={run}", "evaluation.batch_size=21", "evaluation.shuffled=false"]
-    assert command(*words).code == 130  # in the middle of the blind pass
+    overrides = ["task=eval", f"run={run}", "evaluation.batch_size=21", "evaluation.shuffled=false"]
+    assert command(*overrides).code == 130  # in the middle of the blind pass
     assert batches == [21, 21, 21, 0]
-    outcome = command(*words, "evaluation.blind.steps=0")
+    outcome = command(*overrides, "evaluation.blind.steps=0")
     assert "answering: resuming with 42 of 42 answers cached" in outcome.out
     assert batches[4:] == []

@@ -1,4 +1,4 @@
-"""A stand-in for the servers of W&B on this machine: what `wandb sweep`, `wandb agent` and a run need of them, and no more."""
+"""A local stand-in for W&B's servers, with no more than `wandb sweep`, `wandb agent` and a run need."""
 
 import gzip
 import json
@@ -16,13 +16,13 @@ import yaml
 
 ENTITY, PROJECT = "me", "eaglebench"
 KEY = "local" + 35 * "0"
-OF_A_PROJECT = {"id": "p", "name": PROJECT, "entity": {"id": "e", "name": ENTITY}}
+PROJECT_NODE = {"id": "p", "name": PROJECT, "entity": {"id": "e", "name": ENTITY}}
 Variables = Mapping[str, Any]
 
 
 @dataclass
 class Sweep:
-    """A sweep that was created: its file, and the points that are yet to be given out."""
+    """A sweep that was created: its file, and the points that no agent has yet."""
 
     text: str
     points: Iterator[dict[str, Any]]
@@ -30,20 +30,21 @@ class Sweep:
 
 @dataclass
 class Run:
-    """What the server was told of a run."""
+    """What the server received of a run."""
 
-    told: dict[str, Any] = field(default_factory=dict)  # of UpsertBucket
+    fields: dict[str, Any] = field(default_factory=dict)  # of UpsertBucket
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     exit_code: int | None = None
 
 
 class Server:
-    """The answers to W&B's GraphQL operations, by their names, and what came in.
+    """Answers W&B's GraphQL operations by their names, and keeps what it receives.
 
     Attributes:
-        sweeps, runs: by id.
-        unknown: operations that it has no answer to.
+        sweeps: by id.
+        runs: by id.
+        unknown: names of operations that it cannot answer.
     """
 
     def __init__(self) -> None:
@@ -63,7 +64,7 @@ class Server:
         }
 
     def answer(self, query: str, variables: Variables) -> dict[str, Any]:
-        """What a GraphQL request gets; an operation that is not known gets errors."""
+        """The response to a GraphQL request; an unknown operation gets errors."""
         named = re.search(r"(?:query|mutation)\s+(\w+)", query)
         name = named[1] if named else "without a name"
         with self.lock:
@@ -79,8 +80,8 @@ class Server:
 
     def upsert_sweep(self, variables: Variables) -> dict[str, Any]:
         name, text = uuid.uuid4().hex[:8], variables["config"]
-        self.sweeps[name] = Sweep(text, points(yaml.safe_load(text)["parameters"]))
-        return {"upsertSweep": {"sweep": {"name": name, "project": OF_A_PROJECT}, "configValidationWarnings": []}}
+        self.sweeps[name] = Sweep(text, list_points(yaml.safe_load(text)["parameters"]))
+        return {"upsertSweep": {"sweep": {"name": name, "project": PROJECT_NODE}, "configValidationWarnings": []}}
 
     def sweep_with_runs(self, variables: Variables) -> dict[str, Any]:
         name = variables["sweep"]
@@ -107,34 +108,34 @@ class Server:
     def heartbeat(self, variables: Variables) -> dict[str, Any]:
         sweep = self.agents[variables["id"]]
         commands: list[dict[str, Any]] = []
-        if not json.loads(variables["runState"] or "{}"):  # no run of it goes on
+        if not json.loads(variables["runState"] or "{}"):  # it has no running run
             point = next(sweep.points, None)
             run = {"type": "run", "run_id": uuid.uuid4().hex[:8], "program": yaml.safe_load(sweep.text)["program"]}
             commands = [{"type": "exit"} if point is None else {**run, "args": point}]
         return {"agentHeartbeat": {"agent": {"id": variables["id"]}, "commands": json.dumps(commands)}}
 
     def run_resume_status(self, variables: Variables) -> dict[str, Any]:
-        return {"model": {**OF_A_PROJECT, "bucket": None}}  # there is none to be resumed
+        return {"model": {**PROJECT_NODE, "bucket": None}}  # no run is resumed
 
     def upsert_bucket(self, variables: Variables) -> dict[str, Any]:
         name = variables["name"]
         new = name not in self.runs
-        told = self.runs.setdefault(name, Run()).told
-        told.update({key: value for key, value in variables.items() if value is not None})
+        fields = self.runs.setdefault(name, Run()).fields
+        fields.update({key: value for key, value in variables.items() if value is not None})
         bucket = {
             "id": name,
             "name": name,
-            "displayName": told.get("displayName", name),
+            "displayName": fields.get("displayName", name),
             "description": "",
-            "config": told.get("config", "{}"),
-            "sweepName": told.get("sweep"),
+            "config": fields.get("config", "{}"),
+            "sweepName": fields.get("sweep"),
             "historyLineCount": 0,
-            "project": OF_A_PROJECT,
+            "project": PROJECT_NODE,
         }
         return {"upsertBucket": {"bucket": bucket, "inserted": new}}
 
-    def take(self, name: str, stream: Mapping[str, Any]) -> None:
-        """What a run sends while it goes on: lines of files."""
+    def receive(self, name: str, stream: Mapping[str, Any]) -> None:
+        """Keep the lines of files that a run sends while it is running."""
         with self.lock:
             run = self.runs.setdefault(name, Run())
             for file, sent in (stream.get("files") or {}).items():
@@ -149,15 +150,15 @@ class Server:
                 run.exit_code = stream["exitcode"]
 
 
-def points(parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The points of a grid, as an agent gets them."""
+def list_points(parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the points of a grid as an agent gets them."""
     values = [parameter.get("values", [parameter.get("value")]) for parameter in parameters.values()]
     for point in product(*values):
         yield {name: {"value": value} for name, value in zip(parameters, point, strict=True)}
 
 
-def handler(server: Server) -> type[BaseHTTPRequestHandler]:
-    """The HTTP side of a server."""
+def make_handler(server: Server) -> type[BaseHTTPRequestHandler]:
+    """The HTTP handler of a server."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -196,7 +197,7 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 asked = json.loads(body)
                 self.reply(server.answer(asked["query"], asked.get("variables") or {}))
             elif self.path.endswith("/file_stream"):
-                server.take(self.path.split("/")[-2], json.loads(body))
+                server.receive(self.path.split("/")[-2], json.loads(body))
                 self.reply({"exitcode": None, "limits": {}})
             else:
                 self.reply({})
@@ -205,10 +206,10 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def standin() -> Iterator[tuple[Server, dict[str, str]]]:
-    """A server that runs, and the environment in which W&B's programs find it."""
+def run_standin() -> Iterator[tuple[Server, dict[str, str]]]:
+    """A running server, and the environment variables with which W&B's programs find it."""
     server = Server()
-    http = ThreadingHTTPServer(("127.0.0.1", 0), handler(server))
+    http = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(server))
     thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()
     environment = {
@@ -216,7 +217,7 @@ def standin() -> Iterator[tuple[Server, dict[str, str]]]:
         "WANDB_API_KEY": KEY,
         "WANDB_ENTITY": ENTITY,
         "WANDB_PROJECT": PROJECT,
-        "WANDB_ERROR_REPORTING": "false",  # or it waits for another server
+        "WANDB_ERROR_REPORTING": "false",  # otherwise W&B waits for another server
     }
     try:
         yield server, environment

@@ -1,4 +1,4 @@
-"""What Weights & Biases is told of a run, without an account."""
+"""What Weights & Biases gets of a run, without an account."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 import wandb
 import yaml
 
-from eaglebench.integrations.wandb import mode_of
+from eaglebench.integrations.wandb import resolve_mode
 from eaglebench.utils.errors import UserError
 from tests.conftest import Outcome
 
@@ -36,12 +36,12 @@ def test_an_offline_run_has_everything(
     command: Callable[..., Outcome], fast_store: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["logger=[csv,wandb]", "logger.wandb.group=mine", "logger.wandb.tags=[one,two]", "stages=[sft]"]
+    overrides = ["logger=[csv,wandb]", "logger.wandb.group=mine", "logger.wandb.tags=[one,two]", "stages=[sft]"]
     folder = tmp_path / "run"
-    outcome = command(*fast_store, *words, "stages.sft.steps=12", "held_out.every=5", f"hydra.run.dir={folder}")
+    outcome = command(*fast_store, *overrides, "stages.sft.steps=12", "validation.every=5", f"hydra.run.dir={folder}")
     assert outcome.code == 0, outcome.err
-    (told,) = [line for line in outcome.out.splitlines() if line.startswith("W&B: ")]
-    offline = Path(told.partition("W&B: logged offline; to upload it: wandb sync ")[2])
+    (logged,) = [line for line in outcome.out.splitlines() if line.startswith("W&B: ")]
+    offline = Path(logged.partition("W&B: logged offline; to upload it: wandb sync ")[2])
     assert offline.parent == Path("run/wandb")
 
     found = records(offline)
@@ -57,7 +57,7 @@ def test_an_offline_run_has_everything(
 
     axes = {one["name"]: one.get("step_metric") for one in of_kind["metric"] if "name" in one}
     history = [one["item"] for one in of_kind["history"]]
-    for name, steps in (("sft/loss", [10]), ("sft/held-out score", [5, 10]), ("blind/loss", [2])):
+    for name, steps in (("sft/loss", [10]), ("sft/validation score", [5, 10]), ("blind/loss", [2])):
         unit = name.partition("/")[0]
         assert axes[name] == f"{unit}/step"
         assert [row[f"{unit}/step"] for row in history if name in row] == steps
@@ -84,7 +84,7 @@ def test_an_offline_run_has_everything(
     assert parts["experts.clip"] == {
         "part": "experts.clip",
         "parameters": 116608,
-        "gives": "64 px -> 4x4x256",
+        "output shape": "64 px -> 4x4x256",
         "sft": 1e-3,
     }
     assert [row["score"] for row in tables["scores"]] == [row["score"] for row in scores["families"].values()] + [
@@ -111,16 +111,16 @@ def table(contents: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, An
 def test_online_without_an_account_is_refused_and_no_question_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "online")
     with pytest.raises(UserError, match="knows no account to log online with: run wandb login"):
-        mode_of(None)
-    assert mode_of("offline") == "offline"
+        resolve_mode(None)
+    assert resolve_mode("offline") == "offline"
 
 
-def test_a_version_whose_login_always_asks_is_not_let_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_whose_login_always_asks_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
     def login(verify: bool = False) -> bool:
         raise AssertionError("it asks")
 
     monkeypatch.setattr(wandb, "login", login)
     monkeypatch.setattr(wandb, "api", SimpleNamespace(api_key=None), raising=False)
-    assert mode_of(None) == "offline"
+    assert resolve_mode(None) == "offline"
     monkeypatch.setattr(wandb, "api", SimpleNamespace(api_key="0123"), raising=False)
-    assert mode_of(None) is None
+    assert resolve_mode(None) is None

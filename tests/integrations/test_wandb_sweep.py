@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.helpers.wandb_standin import standin
+from tests.helpers.wandb_standin import run_standin
 
 SHIPPED = Path(__file__).parents[2] / "sweeps/table4_fusion.yaml"
 
@@ -24,14 +24,14 @@ def test_an_agent_runs_a_sweep_and_its_scores_arrive(tmp_path: Path) -> None:
         "experts": {"value": "[clip,sam]"},
         "fusion": {"values": fusions},
     }
-    sweep["parameters"]["debug"] = {"value": "fast"}
+    sweep["parameters"]["fast"] = {"value": True}
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(sweep))
-    with standin() as (server, own):
+    with run_standin() as (server, own):
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         environment = {**os.environ, **own, "PATH": path, "OMP_NUM_THREADS": "1"}
 
-        def wandb(*words: str) -> str:
-            program = [sys.executable, "-m", "wandb", *words]
+        def wandb(*arguments: str) -> str:
+            program = [sys.executable, "-m", "wandb", *arguments]
             done = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400)
             assert done.returncode == 0, done.stdout + done.stderr
             return done.stdout + done.stderr
@@ -42,10 +42,10 @@ def test_an_agent_runs_a_sweep_and_its_scores_arrive(tmp_path: Path) -> None:
     folders = {json.loads((path / "manifest.json").read_text())["run"]: path for path in tmp_path.glob("results/clip*")}
     assert len(folders) == len(server.runs) == 2
     for run in server.runs.values():
-        folder = folders[run.told["displayName"]]
-        config = {key: entry["value"] for key, entry in json.loads(run.told["config"]).items()}
+        folder = folders[run.fields["displayName"]]
+        config = {key: entry["value"] for key, entry in json.loads(run.fields["config"]).items()}
         assert config["cfg"] == yaml.safe_load((folder / "config.yaml").read_text())
-        assert run.told["sweep"] in server.sweeps
+        assert run.fields["sweep"] in server.sweeps
         assert config["fusion"] == config["cfg"]["fusion"]["name"]  # the sweep's own, as the file has it
         scores = json.loads((folder / "scores.json").read_text())
         (score,) = [row["eval/score"] for row in run.history if "eval/score" in row]

@@ -1,4 +1,4 @@
-"""What lmms-eval finds under the entry point `lmms_eval.models`. Every command of lmms-eval imports this: nothing heavy."""
+"""The entry point `lmms_eval.models`, which every command of lmms-eval imports: it imports nothing heavy."""
 
 from lmms_eval.models.registry_v2 import ModelManifest
 

@@ -1,4 +1,4 @@
-"""The model that lmms-eval sees: a finished run."""
+"""A finished run as a model of lmms-eval."""
 
 import os
 from collections.abc import Sequence
@@ -9,29 +9,31 @@ from lmms_eval.api.model import lmms
 from PIL import Image
 from rich.progress import track
 
-from eaglebench.config.build import build_workshop
-from eaglebench.config.schema import device_of
-from eaglebench.data.images import square
+from eaglebench.config.build import load_trained_model
+from eaglebench.config.read import read_config
+from eaglebench.data.images import pad_and_resize
 from eaglebench.data.sample import Sample
-from eaglebench.evaluation.generation import Answerer, Question
-from eaglebench.integrations.lmms_eval.messages import Generation, conversation, generation
-from eaglebench.model.eagle import encoder_of
-from eaglebench.runs import load_config, load_model
+from eaglebench.evaluation.generation import AnswerGenerator
+from eaglebench.evaluation.questions import EvalQuestion
+from eaglebench.integrations.lmms_eval.messages import GenerationLimits, parse_conversation, parse_generation
+from eaglebench.model.eagle import build_encoder
+from eaglebench.runs import check_run_folder, read_run_config
 from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError
 
 
-class EagleBench(lmms):
-    """Greedy answers of a finished run, asked in messages: the chat interface, which lmms-eval prefers where both are there.
+class EagleBench(lmms):  # type: ignore[misc]  # lmms-eval is untyped
+    """Greedy answers of a finished run, through the chat interface of lmms-eval.
 
     Args:
-        run: the folder of the run.
-        batch_size: questions answered at once.
-        device: what answers; the run's own device if not given.
-        max_new_tokens: of tasks that do not say; the run's own if not given.
+        run: the run folder.
+        batch_size: questions that are answered at once.
+        device: where answers are generated; None: the run's own device.
+        max_new_tokens: most tokens of an answer, for tasks that set no limit; None: the run's own limit.
 
     Raises:
-        UserError: the folder is not that of a finished run, or several processes were started.
+        UserError: the folder is not that of a finished run of this version, the batch size is no whole number above 0,
+            or several processes were started.
     """
 
     is_simple = False
@@ -44,59 +46,82 @@ class EagleBench(lmms):
             raise UserError("a run answers lmms-eval in one process: start one for each task, on devices of their own.")
         if not str(batch_size).isdecimal() or int(batch_size) < 1:
             raise UserError(f"batch_size={batch_size} must be a whole number above 0.")
-        config = load_config(run)
-        self.model, language = load_model(run, build_workshop(config, trained=True))
-        self.encoder, self.tokenizer = encoder_of(self.model, language), language.tokenizer
-        self.device = device or device_of(config)
+        folder = Path(run)
+        check_run_folder(folder)
+        config = read_config(read_run_config(folder))
+        self.model, language = load_trained_model(config, folder)
+        self.encoder, self.tokenizer = build_encoder(self.model, language), language.tokenizer
+        self.device = device or config.trainer.device
         self.batch_size = int(batch_size)
-        self.max_new_tokens = max_new_tokens or int(config.evaluation.max_new_tokens)
+        self.max_new_tokens = max_new_tokens or config.evaluation.max_new_tokens
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
-        """An answer to each request, in their order. Those of one length are answered together."""
-        settings = [self.settings(request) for request in requests]
+        """The answers to all requests, in their order; requests of one token limit are answered together.
+
+        Raises:
+            UserError: a request asks for what a run cannot do.
+        """
+        limits = [self.parse_limits(request) for request in requests]
         batches: list[list[int]] = []
-        for length in dict.fromkeys(one.max_new_tokens for one in settings):
-            places = [place for place, one in enumerate(settings) if one.max_new_tokens == length]
-            batches += [places[start : start + self.batch_size] for start in range(0, len(places), self.batch_size)]
+        for max_new_tokens in dict.fromkeys(one.max_new_tokens for one in limits):
+            indices = [index for index, one in enumerate(limits) if one.max_new_tokens == max_new_tokens]
+            batches += [indices[start : start + self.batch_size] for start in range(0, len(indices), self.batch_size)]
         answers = [""] * len(requests)
         console = new_console()
-        for places in track(batches, "answering", console=console, disable=not console.is_terminal):
-            given = self.batch([requests[place] for place in places], settings[places[0]].max_new_tokens)
-            for place, answer in zip(places, given, strict=True):
-                answers[place] = settings[place].cut(answer)
+        for indices in track(batches, "answering", console=console, disable=not console.is_terminal):
+            batch = self.answer_batch([requests[index] for index in indices], limits[indices[0]].max_new_tokens)
+            for index, answer in zip(indices, batch, strict=True):
+                answers[index] = limits[index].truncate(answer)
         return answers
 
-    def settings(self, request: Instance) -> Generation:
-        """How a request is to be answered."""
-        _, _, asked, _, task, _ = request.args
-        return generation(task, asked, self.max_new_tokens)
+    def parse_limits(self, request: Instance) -> GenerationLimits:
+        """Where the answer to a request ends.
 
-    def batch(self, requests: Sequence[Instance], max_new_tokens: int) -> list[str]:
-        """The answers to one batch of requests, as an evaluation of our own gives them."""
-        asked: list[Question] = []
+        Raises:
+            UserError: the request asks for answers that are not greedy.
+        """
+        _, _, settings, _, task, _ = request.args
+        return parse_generation(task, settings, self.max_new_tokens)
+
+    def answer_batch(self, requests: Sequence[Instance], max_new_tokens: int) -> list[str]:
+        """The answers to one batch of requests, generated as in our own evaluation.
+
+        Raises:
+            UserError: a request has more than one image, or other media.
+        """
+        questions: list[EvalQuestion] = []
         images: dict[Path, Image.Image] = {}
         for request in requests:
             _, doc_to_messages, _, doc_id, task, split = request.args
             name = f"{task}-{doc_id}"
-            turns, image = conversation(name, doc_to_messages(self.task_dict[task][split][doc_id]))
+            turns, image = parse_conversation(name, doc_to_messages(self.task_dict[task][split][doc_id]))
             if image is not None:
                 images[Path(name)] = image
-            asked.append(Question(Sample(name, None if image is None else Path(name), turns), len(turns) - 1))
-        answerer = Answerer(
+            sample = Sample(name, None if image is None else Path(name), turns)
+            questions.append(EvalQuestion(sample, len(turns) - 1))
+        generator = AnswerGenerator(
             self.model,
             self.encoder,
             self.tokenizer,
-            lambda name: square(images[name], self.model.image_side),
+            lambda name: pad_and_resize(images[name], self.model.image_side),
             device=self.device,
-            batch_size=len(asked),
+            batch_size=len(questions),
             max_new_tokens=max_new_tokens,
         )
-        return answerer.batch(asked)
+        return generator.answer_batch(questions)
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
-        """Refused: lmms-eval asks for no likelihoods in its chat interface."""
+        """Refused: the chat interface has no likelihoods.
+
+        Raises:
+            UserError: always.
+        """
         raise UserError("a run answers in words: leave out tasks of the type loglikelihood or multiple_choice.")
 
     def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:
-        """Refused: a run has no rounds with tools."""
+        """Refused: a run answers without rounds of tool use.
+
+        Raises:
+            UserError: always.
+        """
         raise UserError("a run answers once: leave out tasks of the type generate_until_multi_round.")

@@ -1,6 +1,6 @@
 """lmms-eval asks a run what our own evaluation asks it, and gets the same answers and the same score.
 
-The slow test needs lmms-eval: uv run --extra lmms pytest -m slow tests/evaluation/lmms
+The slow test needs lmms-eval: uv run --extra lmms pytest -m slow tests/integrations/lmms_eval
 """
 
 import importlib.util
@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from eaglebench.runs import MODEL, save_config
-from tests.conftest import Outcome, composed
+from eaglebench.runs import MODEL, write_run_config
+from tests.conftest import Outcome, command_of, composed
 
 UTILS = """
 from eaglebench.evaluation.metrics import exact
@@ -29,7 +29,7 @@ def process_results(doc, results):
 def test_without_the_extra_one_sentence_says_how_to_get_it(
     command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_config(tmp_path, composed())
+    write_run_config(tmp_path, command_of().resolved)
     (tmp_path / MODEL).touch()
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
@@ -41,19 +41,27 @@ def test_without_the_extra_one_sentence_says_how_to_get_it(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("overrides", "problem"),
     [
         (["evaluation.tasks=[ocrbench]"], "evaluation=lmms_eval belongs to task=eval"),
         (["task=eval", "run=r"], "evaluation.tasks is not set"),
-        (["task=eval", "run=r", "evaluation.tasks=ocrbench"], "evaluation.tasks is not set"),
-        (["task=eval", "run=r", "evaluation.tasks=[a]", "evaluation.limit=0"], "evaluation.limit=0 must be at least 1"),
-        (["task=eval", "run=r", "evaluation.tasks=[a]", "evaluation.batch_size=0"], "batch_size=0 must be at least 1"),
+        (["task=eval", "run=r", "evaluation.tasks=ocrbench"], "evaluation.tasks=ocrbench must be a list of texts"),
+        (
+            ["task=eval", "run=r", "evaluation.tasks=[a]", "evaluation.limit=0"],
+            "evaluation.limit=0 must be a whole number above 0 or null",
+        ),
+        (
+            ["task=eval", "run=r", "evaluation.tasks=[a]", "evaluation.batch_size=0"],
+            "batch_size=0 must be a whole number above 0",
+        ),
     ],
 )
-def test_what_cannot_be_evaluated_is_refused(command: Callable[..., Outcome], words: list[str], told: str) -> None:
-    outcome = command("evaluation=lmms_eval", *words)
+def test_what_cannot_be_evaluated_is_refused(
+    command: Callable[..., Outcome], overrides: list[str], problem: str
+) -> None:
+    outcome = command("evaluation=lmms_eval", *overrides)
     assert outcome.code == 2
-    assert told in outcome.err
+    assert problem in outcome.err
 
 
 @pytest.mark.slow
@@ -70,18 +78,20 @@ def test_the_answers_and_the_score_of_our_own_evaluation(
     write_tasks(tmp_path, own)
     batch_size = composed().evaluation.batch_size
 
-    words = ["task=eval", "evaluation=lmms_eval", f"run={finished_run}", f"evaluation.include_path={tmp_path}"]
-    ask(tmp_path, "eaglebench", *words, "evaluation.tasks=[own,own_ocrbench]", f"evaluation.batch_size={batch_size}")
-    results, samples = written(finished_run / "lmms")
+    overrides = ["task=eval", "evaluation=lmms_eval", f"run={finished_run}", f"evaluation.include_path={tmp_path}"]
+    run_program(
+        tmp_path, "eaglebench", *overrides, "evaluation.tasks=[own,own_ocrbench]", f"evaluation.batch_size={batch_size}"
+    )
+    results, samples = read_results(finished_run / "lmms")
     assert [sample["filtered_resps"] for sample in samples] == [row["prediction"] for row in own]
     assert results["own"]["exact,none"] == pytest.approx(sum(row["score"] for row in own) / len(own), abs=0)
     correct = sum(row["reference"].lower() in row["prediction"].lower() for row in own)
     assert results["own_ocrbench"]["ocrbench_accuracy,none"] == correct / 1000  # OCRBench has a thousand questions
 
-    words = ["--model", "eaglebench", "--model_args", f"run={finished_run}", "--batch_size", str(batch_size)]
-    words += ["--tasks", "own", "--include_path", str(tmp_path), "--output_path", str(tmp_path), "--log_samples"]
-    ask(tmp_path, "lmms_eval", *words)
-    assert written(tmp_path)[1] == samples
+    arguments = ["--model", "eaglebench", "--model_args", f"run={finished_run}", "--batch_size", str(batch_size)]
+    arguments += ["--tasks", "own", "--include_path", str(tmp_path), "--output_path", str(tmp_path), "--log_samples"]
+    run_program(tmp_path, "lmms_eval", *arguments)
+    assert read_results(tmp_path)[1] == samples
 
 
 def write_tasks(folder: Path, rows: list[dict[str, Any]]) -> None:
@@ -129,16 +139,16 @@ def write_tasks(folder: Path, rows: list[dict[str, Any]]) -> None:
     (folder / "own_ocrbench.yaml").write_text(yaml.dump(ocrbench))
 
 
-def ask(folder: Path, module: str, *words: str) -> None:
+def run_program(folder: Path, module: str, *arguments: str) -> None:
     """Run a command that needs no network."""
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
     done = subprocess.run(
-        [sys.executable, "-m", module, *words], env=os.environ | offline, capture_output=True, text=True
+        [sys.executable, "-m", module, *arguments], env=os.environ | offline, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def written(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def read_results(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What lmms-eval wrote last: the scores by task, and the answers to the task `own` in its documents' order."""
     scores = sorted(folder.glob("**/*_results.json"))[-1]
     samples = [json.loads(line) for line in sorted(folder.glob("**/*_samples_own.jsonl"))[-1].read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""What lmms-eval asks, as a conversation and a length; what a run cannot do is refused in one sentence."""
+"""lmms-eval's messages as conversations, its settings as limits; what a run cannot do is refused in one sentence."""
 
 from pathlib import Path
 from typing import Any
@@ -8,101 +8,101 @@ import pytest
 from PIL import Image
 
 from eaglebench.data.sample import Turn
-from eaglebench.integrations.lmms_eval.messages import conversation, generation
+from eaglebench.integrations.lmms_eval.messages import parse_conversation, parse_generation
 from eaglebench.utils.errors import UserError
 
 IMAGE = {"type": "image", "url": Image.new("RGB", (4, 2))}
 
 
-def text(words: str) -> dict[str, Any]:
-    return {"type": "text", "text": words}
+def text(content: str) -> dict[str, Any]:
+    return {"type": "text", "text": content}
 
 
-def said(*parts: dict[str, Any], role: str = "user") -> dict[str, Any]:
+def message(*parts: dict[str, Any], role: str = "user") -> dict[str, Any]:
     return {"role": role, "content": list(parts)}
 
 
 def test_an_image_and_a_question() -> None:
-    assert conversation("ocrbench-0", [said(IMAGE, text("what is written? "))]) == (
+    assert parse_conversation("ocrbench-0", [message(IMAGE, text("what is written? "))]) == (
         (Turn("what is written?", ""),),
         IMAGE["url"],
     )
 
 
 def test_a_question_without_an_image() -> None:
-    assert conversation("mmlu-0", [said(text("2 + 2?"))]) == ((Turn("2 + 2?", ""),), None)
+    assert parse_conversation("mmlu-0", [message(text("2 + 2?"))]) == ((Turn("2 + 2?", ""),), None)
 
 
 def test_texts_around_an_image_are_lines_of_the_question() -> None:
-    turns, image = conversation("d", [said(text("look:"), IMAGE, text("how many?"))])
+    turns, image = parse_conversation("d", [message(text("look:"), IMAGE, text("how many?"))])
     assert turns == (Turn("look:\nhow many?", ""),)
     assert image is IMAGE["url"]
 
 
 def test_earlier_turns_keep_their_answers() -> None:
-    messages = [said(IMAGE, text("colour?")), said(text("red"), role="assistant"), said(text("shape?"))]
-    assert conversation("d", messages)[0] == (Turn("colour?", "red"), Turn("shape?", ""))
+    messages = [message(IMAGE, text("colour?")), message(text("red"), role="assistant"), message(text("shape?"))]
+    assert parse_conversation("d", messages)[0] == (Turn("colour?", "red"), Turn("shape?", ""))
 
 
 def test_an_image_may_be_a_file(tmp_path: Path) -> None:
     pixels = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    image = conversation("d", [said({"type": "image", "url": str(tmp_path / "a.png")}, text("?"))])[1]
+    image = parse_conversation("d", [message({"type": "image", "url": str(tmp_path / "a.png")}, text("?"))])[1]
     assert image is not None
     assert np.array_equal(np.array(image), pixels)
 
 
 @pytest.mark.parametrize(
-    ("messages", "told"),
+    ("messages", "problem"),
     [
-        ([said(IMAGE, IMAGE, text("?"))], "d has 2 images, and a run sees one"),
-        ([said({"type": "video", "url": "a.mp4"}, text("?"))], "d has video, and a run sees images alone"),
-        ([said(text("think"), role="system"), said(text("?"))], "a message of the system"),
-        ([said(text("?")), said(text("!"), role="assistant")], "ends without a question"),
-        ([said(text("?")), said(text("!"), role="assistant"), said(IMAGE, text("?"))], "in a later turn"),
+        ([message(IMAGE, IMAGE, text("?"))], "d has 2 images, and a run sees one"),
+        ([message({"type": "video", "url": "a.mp4"}, text("?"))], "d has video, and a run sees images alone"),
+        ([message(text("think"), role="system"), message(text("?"))], "a message of the system"),
+        ([message(text("?")), message(text("!"), role="assistant")], "ends without a question"),
+        ([message(text("?")), message(text("!"), role="assistant"), message(IMAGE, text("?"))], "in a later turn"),
     ],
 )
-def test_documents_that_are_refused(messages: list[dict[str, Any]], told: str) -> None:
-    with pytest.raises(UserError, match=told):
-        conversation("d", messages)
+def test_documents_that_are_refused(messages: list[dict[str, Any]], problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        parse_conversation("d", messages)
 
 
 def test_an_answer_ends_where_the_task_says() -> None:
-    asked = {"max_new_tokens": 32, "until": ["\n\n", "Q:"], "temperature": 0, "top_p": 1.0, "num_beams": 1}
-    given = generation("t", asked, max_new_tokens=8)
-    assert given.max_new_tokens == 32
-    assert given.cut("a cat\n\nand Q: more") == "a cat"
-    assert given.cut("a cat Q: a\n\ndog") == "a cat"
-    assert given.cut("a\ncat") == "a\ncat"
+    settings = {"max_new_tokens": 32, "until": ["\n\n", "Q:"], "temperature": 0, "top_p": 1.0, "num_beams": 1}
+    limits = parse_generation("t", settings, max_new_tokens=8)
+    assert limits.max_new_tokens == 32
+    assert limits.truncate("a cat\n\nand Q: more") == "a cat"
+    assert limits.truncate("a cat Q: a\n\ndog") == "a cat"
+    assert limits.truncate("a\ncat") == "a\ncat"
 
 
 @pytest.mark.parametrize("until", [None, [], [""], "Q:"])
 def test_a_task_may_leave_things_to_the_run(until: Any) -> None:
-    given = generation("t", {"until": until, "do_sample": False}, max_new_tokens=8)
-    assert (given.max_new_tokens, given.cut(" a cat ")) == (8, "a cat")
+    limits = parse_generation("t", {"until": until, "do_sample": False}, max_new_tokens=8)
+    assert (limits.max_new_tokens, limits.truncate(" a cat ")) == (8, "a cat")
 
 
 @pytest.mark.parametrize(
-    "asked", [{"temperature": 0.7}, {"do_sample": True}, {"do_sample": True, "temperature": 0.2, "top_p": 0.9}]
+    "settings", [{"temperature": 0.7}, {"do_sample": True}, {"do_sample": True, "temperature": 0.2, "top_p": 0.9}]
 )
-def test_sampling_is_refused(asked: dict[str, Any]) -> None:
+def test_sampling_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="t samples its answers, and those of a run are greedy"):
-        generation("t", asked, 8)
+        parse_generation("t", settings, 8)
 
 
-@pytest.mark.parametrize("asked", [{"do_sample": True, "temperature": 0}, {"do_sample": False, "temperature": 0.7}])
-def test_sampling_at_no_temperature_is_greedy(asked: dict[str, Any]) -> None:
-    assert generation("t", asked, 8).max_new_tokens == 8
+@pytest.mark.parametrize("settings", [{"do_sample": True, "temperature": 0}, {"do_sample": False, "temperature": 0.7}])
+def test_sampling_at_no_temperature_is_greedy(settings: dict[str, Any]) -> None:
+    assert parse_generation("t", settings, 8).max_new_tokens == 8
 
 
 @pytest.mark.parametrize(
-    ("asked", "way_out"),
+    ("settings", "way_out"),
     [
         ({"num_beams": 5}, "set gen_kwargs to num_beams=1"),
         ({"repetition_penalty": 1.2}, "set gen_kwargs to repetition_penalty=1"),
         ({"visual_cot": True}, "leave the task out"),
     ],
 )
-def test_what_changes_a_greedy_answer_is_refused(asked: dict[str, Any], way_out: str) -> None:
+def test_what_changes_a_greedy_answer_is_refused(settings: dict[str, Any], way_out: str) -> None:
     with pytest.raises(UserError, match=way_out):
-        generation("t", asked, 8)
+        parse_generation("t", settings, 8)
