@@ -53,7 +53,7 @@ class Command:
         """
         try:
             return compose_command(overrides, search_path=self.search_path)
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError, too, is Hydra's
             raise UserError(first_line(error)) from error
 
     def arguments(self, overrides: Sequence[str], folder: Path) -> list[str]:

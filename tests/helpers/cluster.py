@@ -1,4 +1,4 @@
-"""A SLURM cluster of one node on this machine: the real daemons, on ports and in a folder of their own."""
+"""A SLURM cluster of one node on this machine: the real daemons, with ports and a folder of their own."""
 
 import os
 import shutil
@@ -6,12 +6,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-NEEDED = ("slurmctld", "slurmd", "sbatch", "munged")
-PATIENCE = 60.0  # seconds
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
+TIMEOUT = 60.0  # seconds
 
 CONF = """
 ClusterName=test
@@ -19,7 +19,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-# A job that queues again is held for a second longer than this.
+# A requeued job is held for a second longer than this.
 AuthInfo=cred_expire=5
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
@@ -47,19 +47,19 @@ PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
 
-def why_not() -> str | None:
-    """Why there can be no cluster here; None if there can."""
+def missing_for_cluster() -> str | None:
+    """Why no cluster can be started on this machine; None if one can."""
     path = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
-    missing = [name for name in NEEDED if shutil.which(name, path=path) is None]
+    missing = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
     if missing:
         return f"{', '.join(missing)} not found: apt-get install slurm-wlm munge"
-    return None if os.geteuid() == 0 else "SLURM's daemons want to be root"
+    return None if os.geteuid() == 0 else "SLURM's daemons need root"
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[dict[str, str]]:
-    """Start the daemons, and give the environment in which SLURM's commands find them; stop them in the end."""
-    host, port = socket.gethostname().partition(".")[0], free_ports()
+def start_cluster(folder: Path) -> Iterator[dict[str, str]]:
+    """Run the daemons within the context; yields the environment in which SLURM's commands find them."""
+    host, port = socket.gethostname().partition(".")[0], find_free_ports()
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
     conf = folder / "slurm.conf"
@@ -73,46 +73,48 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     own_munge = start_munge()
     try:
         for daemon in (["slurmctld", "-c"], ["slurmd", "-N", host]):
-            subprocess.run(daemon, env=environment, check=True, timeout=PATIENCE)
-        until(lambda: "idle" in run(environment, "sinfo", "--noheader", "--format=%T"), "the node to be idle")
+            subprocess.run(daemon, env=environment, check=True, timeout=TIMEOUT)
+        wait_until(
+            lambda: "idle" in run_command(environment, "sinfo", "--noheader", "--format=%T"), "the node to be idle"
+        )
         yield environment
     finally:
         with suppress(subprocess.SubprocessError):
-            run(environment, "scancel", "--user=root")
+            run_command(environment, "scancel", "--user=root")
         for name in ("slurmd.pid", "slurmctld.pid"):
-            stop(folder / name)
+            stop_daemon(folder / name)
         if own_munge:
-            stop(Path("/run/munge/munged.pid"))
+            stop_daemon(Path("/run/munge/munged.pid"))
 
 
 def start_munge() -> bool:
-    """Start the daemon that SLURM knows its own by; False if it is there already."""
+    """Start munged, by which SLURM authenticates; False if it is running already."""
     with suppress(subprocess.SubprocessError):
         subprocess.run(["munge", "-n"], check=True, capture_output=True, timeout=10)
         return False
     folder = Path("/run/munge")
     folder.mkdir(mode=0o755, exist_ok=True)
     shutil.chown(folder, "munge", "munge")
-    subprocess.run(["runuser", "-u", "munge", "--", "/usr/sbin/munged"], check=True, timeout=PATIENCE)
+    subprocess.run(["runuser", "-u", "munge", "--", "/usr/sbin/munged"], check=True, timeout=TIMEOUT)
     return True
 
 
-def run(environment: dict[str, str], *words: str) -> str:
-    """What a command of SLURM prints; without a controller they wait for ever."""
-    done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True, timeout=20)
+def run_command(environment: dict[str, str], *arguments: str) -> str:
+    """The output of a SLURM command; times out, because without a controller they wait for ever."""
+    done = subprocess.run(arguments, env=environment, check=True, capture_output=True, text=True, timeout=20)
     return done.stdout.strip()
 
 
-def until(there: object, what: str, patience: float = PATIENCE) -> None:
-    """Wait until `there()` is true."""
-    end = time.monotonic() + patience
-    while not there():  # type: ignore[operator]
-        assert time.monotonic() < end, f"waited {patience:.0f} s for {what}"
+def wait_until(condition: Callable[[], object], what: str, timeout: float = TIMEOUT) -> None:
+    """Wait until the condition is true; an assertion fails after `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"waited {timeout:.0f} s for {what}"
         time.sleep(0.2)
 
 
-def free_ports() -> int:
-    """The first of two ports in a row that nobody listens on."""
+def find_free_ports() -> int:
+    """The first of two consecutive ports that nobody listens on."""
     for first in range(26817, 27817, 2):
         with socket.socket() as one, socket.socket() as other, suppress(OSError):
             one.bind(("127.0.0.1", first))
@@ -121,7 +123,7 @@ def free_ports() -> int:
     raise OSError("no free ports")
 
 
-def stop(pid_file: Path) -> None:
-    """End a daemon by the file that it wrote its number to."""
+def stop_daemon(pid_file: Path) -> None:
+    """End the daemon that wrote this file."""
     with suppress(OSError, ValueError):
         os.kill(int(pid_file.read_text()), signal.SIGTERM)

@@ -1,38 +1,32 @@
-"""Runs that another task starts. Their programs are small ones here, that leave what a run leaves."""
+"""Trials run side by side and are not repeated. A small program stands in for `python -m eaglebench`."""
 
 import json
 import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from rich.console import Console
 
-from eaglebench import trials
-from eaglebench.config.compose import CONF
-from eaglebench.config.inputs import input_states
-from eaglebench.config.resolvers import register_resolvers
-from eaglebench.launchers.local import share
-from eaglebench.search.trials import Trial, run_trials
+from eaglebench.config.compose import Command, compose_command
+from eaglebench.config.inputs import input_fingerprints
+from eaglebench.launchers.base import Launcher, build_launcher
+from eaglebench.launchers.local import LocalLauncher
+from eaglebench.launchers.slurm import SlurmLauncher
+from eaglebench.search.trials import NO_SCORES, Trial, TrialResult, run_trials
 from eaglebench.utils.errors import UserError
-from tests.conftest import composed
-from tests.helpers.cluster import until
+from tests.helpers.cluster import wait_until
 
-ALONE, TWO = ({"name": "local", "at_once": count} for count in (1, 2))
-# In the place of `python -m eaglebench WORDS`: writes the scores of a run, 0.<seed>; seed 13 fails; seeds 20 and 21 take seconds, 60 a minute.
+# In the place of `python -m eaglebench OVERRIDES`: writes the scores of a run, 0.<seed>; seed 13 fails; seeds 20 and 21 take seconds, 60 a minute.
 PROGRAM = """#!{python}
 import json, os, pathlib, re, sys, time
-words = dict(word.split("=", 1) for word in sys.argv[3:])
-seed, folder = words["seed"], pathlib.Path(words["hydra.run.dir"].strip("'"))
+overrides = dict(override.split("=", 1) for override in sys.argv[3:])
+seed, folder = overrides["seed"], pathlib.Path(overrides["hydra.run.dir"].strip("'"))
 with open("started", "a") as file:
     file.write(f"{{seed}} {{os.environ.get('OMP_NUM_THREADS')}} {{time.time()}}\\n")
 if seed == "13":
@@ -49,18 +43,16 @@ if seed != "15":
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in which trials run."""
     program = tmp_path / "program"
     program.write_text(PROGRAM.format(python=sys.executable))
     program.chmod(0o755)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "executable", str(program))
-    monkeypatch.setattr(trials, "POLL", 0.1)
+    monkeypatch.setattr(Launcher, "poll_seconds", 0.1)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    register_resolvers()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield tmp_path
+    return tmp_path
 
 
 def seeds(*numbers: int) -> list[Trial]:
@@ -71,10 +63,16 @@ def console() -> Console:
     return Console(record=True, width=200, force_terminal=False)
 
 
-def launcher_of_jobs() -> dict[str, Any]:
-    found = OmegaConf.to_container(compose("config", ["launcher=slurm"]).launcher)
-    assert isinstance(found, dict)
-    return found
+def slurm() -> Launcher:
+    return build_launcher(compose_command(["launcher=slurm"]).config.launcher)
+
+
+def run(trials: Sequence[Trial], launcher: Launcher, shown: Console, common: Sequence[str] = ()) -> list[TrialResult]:
+    return run_trials(trials, compose_command(["task=sweep", "sweep=any.yaml"]), launcher, shown, common)
+
+
+def run_of(*overrides: str) -> Command:
+    return compose_command(overrides)
 
 
 def started(place: Path) -> list[list[str]]:
@@ -82,38 +80,38 @@ def started(place: Path) -> list[list[str]]:
 
 
 def test_results_come_in_order_and_a_failed_one_ends_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = run_trials(seeds(3, 13, 14, 15, 5), TWO, console())
+    found = run(seeds(3, 13, 14, 15, 5), LocalLauncher(2), console())
     assert [result.scores and result.scores["overall"]["score"] for result in found] == [0.3, None, None, None, 0.5]
     log = Path("results/jobs") / f"{found[1].folder.name}.log"
-    assert found[1].error == f"thirteen is not for training. (all it said: {log})"
-    assert found[2].error is not None and found[2].error.startswith("it ended with 1: killed (all it said: ")
+    assert found[1].error == f"thirteen is not for training. (full output: {log})"
+    assert found[2].error is not None and found[2].error.startswith("exit code 1: killed (full output: ")
     assert found[3].error == "nothing was evaluated: set data.val"
     assert log.read_text() == "a line\nerror: thirteen is not for training.\n"
-    told = capsys.readouterr().out
-    assert re.search(r"^\d/5 seed 3: 0\.3000  \[0:00:0\d", told, re.MULTILINE)
-    assert found[0].folder == Path("results") / str(compose("config", ["seed=3"]).run_name)
+    printed = capsys.readouterr().out
+    assert re.search(r"^\d/5 seed 3: 0\.3000  \[0:0\d:\d\d", printed, re.MULTILINE)
+    assert found[0].folder == run_of("seed=3").folder
 
 
 def test_what_is_finished_is_not_run_again(place: Path) -> None:
-    run_trials(seeds(1, 13), ALONE, console())
-    again = run_trials(seeds(1, 13, 2), ALONE, console())
+    run(seeds(1, 13), LocalLauncher(1), console())
+    again = run(seeds(1, 13, 2), LocalLauncher(1), console())
     assert [result.reused for result in again] == [True, False, False]
-    assert [words[0] for words in started(place)] == ["1", "13", "13", "2"]
+    assert [line[0] for line in started(place)] == ["1", "13", "13", "2"]
 
 
 def test_what_was_finished_with_other_data_is_run_again(place: Path) -> None:
     """And what the run leaves counts only if it read what is there."""
     (place / "my.json").write_text("[]")
-    words = ["data=llava_json", "data.train=my.json"]
-    run_trials(seeds(1), ALONE, console(), words)
-    cfg = compose("config", [*words, "seed=1"])
-    manifest = place / "results" / str(cfg.run_name) / "manifest.json"
-    manifest.write_text(json.dumps({"inputs": input_states(cfg)}))
-    assert [result.reused for result in run_trials(seeds(1), ALONE, console(), words)] == [True]
+    overrides = ["data=llava_json", "data.train=my.json"]
+    run(seeds(1), LocalLauncher(1), console(), overrides)
+    command = run_of(*overrides, "seed=1")
+    manifest = place / command.folder / "manifest.json"
+    manifest.write_text(json.dumps({"inputs": input_fingerprints(command.config)}))
+    assert [result.reused for result in run(seeds(1), LocalLauncher(1), console(), overrides)] == [True]
     (place / "my.json").write_text("[1]")
     shown = console()
-    (again,) = run_trials(seeds(1), ALONE, shown, words)
-    assert "seed 1: my.json changed since it was finished; again" in shown.export_text()
+    (again,) = run(seeds(1), LocalLauncher(1), shown, overrides)
+    assert "seed 1: my.json changed since it was finished; running it again" in shown.export_text()
     assert again.error is not None  # the program does not say what it read: its scores may be those of before
     assert len(started(place)) == 2
 
@@ -121,46 +119,45 @@ def test_what_was_finished_with_other_data_is_run_again(place: Path) -> None:
 def test_a_config_that_cannot_work_is_a_failed_trial(place: Path) -> None:
     wrong = Trial("wrong", ("experts=[clip,clip]",))
     unknown = Trial("unknown", ("fusion=glue",))
-    found = run_trials([wrong, unknown, *seeds(1)], ALONE, console())
+    found = run([wrong, unknown, *seeds(1)], LocalLauncher(1), console())
     assert found[0].error is not None and "clip" in found[0].error
     assert found[1].error is not None and "glue" in found[1].error
     assert found[2].scores is not None
 
 
 def test_what_cannot_be_composed_is_a_failed_trial_too(place: Path) -> None:
-    found = run_trials([Trial("odd", ("stages.sft.lr=3",)), Trial("none", ("llm=3",)), *seeds(1)], ALONE, console())
+    found = run([Trial("odd", ("stages.sft.lr=3",)), Trial("none", ("llm=3",)), *seeds(1)], LocalLauncher(1), console())
     assert [result.error is None for result in found] == [False, False, True]
 
 
 def test_what_cannot_be_written_fails_one_trial_and_what_cannot_be_read_is_run_again(place: Path) -> None:
-    (blocked, broken, _) = (Path("results") / compose("config", [f"seed={seed}"]).run_name for seed in (1, 2, 3))
+    (blocked, broken, _) = (run_of(f"seed={seed}").folder for seed in (1, 2, 3))
     (place / "results/jobs" / f"{blocked.name}.log").mkdir(parents=True)
     broken.mkdir(parents=True)
     (broken / "manifest.json").write_text("{}")
     (broken / "scores.json").write_text("")
-    found = run_trials(seeds(1, 2, 3), ALONE, console())
+    found = run(seeds(1, 2, 3), LocalLauncher(1), console())
     assert [result.error is None for result in found] == [False, True, True]
     assert (found[1].reused, found[1].scores and found[1].scores["overall"]["score"]) == (False, 0.2)
 
 
-def test_slurm_that_is_not_there_or_does_not_answer_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = launcher_of_jobs()
+def test_slurm_that_is_not_there_or_does_not_answer_is_an_error(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UserError, match="launcher=slurm needs SLURM's sbatch, which is not on this machine"):
-        run_trials(seeds(1), jobs, console())
-    monkeypatch.setattr(trials, "PATIENCE", 2)
+        run(seeds(1), slurm(), console())
+    monkeypatch.setattr(SlurmLauncher, "squeue_retries", 2)
     for name in ("sbatch", "squeue"):
         (place / name).write_text("#!/bin/sh\necho no controller >&2; exit 1\n")
         (place / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
-    (failed,) = run_trials(seeds(1), jobs, console())
+    (failed,) = run(seeds(1), slurm(), console())
     assert failed.error == "SLURM does not answer (no controller)"
 
 
 def test_a_job_of_this_folder_is_waited_for_and_no_other(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The queue has a job of the same name from elsewhere, and for two questions one of this folder."""
     (place / "sbatch").touch(0o755)
-    folder = Path("results") / compose("config", ["seed=1"]).run_name
+    folder = run_of("seed=1").folder
     (place / "squeue").write_text(
         f"#!/bin/sh\necho /elsewhere\necho . >> {place}/asked\n"
         f"[ $(wc -l < {place}/asked) -gt 2 ] || echo {place}\n"
@@ -169,7 +166,7 @@ def test_a_job_of_this_folder_is_waited_for_and_no_other(place: Path, monkeypatc
     )
     (place / "squeue").chmod(0o755)
     monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
-    (found,) = run_trials(seeds(1), launcher_of_jobs(), console())
+    (found,) = run(seeds(1), slurm(), console())
     assert found.scores == {"overall": {"score": 0.5}}
 
 
@@ -180,43 +177,31 @@ def test_scores_of_other_data_are_not_those_of_a_job_that_left_none(
         (place / program).write_text("#!/bin/sh\n")
         (place / program).chmod(0o755)
     monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
-    monkeypatch.setattr(trials, "submit", lambda cfg, words: None)
+    monkeypatch.setattr(SlurmLauncher, "submit", lambda launcher, job: None)
     (place / "my.json").write_text("[]")
-    words = ["data=llava_json", "data.train=my.json"]
-    cfg = compose("config", [*words, "seed=1"])
-    folder = place / "results" / str(cfg.run_name)
+    overrides = ["data=llava_json", "data.train=my.json"]
+    command = run_of(*overrides, "seed=1")
+    folder = place / command.folder
     folder.mkdir(parents=True)
     (folder / "scores.json").write_text('{"overall": {"score": 0.5}}')
-    (folder / "manifest.json").write_text(json.dumps({"inputs": input_states(cfg)}))
-    assert [found.reused for found in run_trials(seeds(1), launcher_of_jobs(), console(), words)] == [True]
+    (folder / "manifest.json").write_text(json.dumps({"inputs": input_fingerprints(command.config)}))
+    assert [found.reused for found in run(seeds(1), slurm(), console(), overrides)] == [True]
     (place / "my.json").write_text("[1]")
-    (found,) = run_trials(seeds(1), launcher_of_jobs(), console(), words)
-    assert (found.scores, found.error) == (None, f"{trials.NO_SCORES} (all it said: results/jobs)")
+    (found,) = run(seeds(1), slurm(), console(), overrides)
+    assert (found.scores, found.error) == (None, f"{NO_SCORES} (full output: results/jobs)")
 
 
 def test_they_share_the_cores_and_run_side_by_side(place: Path) -> None:
-    run_trials(seeds(20, 21), TWO, console())
+    run(seeds(20, 21), LocalLauncher(2), console())
     first, second = started(place)
     cores = max(1, len(os.sched_getaffinity(0)) // 2)
     assert first[1] == second[1] == str(cores)
     assert abs(float(first[2]) - float(second[2])) < 4  # seconds that each takes
 
 
-def test_each_has_devices_of_its_own_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    cfg = composed("trainer=ddp", "trainer.devices=2")
-    assert share(cfg, 0, 2) == {"CUDA_VISIBLE_DEVICES": "0,1"}
-    assert share(cfg, 1, 2) == {"CUDA_VISIBLE_DEVICES": "2,3"}
-    assert share(cfg, 2, 3) == {"CUDA_VISIBLE_DEVICES": "0,1"}  # shared: there are no more
-    assert share(composed("trainer=gpu", "trainer.devices=[2]"), 0, 2) == {}
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,5,3,1")
-    assert share(cfg, 1, 2) == {"CUDA_VISIBLE_DEVICES": "3,1"}
-
-
 def in_a_process(*numbers: int) -> BaseProcess:
     """A command of its own that runs trials of these seeds, one by one."""
-    process = get_context("fork").Process(target=run_trials, args=(seeds(*numbers), ALONE, console()))
+    process = get_context("fork").Process(target=run, args=(seeds(*numbers), LocalLauncher(1), console()))
     process.start()
     return process
 
@@ -227,15 +212,15 @@ def test_two_commands_that_want_the_same_run_have_it_run_once(place: Path) -> No
     for process in both:
         process.join(60)
         assert process.exitcode == 0
-    assert [words[0] for words in started(place)] == ["1"]
+    assert [line[0] for line in started(place)] == ["1"]
 
 
 def test_asked_to_end_it_ends_its_trials(place: Path) -> None:
     running = in_a_process(60, 1)
-    until(lambda: (place / "started").is_file(), "the first trial to start")
+    wait_until(lambda: (place / "started").is_file(), "the first trial to start")
     begin = time.monotonic()
     running.terminate()
     running.join(30)
     assert running.exitcode == 143
     assert time.monotonic() - begin < 20
-    assert [words[0] for words in started(place)] == ["60"]
+    assert [line[0] for line in started(place)] == ["60"]
