@@ -4,11 +4,11 @@ import torch
 from torch import nn
 
 from eaglebench.fusion.channel_concat import ChannelConcat
-from tests.helpers.fusions import WIDTH, build, randomised
+from tests.helpers.fusions import WIDTH, build, randomise
 
 
 def test_it_equals_sliced_matrix_products() -> None:
-    fusion, features = randomised(*build(ChannelConcat, "abc"))
+    fusion, features = randomise(*build(ChannelConcat, "abc"))
     first, last = fusion.projector[0], fusion.projector[2]
     parts, start = [], 0
     for name in features:
@@ -19,7 +19,7 @@ def test_it_equals_sliced_matrix_products() -> None:
 
 
 def test_it_is_equivariant_to_the_order_of_experts() -> None:
-    fusion, features = randomised(*build(ChannelConcat, "abc"))
+    fusion, features = randomise(*build(ChannelConcat, "abc"))
     order = ["c", "a", "b"]
     other = ChannelConcat({name: fusion.experts[name] for name in order}, WIDTH, grid=4).double()
     columns = fusion.projector[0].weight.split([shape.channels for shape in fusion.sources.values()], dim=1)
@@ -31,7 +31,7 @@ def test_it_is_equivariant_to_the_order_of_experts() -> None:
 
 
 def test_without_its_columns_an_expert_does_not_matter() -> None:
-    fusion, features = randomised(*build(ChannelConcat, "ab"))
+    fusion, features = randomise(*build(ChannelConcat, "ab"))
     with torch.no_grad():
         fusion.projector[0].weight[:, 8:] = 0
     changed = features | {"b": torch.randn_like(features["b"])}
@@ -39,7 +39,7 @@ def test_without_its_columns_an_expert_does_not_matter() -> None:
 
 
 def test_a_cell_moves_its_own_token_alone() -> None:
-    fusion, features = randomised(*build(ChannelConcat, "ac"))
+    fusion, features = randomise(*build(ChannelConcat, "ac"))
     changed = {**features, "c": features["c"].clone()}
     changed["c"][:, :, 1, 2] = torch.randn_like(changed["c"][:, :, 1, 2])
     moved = (fusion.fuse(changed) != fusion.fuse(features)).any(dim=-1)

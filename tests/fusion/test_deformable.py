@@ -11,7 +11,7 @@ from transformers.models.deformable_detr.modeling_deformable_detr import MultiSc
 from eaglebench.fusion.base import FeatureInfo, MapShape
 from eaglebench.fusion.deformable import Deformable, multi_scale_deformable_attention, ring_offsets
 from eaglebench.utils.errors import UserError
-from tests.helpers.fusions import GRID, build, randomised
+from tests.helpers.fusions import GRID, build, randomise
 
 SIDES = [(4, 8), (6, 3)]  # rows, columns: unequal, so that x and y cannot be mistaken for each other
 HEADS, POINTS, QUERIES = 2, 3, 5
@@ -102,7 +102,7 @@ def test_it_begins_inside_the_tokens_own_cell() -> None:
 
 
 def test_without_its_output_it_is_the_projected_base() -> None:
-    fusion, features = randomised(*build(Deformable, "abc"))
+    fusion, features = randomise(*build(Deformable, "abc"))
     for parameter in fusion.output.parameters():
         nn.init.zeros_(parameter)
     expected = fusion.projector(features["a"].flatten(2).transpose(1, 2))

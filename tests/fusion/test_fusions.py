@@ -17,7 +17,7 @@ from eaglebench.fusion.sequence_append import SequenceAppend
 from eaglebench.fusion.sva import Sva
 from eaglebench.profiling.bench.fusion_subject import PrecomputedExpert
 from eaglebench.utils.errors import UserError
-from tests.helpers.fusions import ARGUMENTS, FUSIONS, GRID, INFOS, WIDTH, build, maps_of, randomised
+from tests.helpers.fusions import ARGUMENTS, FUSIONS, GRID, INFOS, WIDTH, build, maps_of, randomise
 
 TOKENS = {SequenceAppend: lambda experts: experts * GRID**2, Mova: lambda _: GRID**2 // 4}
 
@@ -67,7 +67,7 @@ def test_gradient_soon_reaches_every_parameter_and_after_one_step_every_expert(c
 @pytest.mark.parametrize("cls", FUSIONS)
 def test_the_experts_are_run_on_their_own_pixels(cls: type[Fusion]) -> None:
     fusion, _ = build(cls, "abc")
-    randomised(fusion, {})
+    randomise(fusion, {})
     pixels = {name: [value.double() for value in maps] for name, maps in maps_of("abc").items()}
     experts = {name: PrecomputedExpert() for name in "abc"}
     tokens = fusion(experts, pixels)
@@ -78,7 +78,7 @@ def test_the_experts_are_run_on_their_own_pixels(cls: type[Fusion]) -> None:
 
 @pytest.mark.parametrize("cls", FUSIONS)
 def test_images_do_not_meet_in_a_batch(cls: type[Fusion]) -> None:
-    fusion, _ = randomised(*build(cls, "abc"))
+    fusion, _ = randomise(*build(cls, "abc"))
     experts = {name: PrecomputedExpert() for name in "abc"}
     pixels = {name: [value.double() for value in maps] for name, maps in maps_of("abc").items()}
     alone = [fusion(experts, {n: [value[[i]] for value in maps] for n, maps in pixels.items()}) for i in range(3)]
@@ -126,7 +126,7 @@ def test_a_map_that_shrinks_can_keep_its_cells_as_channels(cls: type[Fusion]) ->
 @pytest.mark.parametrize("cls", [MiniGemini, Sva])
 def test_a_window_speaks_to_its_own_token_alone(cls: type[Fusion]) -> None:
     """Of every expert but the base, whose mean the aggregator tells all queries."""
-    fusion, features = randomised(*build(cls, "ab"))
+    fusion, features = randomise(*build(cls, "ab"))
     changed = {**features, "b/0": features["b/0"].clone()}
     changed["b/0"][:, :, 2:4, 6:8] = torch.randn(3, 5, 2, 2).double()
     moved = (fusion.fuse(changed) - fusion.fuse(features)).abs().amax(dim=(0, 2)) > 1e-12

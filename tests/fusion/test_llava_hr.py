@@ -7,7 +7,7 @@ from torch import nn
 from eaglebench.fusion.base import FeatureInfo, MapShape
 from eaglebench.fusion.llava_hr import LlavaHr, MixtureOfResolutionAdapter, adapter_sites
 from eaglebench.profiling.bench.fusion_subject import PrecomputedExpert
-from tests.helpers.fusions import build, maps_of, randomised
+from tests.helpers.fusions import build, maps_of, randomise
 
 
 def adapter(**highs: int) -> MixtureOfResolutionAdapter:
@@ -97,7 +97,7 @@ def test_it_equals_the_formula() -> None:
 
 
 def test_a_closed_gate_shuts_an_expert_out() -> None:
-    fusion, _ = randomised(*build(LlavaHr, "ab"))
+    fusion, _ = randomise(*build(LlavaHr, "ab"))
     (site, *_) = fusion.adapters.values()
     for parameter in site.gate["b"][2].parameters():
         nn.init.zeros_(parameter)

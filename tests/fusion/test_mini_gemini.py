@@ -11,7 +11,7 @@ from eaglebench.fusion import window_attention
 from eaglebench.fusion.base import FeatureInfo, Fusion, MapShape
 from eaglebench.fusion.grid import interpolation_weights, split_windows, to_grid
 from eaglebench.fusion.mini_gemini import MiniGemini
-from tests.helpers.fusions import GRID, build, randomised
+from tests.helpers.fusions import GRID, build, randomise
 
 
 def attend_naively(fusion: Fusion, features: dict[str, Tensor]) -> Tensor:
@@ -54,7 +54,7 @@ def test_it_equals_a_loop_over_windows_forward_and_backward(
     names: str, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(window_attention, "CELLS_AT_ONCE", at_once)
-    fusion, features = randomised(*build(MiniGemini, names))
+    fusion, features = randomise(*build(MiniGemini, names))
     given, expected = (
         {name: value[:2].detach().clone().requires_grad_() for name, value in features.items()} for _ in range(2)
     )
@@ -92,13 +92,13 @@ def test_parts_are_resized_as_whole_maps_are(side: int, align_corners: bool) -> 
 
 
 def test_the_order_within_a_window_is_nothing() -> None:
-    fusion, features = randomised(*build(MiniGemini, "ab"))
+    fusion, features = randomise(*build(MiniGemini, "ab"))
     swapped = features["b/0"].unflatten(3, (GRID, 2)).flip(-1).flatten(3)
     torch.testing.assert_close(fusion.fuse(features | {"b/0": swapped}), fusion.fuse(features), atol=1e-12, rtol=1e-12)
 
 
 def test_without_values_it_is_the_projected_base() -> None:
-    fusion, features = randomised(*build(MiniGemini, "abc"))
+    fusion, features = randomise(*build(MiniGemini, "abc"))
     for projection in fusion.key_values.values():
         torch.nn.init.zeros_(projection.value.weight)
         torch.nn.init.zeros_(projection.value.bias)

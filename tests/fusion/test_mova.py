@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from eaglebench.fusion.mova import Mova, MovaAttention
-from tests.helpers.fusions import GRID, build, randomised
+from tests.helpers.fusions import GRID, build, randomise
 
 
 def test_a_fresh_one_is_the_projected_pooled_base() -> None:
@@ -16,7 +16,7 @@ def test_a_fresh_one_is_the_projected_pooled_base() -> None:
 
 @pytest.mark.parametrize("top", [2, 3])
 def test_the_gate_keeps_the_best_and_shares_one_among_them(top: int) -> None:
-    fusion, features = randomised(*build(Mova, "abcd", top=top))
+    fusion, features = randomise(*build(Mova, "abcd", top=top))
     tokens = features["a"].flatten(2).transpose(1, 2)
     weights = fusion.blocks[0].gate_weights(tokens)
     torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3).double())
@@ -26,7 +26,7 @@ def test_the_gate_keeps_the_best_and_shares_one_among_them(top: int) -> None:
 
 
 def test_an_expert_that_is_not_routed_to_does_not_matter() -> None:
-    fusion, features = randomised(*build(Mova, "abc", route=["c"]))
+    fusion, features = randomise(*build(Mova, "abc", route=["c"]))
     before = fusion.fuse(features)
     assert torch.equal(fusion.fuse(features | {"b": torch.randn_like(features["b"])}), before)
     (note,) = fusion.notes
@@ -35,7 +35,7 @@ def test_an_expert_that_is_not_routed_to_does_not_matter() -> None:
 
 
 def test_it_is_equivariant_to_the_order_of_experts() -> None:
-    fusion, features = randomised(*build(Mova, "abc"))
+    fusion, features = randomise(*build(Mova, "abc"))
     other, _ = build(Mova, "acb")
     other.double()
     state = fusion.state_dict()

@@ -7,7 +7,7 @@ from torch import nn
 
 from eaglebench.fusion.base import FeatureInfo, MapShape
 from eaglebench.fusion.sva import Sva, SvaLayer
-from tests.helpers.fusions import GRID, build, randomised
+from tests.helpers.fusions import GRID, build, randomise
 
 
 def test_a_layer_equals_a_loop_over_places_and_heads() -> None:
@@ -38,13 +38,13 @@ def test_a_layer_equals_a_loop_over_places_and_heads() -> None:
 
 
 def test_places_in_a_window_differ() -> None:
-    fusion, features = randomised(*build(Sva, "ab"))
+    fusion, features = randomise(*build(Sva, "ab"))
     swapped = features["b/0"].unflatten(3, (GRID, 2)).flip(-1).flatten(3)
     assert not torch.allclose(fusion.fuse(features | {"b/0": swapped}), fusion.fuse(features))
 
 
 def test_without_its_last_layer_a_query_stays() -> None:
-    fusion, features = randomised(*build(Sva, "abc"))
+    fusion, features = randomise(*build(Sva, "abc"))
     for layer in fusion.layers:
         nn.init.zeros_(layer.mlp[3].weight)
     expected = fusion.projector(fusion.query.expand(3, GRID**2, -1))

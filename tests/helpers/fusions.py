@@ -44,10 +44,8 @@ def build(cls: type[Fusion], names: str | int, **arguments: Any) -> tuple[Fusion
     return fusion, {source: torch.randn(3, *shape, shape.grid) for source, shape in fusion.sources.items()}
 
 
-def randomised(fusion: Fusion, features: dict[str, Tensor]) -> tuple[Fusion, dict[str, Tensor]]:
-    """The fusion and its maps in float64, every parameter random: some strategies initialise parameters to zero, which
-    hides errors.
-    """
+def randomise(fusion: Fusion, features: dict[str, Tensor]) -> tuple[Fusion, dict[str, Tensor]]:
+    """Cast the fusion and its maps to float64 and make every parameter random: zeros at initialisation hide errors."""
     for parameter in fusion.double().parameters():
         nn.init.normal_(parameter, std=0.3)
     return fusion, {source: value.double() for source, value in features.items()}

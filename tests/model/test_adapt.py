@@ -1,12 +1,12 @@
-"""Precision, LoRA and activation checkpointing change how an expert is held and trained, not what it computes."""
+"""Precision, LoRA and activation checkpointing change how an expert is stored and trained, not what it computes."""
 
 import pytest
 import torch
 
 from eaglebench.config.build import build_factory
-from eaglebench.config.schema import validate
+from eaglebench.config.compose import compose_command
 from eaglebench.experts.base import VisionExpert
-from eaglebench.training.parameter_groups import freeze, build_parameter_groups
+from eaglebench.training.parameter_groups import build_parameter_groups, freeze
 from eaglebench.utils.errors import UserError
 from tests.conftest import EXPERTS, composed
 
@@ -90,16 +90,16 @@ def test_a_frozen_part_trains_no_adapter() -> None:
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("dtype=float8", "choose from float32, bfloat16, float16"),
-        ("high_res=both", "choose from interpolate, tile"),
-        ("lora.rank=few", r"lora\.rank=few is not a number"),
-        ("lr=fast", r"experts\.clip\.lr=fast is not a number"),
-        ("lr=-1", r"lr=-1 is negative"),
-        ("lora.rank=-1", "a whole rank of at least 0"),
-        ("lora.dropout=2", "a dropout from 0 to below 1"),
-        ("dtype=bfloat16", "too coarsely to train"),
+        ("dtype=float8", "must be one of float32, bfloat16, float16"),
+        ("high_res=both", "must be one of interpolate, tile"),
+        ("lora.rank=few", r"experts\.clip\.lora\.rank=few must be a whole number of at least 0"),
+        ("lr=fast", r"experts\.clip\.lr=fast must be a number of at least 0"),
+        ("lr=-1", r"experts\.clip\.lr=-1 must be a number of at least 0"),
+        ("lora.rank=-1", "must be a whole number of at least 0"),
+        ("lora.dropout=2", "must be a number from 0 to below 1"),
+        ("dtype=bfloat16", "a precision too low to train in"),
     ],
 )
 def test_what_cannot_be_is_refused(override: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        validate(composed("experts=[clip]", f"experts.clip.{override}"))
+        compose_command(["experts=[clip]", f"experts.clip.{override}"])

@@ -1,4 +1,4 @@
-"""Language models with adapters, with activations computed again, and in four bits."""
+"""Language models with adapters, with recomputed activations, and in four bits."""
 
 import copy
 from pathlib import Path
@@ -36,7 +36,7 @@ def step(language: LanguageModel) -> None:
     freeze({"llm": language.network}, {"llm": 0.1})
     trained = [parameter for parameter in language.network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=0.5)
-    for _ in range(2):  # the first moves one of the two factors of an adapter alone: the other begins at zero
+    for _ in range(2):  # the first step moves only one factor of an adapter: the other one starts at zero
         optimizer.zero_grad()
         loss_of(language).backward()
         optimizer.step()
@@ -50,11 +50,11 @@ def test_adapters_start_as_the_model_and_are_all_that_trains() -> None:
     step(language)
     assert all(torch.equal(language.network.state_dict()[name], value) for name, value in frozen.items())
     assert not any(torch.equal(now, then) for now, then in zip(lora_parameters(language.network), first, strict=True))
-    # Each of the seven linear layers of a block, none for the words.
+    # Two factors for each of the seven linear layers of two blocks, none for the embeddings.
     assert len(first) == 2 * 7 * 2
 
 
-def test_activations_are_computed_again_and_the_gradients_are_the_same() -> None:
+def test_recomputed_activations_give_the_same_gradients() -> None:
     plain, again = tiny(), adapt_language_model(tiny(), NONE, True)
     gradients = []
     for language in (plain, again):
@@ -100,14 +100,14 @@ def test_four_bits_a_weight_train_through_adapters_and_are_not_saved(folder: Pat
     write_weights(tmp_path / "trained.safetensors", weights)
     again = quantized()
     load_weights(again.network, tmp_path / "trained.safetensors", "llm")
-    # Where a CPU has bfloat16, bitsandbytes packs the weights of the one that was trained otherwise.
+    # On a CPU with bfloat16, bitsandbytes packs the weights of the trained model differently.
     assert loss_of(again).item() == pytest.approx(loss_of(language).item(), rel=1e-5)
 
 
 def test_a_run_builds_and_plans_them(folder: Path) -> None:
-    words = ["llm=qwen2_5_7b", f"llm.model={folder}", "llm.lora.rank=2", "llm.activation_checkpointing=true"]
-    language = build_factory(composed(*words)).build_language_model()
+    overrides = ["llm=qwen2_5_7b", f"llm.model={folder}", "llm.lora.rank=2", "llm.activation_checkpointing=true"]
+    language = build_factory(composed(*overrides)).build_language_model()
     assert lora_parameters(language.network)
     assert "CheckpointWrapper" in {type(module).__name__ for module in language.network.modules()}
-    planned = build_factory(composed(*words, "llm.quantize=4bit"), without_weights=True).build_language_model()
+    planned = build_factory(composed(*overrides, "llm.quantize=4bit"), without_weights=True).build_language_model()
     assert len(lora_parameters(planned.network)) == len(lora_parameters(language.network))

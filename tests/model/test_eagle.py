@@ -93,7 +93,7 @@ def test_a_blind_model_refuses_images() -> None:
     _, language = build("experts=[clip]")
     blind = EagleModel({}, None, language)
     with pytest.raises(ValueError, match="blind"):
-        blind.visual_tokens(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+        blind.encode_images(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
 
 
 def test_visual_tokens_that_fill_the_context_are_refused_with_both_numbers() -> None:
