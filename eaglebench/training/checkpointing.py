@@ -62,7 +62,7 @@ class CheckpointCallback(pl.Callback):
         self.folder = folder
         self.every = every
         self.order = order
-        self.log = log
+        self.print_line = log  # not `self.log`: Lightning replaces that of every callback by its module's
         self.written_step = 0
         self.received: signal.Signals | None = None
 
@@ -91,7 +91,7 @@ class CheckpointCallback(pl.Callback):
         for checkpoint in sorted(self.list_complete(), key=step_of, reverse=True):
             if is_intact(checkpoint):
                 return checkpoint
-            self.log(f"{checkpoint} is corrupt (wrong checksum), and not used")
+            self.print_line(f"{checkpoint} is corrupt (wrong checksum), and not used")
             remove_checkpoint(checkpoint)
         return None
 
@@ -153,7 +153,7 @@ class CheckpointCallback(pl.Callback):
         """
         if in_slurm_job():
             # All processes wait for the one that asks SLURM: SLURM ends the whole job as soon as one of them exits.
-            broadcast_from_main(partial(requeue_job, self.log))
+            broadcast_from_main(partial(requeue_job, self.print_line))
         raise SIGTERMException
 
     def write(self, trainer: pl.Trainer, folder: Path) -> None:
