@@ -234,8 +234,10 @@ def test_the_blind_model_sees_no_image(shared: list[str]) -> None:
 
 
 def test_a_learning_rate_for_a_part_that_a_stage_does_not_have_is_refused(shared: list[str]) -> None:
-    with pytest.raises(UserError, match=r"stages\.sft\.lr names vision; this stage trains experts, fusion, llm"):
-        build_stages(composed(*shared, "+stages.sft.lr.vision=1"))
+    with pytest.raises(UserError, match=r"stages\.sft\.lr\.vision is unknown: did you mean stages\.sft\.lr\.fusion"):
+        composed(*shared, "+stages.sft.lr.vision=1")
+    with pytest.raises(UserError, match=r"stages\.pre_align\.lr names llm; this stage trains experts, fusion"):
+        build_stages(composed(*shared, "+stages.pre_align.lr.llm=1"))
 
 
 def test_a_stage_can_have_a_template_of_its_own(shared: list[str]) -> None:
