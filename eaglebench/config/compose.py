@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -109,8 +110,13 @@ def running_command(cfg: DictConfig) -> Command:
 def hydra_initialized() -> Iterator[None]:
     """Within it, Hydra composes from conf/; what it was initialized with before is left as it was."""
     register_resolvers()
-    with initialize_config_dir(str(CONF), version_base=VERSION_BASE):
-        yield
+    running = GlobalHydra.instance().hydra  # of the command line; Hydra refuses to be initialized twice
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base=VERSION_BASE):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = running
 
 
 def search_path_override(search_path: Sequence[str]) -> list[str]:
