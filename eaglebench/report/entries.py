@@ -14,7 +14,7 @@ from eaglebench.report.run_files import (
     read_scores,
     sum_training_seconds,
 )
-from eaglebench.report.settings import OVERALL, Run, flatten_setting
+from eaglebench.report.settings import OVERALL, ScoredRun, flatten_setting
 from eaglebench.runs import BENCHMARK_SCORES, CONFIG, MANIFEST, MODEL, PREDICTIONS, SCORES, other_version
 from eaglebench.utils.errors import first_line
 
@@ -37,7 +37,7 @@ class RunEntry:
     path: Path
     config: Mapping[str, Any]
     setting: Mapping[str, str]
-    run: Run | None
+    run: ScoredRun | None
     parameters: int | None
     seconds: float | None
     problems: Sequence[str]
@@ -91,7 +91,7 @@ def read_entry(folder: Path, identify: Callable[[Mapping[str, Any]], Mapping[str
             setting = read_setting(folder, config, identify)
         except ValueError as error:
             problems.append(str(error))
-    run = Run(folder.name, config["seed"], setting, scores) if setting and scores else None
+    run = ScoredRun(folder.name, config["seed"], setting, scores) if setting and scores else None
     seconds = sum_training_seconds(manifest)
     return RunEntry(folder, config, setting, run, count_parameters(folder / MODEL), seconds, tuple(problems))
 

@@ -12,7 +12,7 @@ FUSION = "fusion.name"
 
 
 @dataclass(frozen=True)
-class Run:
+class ScoredRun:
     """A finished run.
 
     Attributes:
@@ -38,7 +38,7 @@ class Setting:
     """
 
     fields: Mapping[str, str]
-    runs: Sequence[Run]
+    runs: Sequence[ScoredRun]
 
     def values(self, family: str, key: str = "score") -> list[float]:
         """The value under `key` of each run that has the family."""
@@ -82,7 +82,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{key}", value
 
 
-def find_differing_fields(runs: Sequence[Run]) -> list[str]:
+def find_differing_fields(runs: Sequence[ScoredRun]) -> list[str]:
     """The fields with more than one value among the runs; `experts` if there are none.
 
     A run without a field counts as one with null there. In CHOICE_GROUPS it is left out instead: such a field comes
@@ -98,10 +98,10 @@ def find_differing_fields(runs: Sequence[Run]) -> list[str]:
     return differing or ["experts"]
 
 
-def group_runs(runs: Sequence[Run]) -> tuple[list[Setting], dict[str, str]]:
+def group_runs(runs: Sequence[ScoredRun]) -> tuple[list[Setting], dict[str, str]]:
     """The settings of the runs, best first, and the runs that are left out, each with the run that it repeats."""
     names = find_differing_fields(runs)
-    groups: dict[tuple[str, ...], dict[int, Run]] = {}
+    groups: dict[tuple[str, ...], dict[int, ScoredRun]] = {}
     repeated: dict[str, str] = {}
     for run in runs:
         by_seed = groups.setdefault(tuple(run.setting.get(name, "") for name in names), {})
@@ -115,7 +115,7 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Setting], dict[str, str]]:
     return sorted(settings, key=lambda setting: -setting.mean(OVERALL)), repeated
 
 
-def list_families(runs: Sequence[Run]) -> list[str]:
+def list_families(runs: Sequence[ScoredRun]) -> list[str]:
     """OVERALL and every family of any run, sorted."""
     return [OVERALL, *sorted({family for run in runs for family in run.scores["families"]})]
 
@@ -125,7 +125,7 @@ def rows_by_family(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {OVERALL: scores[OVERALL], **scores["families"]}
 
 
-def collect_values(runs: Sequence[Run], family: str, key: str) -> list[float]:
+def collect_values(runs: Sequence[ScoredRun], family: str, key: str) -> list[float]:
     """The value under `key` of each run that has one for the family."""
     rows = [rows_by_family(run.scores).get(family, {}) for run in runs]
     return [row[key] for row in rows if key in row]

@@ -29,7 +29,7 @@ class Sweep:
 
 
 @dataclass
-class Run:
+class ReceivedRun:
     """What the server received of a run."""
 
     fields: dict[str, Any] = field(default_factory=dict)  # of UpsertBucket
@@ -51,7 +51,7 @@ class Server:
         self.lock = threading.Lock()
         self.sweeps: dict[str, Sweep] = {}
         self.agents: dict[str, Sweep] = {}
-        self.runs: dict[str, Run] = {}
+        self.runs: dict[str, ReceivedRun] = {}
         self.unknown: set[str] = set()
         self.answers: dict[str, Callable[[Variables], dict[str, Any]]] = {
             "Viewer": self.viewer,
@@ -120,7 +120,7 @@ class Server:
     def upsert_bucket(self, variables: Variables) -> dict[str, Any]:
         name = variables["name"]
         new = name not in self.runs
-        fields = self.runs.setdefault(name, Run()).fields
+        fields = self.runs.setdefault(name, ReceivedRun()).fields
         fields.update({key: value for key, value in variables.items() if value is not None})
         bucket = {
             "id": name,
@@ -137,7 +137,7 @@ class Server:
     def receive(self, name: str, stream: Mapping[str, Any]) -> None:
         """Keep the lines of files that a run sends while it is running."""
         with self.lock:
-            run = self.runs.setdefault(name, Run())
+            run = self.runs.setdefault(name, ReceivedRun())
             for file, sent in (stream.get("files") or {}).items():
                 lines = (
                     [json.loads(line) for line in sent["content"]] if file.endswith((".jsonl", "summary.json")) else []

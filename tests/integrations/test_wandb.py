@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import wandb
-import yaml
 
 from eaglebench.integrations.wandb import resolve_mode
+from eaglebench.runs import read_run_config
 from eaglebench.utils.errors import UserError
 from tests.conftest import Outcome
 
@@ -47,7 +47,7 @@ def test_an_offline_run_has_everything(
     found = records(offline)
     of_kind = {kind: [one[kind] for one in found if one["type"] == kind] for kind in {one["type"] for one in found}}
     (run,) = of_kind["run"]
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config = read_run_config(folder)
     assert (run["project"], run["display_name"]) == ("eaglebench", config["run_name"])
     assert (run["run_group"], run["tags"]) == ("mine", ["one", "two"])
     (update,) = [one["update"] for one in of_kind["config"] if "cfg" in one["update"]]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from eaglebench.runs import read_run_config
 from tests.helpers.wandb_standin import run_standin
 
 SHIPPED = Path(__file__).parents[2] / "sweeps/table4_fusion.yaml"
@@ -44,7 +45,7 @@ def test_an_agent_runs_a_sweep_and_its_scores_arrive(tmp_path: Path) -> None:
     for run in server.runs.values():
         folder = folders[run.fields["displayName"]]
         config = {key: entry["value"] for key, entry in json.loads(run.fields["config"]).items()}
-        assert config["cfg"] == yaml.safe_load((folder / "config.yaml").read_text())
+        assert config["cfg"] == read_run_config(folder)
         assert run.fields["sweep"] in server.sweeps
         assert config["fusion"] == config["cfg"]["fusion"]["name"]  # the sweep's own, as the file has it
         scores = json.loads((folder / "scores.json").read_text())

@@ -6,20 +6,20 @@ from xml.etree import ElementTree
 
 from eaglebench.report.entries import RunEntry
 from eaglebench.report.plots import Plot, draw_plots
-from eaglebench.report.settings import Run, group_runs
+from eaglebench.report.settings import ScoredRun, group_runs
 
 FAMILIES = ("chart", "counting", "text")
 
 
-def run(name: str, score: float, families: tuple[str, ...] = FAMILIES, seed: int = 0, **fields: str) -> Run:
+def run(name: str, score: float, families: tuple[str, ...] = FAMILIES, seed: int = 0, **fields: str) -> ScoredRun:
     setting = {"experts": "clip", "stages": "projector+sft", "fusion.name": "channel_concat", **fields}
     rows = {family: {"score": score} for family in families}
-    return Run(
+    return ScoredRun(
         name, seed, setting, {"overall": {"score": score, "low": score - 0.1, "high": score + 0.1}, "families": rows}
     )
 
 
-def drawn(*runs: Run, parameters: tuple[int | None, ...] = (), selections: dict | None = None) -> dict[str, Plot]:
+def drawn(*runs: ScoredRun, parameters: tuple[int | None, ...] = (), selections: dict | None = None) -> dict[str, Plot]:
     settings, _ = group_runs(list(runs))
     costs = [*parameters, *[None] * len(runs)]
     entries = {each.name: RunEntry(Path(each.name), {}, {}, each, costs[i], None, ()) for i, each in enumerate(runs)}

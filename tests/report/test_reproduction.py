@@ -15,7 +15,7 @@ from eaglebench.report.reproduction import (
     sort_experts,
     to_markdown_page,
 )
-from eaglebench.report.settings import Run, group_runs
+from eaglebench.report.settings import ScoredRun, group_runs
 from eaglebench.tasks.report import compose_shipped
 from tests.helpers.run_folders import resolve_config
 
@@ -89,9 +89,9 @@ def test_runs_stand_beside_the_rows_whose_settings_they_have() -> None:
         "c": resolve_config("stages=[projector,sft]", "fast=true"),
     }
     runs = [
-        Run("a", 0, {"experts": "clip+sam"}, scores),
-        Run("b", 1, {"experts": "clip+sam"}, {**scores, "overall": {"score": 0.6}}),
-        Run("c", 0, {"experts": "fast"}, scores),
+        ScoredRun("a", 0, {"experts": "clip+sam"}, scores),
+        ScoredRun("b", 1, {"experts": "clip+sam"}, {**scores, "overall": {"score": 0.6}}),
+        ScoredRun("c", 0, {"experts": "fast"}, scores),
     ]
     settings, _ = group_runs(runs)
     entries = {name: RunEntry(Path(name), of, {}, None, None, None, ()) for name, of in configs.items()}
@@ -106,7 +106,7 @@ def test_runs_stand_beside_the_rows_whose_settings_they_have() -> None:
 
 def test_runs_with_the_eleven_benchmarks_are_on_the_scale_of_the_paper() -> None:
     scores = {"overall": {"score": 0.68}, "families": {"gqa": {"score": 0.6}}, "eagle_average": 681.54}
-    settings, _ = group_runs([Run("a", 0, {"experts": "clip+convnext"}, scores)])
+    settings, _ = group_runs([ScoredRun("a", 0, {"experts": "clip+convnext"}, scores)])
     config = resolve_config("experts=[clip,convnext]", "stages=[projector,sft]")
     entries = {"a": RunEntry(Path("a"), config, {}, None, None, None, ())}
     reproductions = reproduce_paper(settings, entries, compose_shipped)

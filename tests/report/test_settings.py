@@ -1,6 +1,6 @@
 """Runs side by side."""
 
-from eaglebench.report.settings import OVERALL, Run, flatten_setting, group_runs
+from eaglebench.report.settings import OVERALL, ScoredRun, flatten_setting, group_runs
 from tests.helpers.runs import make_run
 
 
@@ -43,7 +43,7 @@ def test_the_interval_is_the_spread_over_seeds_or_that_over_questions() -> None:
 def test_the_same_run_twice_counts_once_and_is_named() -> None:
     first, second = (
         make_run("clip", 0, 0.5, 0.1),
-        Run("copy", 0, *list(vars(make_run("clip", 0, 0.9, 0.9)).values())[2:]),
+        ScoredRun("copy", 0, *list(vars(make_run("clip", 0, 0.9, 0.9)).values())[2:]),
     )
     settings, repeated = group_runs([first, second])
     assert settings[0].runs == [first]

@@ -24,7 +24,7 @@ def test_the_report_of_a_run_that_a_training_wrote(
     assert "runs: 1; wrote" in outcome.out
 
 
-def test_unfinished_and_repeated_runs_are_told_and_not_in_the_table(
+def test_unfinished_and_repeated_runs_are_named_and_not_in_the_table(
     command: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     for seed in (0, 1):
@@ -55,11 +55,11 @@ def test_what_cannot_be_reported_is_refused(command: Callable[..., Outcome], tmp
     for place in ("a", "b"):
         write_run(tmp_path / place / "same")
     (tmp_path / "file").touch()
-    for words, told in (
+    for overrides, problem in (
         ([f"report.runs={tmp_path}/none*"], "matches no folder of a finished run"),
         ([f"report.runs={tmp_path}/*/same"], "matches two folders with the name same"),
         ([f"report.to={tmp_path}/file"], "is a file"),
         (["report.images=-1"], "report.images=-1 must be a whole number"),
     ):
-        outcome = command("task=report", *words)
-        assert outcome.code == 2 and told in outcome.err, words
+        outcome = command("task=report", *overrides)
+        assert outcome.code == 2 and problem in outcome.err, overrides
