@@ -39,9 +39,9 @@ ANSWER_LENGTH = 8  # tokens
 class SlotModel(EagleModel):
     """The language model alone. Its `images` are word ids [I, N, MAX_WORDS], padded with the pad token.
 
-    In training, the sums of embeddings are scaled and noisy, by other factors for each image. A projector gives no clean
-    sum, nor zeros where there is nothing. A frozen model that knows only those would learn nothing from the first steps
-    of an expert towards them.
+    In training, the sums of embeddings are scaled and noisy, by other factors for each image. A projector gives no
+    clean sum, nor zeros where there is nothing. A frozen model that knows only those would learn nothing from the first
+    steps of an expert towards them.
     """
 
     def encode_images(self, images_I3SS: Tensor) -> Tensor:
