@@ -14,7 +14,8 @@ from torch import Tensor
 from eaglebench.config.build import build_evaluation, load_trained_model
 from eaglebench.config.read import read_config
 from eaglebench.config.schema import Config, EvaluationConfig
-from eaglebench.data.images import UNREADABLE, load_image, square
+from eaglebench.data.image_errors import UNREADABLE
+from eaglebench.data.images import load_image, pad_and_resize
 from eaglebench.data.sample import Sample, Turn
 from eaglebench.evaluation.generation import AnswerGenerator
 from eaglebench.evaluation.questions import EvalQuestion
@@ -100,7 +101,9 @@ class Run:
             UserError: an image cannot be read, or two lists differ in length.
         """
         is_single = isinstance(question, str) and not isinstance(image, (list, tuple))
-        images: list[ImageLike | None] = list(image) if isinstance(image, (list, tuple)) else [cast(ImageLike | None, image)]
+        images: list[ImageLike | None] = (
+            list(image) if isinstance(image, (list, tuple)) else [cast(ImageLike | None, image)]
+        )
         texts = [question] if isinstance(question, str) else list(question)
         count = max(len(images), len(texts))
         images, texts = repeat_single(images, count), repeat_single(texts, count)
@@ -108,7 +111,9 @@ class Run:
             raise UserError(f"{len(images)} images and {len(texts)} questions: give one of either, or as many of both.")
         pixels = {Path(str(index)): one for index, one in enumerate(images) if one is not None}
         questions = [
-            EvalQuestion(Sample(f"{index}", path if (path := Path(str(index))) in pixels else None, (Turn(text, ""),)), 0)
+            EvalQuestion(
+                Sample(f"{index}", path if (path := Path(str(index))) in pixels else None, (Turn(text, ""),)), 0
+            )
             for index, text in enumerate(texts)
         ]
         answers = list(self._generator(pixels, max_new_tokens).answer(questions))
@@ -160,7 +165,7 @@ def to_square(image: ImageLike, side: int) -> Tensor:
             )
         image = Image.fromarray(image)
     if isinstance(image, Image.Image):
-        return square(image, side)
+        return pad_and_resize(image, side)
     try:
         return partial(load_image, side=side)(Path(image))
     except UNREADABLE as error:

@@ -8,24 +8,28 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 from PIL import Image
 
 from eaglebench.__main__ import main
-from eaglebench.config.compose import CONF, options
-from eaglebench.config.resolvers import register_resolvers
+from eaglebench.config.command_line import prepare_arguments
+from eaglebench.config.compose import Command, compose_command, group_file, options
+from eaglebench.config.schema import Config
 
-EXPERTS = ("clip", "convnext", "pix2struct", "eva02", "sam", "sam_vary", "dinov2")
-LIBRARIES = ("timm", "open_clip", "hf")  # experts that are any backbone of a library
+LIBRARIES = tuple(  # experts that are any backbone of a library
+    name for name in options("experts") if "backbone: ???" in group_file("experts", name).read_text()
+)
+EXPERTS = tuple(name for name in options("experts") if name not in LIBRARIES)
 FUSIONS = options("fusion")
 
 
-def composed(*overrides: str) -> DictConfig:
-    """The config that a command line with these words gives."""
-    register_resolvers()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", list(overrides))
+def command_of(*overrides: str) -> Command:
+    """The command that a command line with these overrides runs, whether it could work or not."""
+    return compose_command(prepare_arguments(overrides), check=False)
+
+
+def composed(*overrides: str) -> Config:
+    """The typed configuration that a command line with these overrides gives, whether it could work or not."""
+    return command_of(*overrides).config
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,7 +54,7 @@ def the_same_numbers_whatever_ran_before() -> None:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    """`command("debug=fast", ...)` runs `python -m eaglebench debug=fast ...` in this process."""
+    """`command("fast=true", ...)` runs `python -m eaglebench fast=true ...` in this process."""
 
     def run(*words: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["eaglebench", *words])
@@ -70,7 +74,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 def fast_store(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Overrides that share rendered data and finished stages between the tests of a session."""
     root = tmp_path_factory.mktemp("shared")
-    return [f"store={root}/store", f"world.root={root}/data", "debug=fast"]
+    return [f"store={root}/store", f"data.cache_dir={root}/data", "fast=true"]
 
 
 @pytest.fixture(scope="session")

@@ -1,91 +1,120 @@
-"""Imports run one way, and Hydra and Lightning stay where they belong."""
+"""Imports run one way: down the list of rooms below. Hydra and Lightning stay where they belong."""
 
 import ast
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
+
+import pytest
 
 import eaglebench
 
 PACKAGE = Path(eaglebench.__file__).parent
 MODULES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
 
-APART = {"experts", "fusion", "language"}  # these know nothing of each other
+# From top to bottom: a room may import those below it, and itself. Rooms of one floor do not import each other.
+FLOORS = [
+    {"__main__", "__init__"},
+    {"tasks"},
+    {"search", "trained"},
+    {"launchers", "integrations", "profiling"},
+    {"config", "report"},
+    {"stages", "evaluation"},
+    {"training", "zoo", "runs"},
+    {"model"},
+    {"experts", "language", "fusion"},
+    {"data", "weights"},
+    {"utils"},
+]
+ROOMS = {room for floor in FLOORS for room in floor}
+# Where the configuration becomes plain objects.
+HYDRA = ("eaglebench.config.", "eaglebench.tasks.", "eaglebench.__main__", "eaglebench.search.overrides")
+LIGHTNING = ("training", "integrations")
+# Commands that answer without torch.
+LIGHT_TASKS = (
+    "store",
+    "report",
+    "compare",
+    "convert",
+    "sweep",
+    "select",
+    "train",
+    "eval",
+    "predict",
+    "pretrain",
+    "plan",
+    "bench",
+)
+HEAVY = ("torch", "lightning", "transformers", "timm", "torchvision")
 
 
-# Where configs become plain objects: these may import anything below them.
-TASKS = {"eaglebench.__main__", "eaglebench.config.compose", "eaglebench.config.build", "eaglebench.runs", "eaglebench.tasks.train", "eaglebench.launchers.local", "eaglebench.config.inputs", "eaglebench.tasks.store",
-    "eaglebench.tasks.predict", "eaglebench.tasks.pretrain", "eaglebench.tasks.convert", "eaglebench.tasks.eval", "eaglebench.tasks.compare", "eaglebench.integrations.lmms_eval.evaluate", "eaglebench.tasks.report",
-    "eaglebench.tasks.plan", "eaglebench.search.trials", "eaglebench.tasks.select", "eaglebench.tasks.sweep", "eaglebench.tasks.bench", "eaglebench.profiling.bench.experts", "eaglebench.profiling.bench.fusion", "eaglebench.profiling.bench.table"}  # fmt: skip
-
-
-def imported(path: Path) -> set[str]:
-    """The modules that a file imports, type-checking imports aside."""
-    found = set()
-    tree = ast.parse(path.read_text())
+@cache
+def imports_of(module: str) -> frozenset[str]:
+    """The modules that a module imports, those within functions too, type-checking imports aside."""
+    tree = ast.parse(MODULES[module].read_text())
     skipped = {
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
         for inner in ast.walk(node)
     }
+    found = set()
     for node in ast.walk(tree):
         if id(node) in skipped:
             continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-    return found
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(found)
 
 
-def part_of(module: str) -> str:
-    words = module.split(".")
-    return words[1] if len(words) > 1 else ""
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return "__init__" if parts == ["eaglebench"] else parts[1]
 
 
-def test_experts_fusions_and_language_models_know_nothing_of_each_other() -> None:
-    for module, path in MODULES.items():
-        part = part_of(module)
-        if part in APART and module != "eaglebench.language.tokenizer":  # its program reads the synthetic world
-            others = {part_of(name) for name in imported(path) if name.startswith("eaglebench.")}
-            assert others <= {part, "checkpoints", "errors", "files", "treatment", "weights"}, module
+def floor_of(room: str) -> int:
+    return next(number for number, floor in enumerate(FLOORS) if room in floor)
 
 
-def test_hydra_stops_at_the_task_functions() -> None:
-    for module, path in MODULES.items():
-        if module not in TASKS:
-            assert not {name.split(".")[0] for name in imported(path)} & {"hydra", "omegaconf"}, module
+def test_every_room_has_its_floor() -> None:
+    assert {room_of(module) for module in MODULES} == ROOMS
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_run_down_the_floors(module: str) -> None:
+    room = room_of(module)
+    for name in imports_of(module):
+        if name.startswith("eaglebench.") and (other := room_of(name)) != room:
+            assert floor_of(other) > floor_of(room), name
+
+
+def test_hydra_stops_where_configuration_becomes_objects() -> None:
+    for module in MODULES:
+        if not module.startswith(HYDRA):
+            assert not {name.split(".")[0] for name in imports_of(module)} & {"hydra", "omegaconf"}, module
 
 
 def test_lightning_stays_in_training() -> None:
-    for module, path in MODULES.items():
-        if part_of(module) not in ("training", "build"):
-            assert "lightning" not in {name.split(".")[0] for name in imported(path)}, module
-
-
-# What each part may import, besides itself and what serves all.
-SERVES_ALL = {"errors", "files", "digests", "versions", "weights", "treatment"}
-MAY_IMPORT = {
-    "data": set(),
-    "model": APART | {"data"},
-    "zoo": APART | {"data", "model"},
-    "training": {"data", "model"},
-    "stages": APART | {"data", "model", "training"},
-    "plan": {"data", "model", "training"},
-    "selection": {"model", "plan", "report", "stages", "trials"},
-    "sweep": {"trials"},
-    "report": APART | {"data", "model", "stages", "evaluation", "runs"},
-}
-
-
-def test_imports_run_one_way() -> None:
-    for module, path in MODULES.items():
-        part = part_of(module)
-        if part in MAY_IMPORT and module not in TASKS:
-            others = {part_of(name) for name in imported(path) if name.startswith("eaglebench.")}
-            assert others <= MAY_IMPORT[part] | SERVES_ALL | {part}, module
+    for module in MODULES:
+        if room_of(module) not in LIGHTNING and module not in (
+            "eaglebench.config.build",
+            "eaglebench.utils.distributed",
+        ):
+            assert "lightning" not in {name.split(".")[0] for name in imports_of(module)}, module
 
 
 def test_imports_are_absolute() -> None:
-    for module, path in MODULES.items():
+    for path in MODULES.values():
         relative = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom) and n.level]
-        assert relative == [], module
+        assert relative == [], path
+
+
+def test_tasks_start_without_torch() -> None:
+    """What a task does not need is not waited for, and every mistake is answered at once."""
+    modules = ["eaglebench", "eaglebench.__main__", *(f"eaglebench.tasks.{task}" for task in LIGHT_TASKS)]
+    program = f"import sys, {', '.join(modules)}; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -10,7 +10,14 @@ from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
 from eaglebench.config.inputs import file_state
-from eaglebench.config.schema import OPTIMIZATION, Config, ExpertConfig, LanguageConfig, OptimizationConfig, optional_path
+from eaglebench.config.schema import (
+    OPTIMIZATION,
+    Config,
+    ExpertConfig,
+    LanguageConfig,
+    OptimizationConfig,
+    optional_path,
+)
 from eaglebench.data.benchmark import read_benchmark
 from eaglebench.data.llava import hash_samples, read_samples
 from eaglebench.data.sample import Sample
@@ -25,10 +32,9 @@ from eaglebench.language.base import LanguageModel
 from eaglebench.model.adapt import adapt_language_model
 from eaglebench.model.eagle import EagleModel
 from eaglebench.model.factory import ExpertSpec, ModelFactory
-from eaglebench.runs import MODEL
+from eaglebench.runs import BLIND, MODEL
 from eaglebench.stages.base import Stage
 from eaglebench.stages.blind import Blind
-from eaglebench.runs import BLIND
 from eaglebench.stages.store import Store
 from eaglebench.training.hyperparameters import Hyperparameters
 from eaglebench.training.trainer import StageTrainer

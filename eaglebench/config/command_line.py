@@ -14,8 +14,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from eaglebench.config.compose import groups, hydra_initialized, options, search_path_override
 from eaglebench.config.compose import folders as config_folders
+from eaglebench.config.compose import groups, hydra_initialized, options, search_path_override
 from eaglebench.config.messages import join_choices, nearest, unknown
 from eaglebench.config.read import UNTYPED
 from eaglebench.utils.errors import UserError
@@ -191,8 +191,9 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
             else f"{error.missing_cfg_file} is no config."
         )
     if found := re.search(r"Ambiguous value for argument '([^']+)'", text):
-        key, _, value = found[1].partition("=")
-        return f"{found[1]} has several values: write '{key}=[{value}]' for a list, or add -m to run each."
+        return (
+            f"{found[1]} has several values: add -m to run each; a list is written in brackets, 'experts=[clip,sam]'."
+        )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):

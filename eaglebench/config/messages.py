@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rapidfuzz.fuzz import ratio
 from rapidfuzz.process import extract
 from rapidfuzz.utils import default_process
 
@@ -30,7 +31,7 @@ def join_choices(names: Sequence[str]) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """The known names that a misspelt one may stand for, the most similar first."""
-    found = extract(name, list(known), processor=default_process, limit=OFFERED, score_cutoff=NEAR)
+    found = extract(name, list(known), scorer=ratio, processor=default_process, limit=OFFERED, score_cutoff=NEAR)
     best = found[0][1] if found else 0.0
     return [choice for choice, score, _ in found if score >= best - 5]
 

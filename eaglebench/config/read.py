@@ -28,6 +28,9 @@ def read_config(composed: Mapping[str, Any]) -> Config:
     for path, value in _leaves(raw):
         if value == MISSING:
             raise UserError(f"{path} is not set: its file in conf/ says what it takes; give {path}=VALUE.")
+    for name, value in raw.items():
+        if value is None and _branch(SCHEMA["properties"].get(name, {}), {}).get("type") == "object":
+            raise UserError(_sentence_of_group(name, None, _branch(SCHEMA["properties"][name], {})))
     try:
         config = Config.model_validate_json(json.dumps(raw))
     except ValidationError as error:
@@ -110,10 +113,15 @@ def _sentence(error: ErrorDetails, raw: Mapping[str, Any]) -> str:
     own = _schema_of(names, raw)
     expected = describe(own, SCHEMA["$defs"])
     if expected == "a group of fields":
-        inner = _names(own)
-        example = f"{path}.{inner[0]}=VALUE" if inner else f"{path}.NAME=VALUE"
-        return f"{path}={written(value)} would replace a group of fields: set one of them, as in {example}."
+        return _sentence_of_group(path, value, own)
     return f"{path}={written(value)} must be {expected}."
+
+
+def _sentence_of_group(path: str, value: Any, schema: Mapping[str, Any]) -> str:
+    """What is wrong with a group of fields that was given a value."""
+    inner = _names(schema)
+    example = f"{path}.{inner[0]}=VALUE" if inner else f"{path}.NAME=VALUE"
+    return f"{path}={written(value)} would replace a group of fields: set one of them, as in {example}."
 
 
 def _place(location: tuple[int | str, ...], raw: Mapping[str, Any]) -> tuple[list[str], Any]:

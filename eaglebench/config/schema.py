@@ -176,7 +176,7 @@ class TrainerConfig(Section):
     """What trains: devices, precision, strategy."""
 
     accelerator: Literal["cpu", "gpu", "cuda", "mps", "auto"]
-    devices: PositiveInt | Literal["auto"] | Annotated[list[NonNegativeInt], Len(1)]
+    devices: PositiveInt | Literal["auto"] | Annotated[list[NonNegativeInt], Len(1, 1)]
     nodes: PositiveInt
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     deterministic: bool

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -84,12 +85,14 @@ def _signature(module: str, node: Node) -> Signature:
     found = Signature({}, frozenset(), open=True) if own is None else _arguments(module, own)
     if not found.open:
         return found
-    for base in node.bases:
-        inherited = _definition(module, base.id) if isinstance(base, ast.Name) else None
-        if inherited is not None and not isinstance(inherited, Builtin):
-            of_base = _signature(*inherited)
-            return Signature({**of_base.fields, **found.fields}, of_base.required | found.required, of_base.open)
-    return Signature(found.fields, found.required, open=own is not None)
+    inherited = [_definition(module, base.id) for base in node.bases if isinstance(base, ast.Name)]
+    bases = [_signature(*one) for one in inherited if one is not None and not isinstance(one, Builtin)]
+    known = [base for base in bases if base.fields or base.open]
+    if not known:  # nothing that is known here takes what is handed on, or there is no constructor at all
+        return Signature(found.fields, found.required, open=own is not None)
+    fields = {name: annotation for base in reversed(known) for name, annotation in base.fields.items()}
+    required = frozenset[str]().union(*(base.required for base in known), found.required)
+    return Signature({**fields, **found.fields}, required, any(base.open for base in known))
 
 
 def _constructor(node: ast.ClassDef) -> ast.FunctionDef | ast.ClassDef | None:
@@ -227,11 +230,29 @@ def _spec(module: str) -> ModuleSpec | None:
 
 def _find(name: str, path: list[str] | None) -> ModuleSpec | None:
     """One step of `_spec`; editable installs put finders of their own on `sys.meta_path`."""
-    found = PathFinder.find_spec(name, path)
-    if found is not None or path is not None:
+    if path is not None:
+        return _find_inside(name, path)
+    found = PathFinder.find_spec(name)
+    if found is not None:
         return found
     for finder in sys.meta_path:
         spec = finder.find_spec(name, path) if hasattr(finder, "find_spec") else None
         if spec is not None:
             return spec
     return None
+
+
+def _find_inside(name: str, folders: list[str]) -> ModuleSpec | None:
+    """Where a module of a package is; the package may be a plain folder, which `PathFinder` would want imported before."""
+    portions: list[str] = []
+    for folder in folders:
+        importer = pkgutil.get_importer(folder)
+        found = None if importer is None else importer.find_spec(name)
+        if found is not None and found.loader is not None:
+            return found
+        portions += (found.submodule_search_locations or ()) if found is not None else ()
+    if not portions:
+        return None
+    package = ModuleSpec(name, None, is_package=True)
+    package.submodule_search_locations = portions
+    return package

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from eaglebench.data.conversation import IGNORE, ConversationEncoder, Encoded
-from eaglebench.data.images import UNREADABLE
+from eaglebench.data.image_errors import UNREADABLE
 from eaglebench.data.sample import Sample
 from eaglebench.utils.errors import UserError
 

@@ -11,9 +11,6 @@ from torch import Tensor
 # CLIP's mean colour, the padding of LLaVA and Eagle.
 PADDING = (122, 116, 104)
 
-# The errors that Pillow raises for a file that it cannot decode.
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-
 
 def load_image(path: Path, side: int) -> Tensor:
     """Load an image, pad it to a centred square and resize it once; returns uint8 [3, side, side].

@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from eaglebench.data.images import UNREADABLE
+from eaglebench.data.image_errors import UNREADABLE
 from eaglebench.data.sample import Sample, Turn
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import write_text

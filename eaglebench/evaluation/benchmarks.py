@@ -144,7 +144,7 @@ def compute_eagle_average(scores: Mapping[str, float]) -> float:
     return sum(BENCHMARKS[name].weight * scores[name] for name in EAGLE11) / AVERAGED
 
 
-def average_entry(families: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+def build_average_entry(families: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """Eagle's average under the key EAGLE_AVERAGE; empty unless all eleven benchmarks have an official score.
 
     Args:

@@ -27,12 +27,11 @@ def evaluate(
     console: Console,
     blind: EvaluatedModel | None = None,
 ) -> dict[str, Any]:
-    """Answer every question of `samples` and write predictions, scores and a figure into `folder`; gives the scores of
-    `summarize`.
+    """Answer every question of `samples`, and write predictions, scores and a figure into `folder`.
 
-    The questions are answered again with shuffled images if the settings say so, and without images by the no-image
-    baseline `blind`, if there is one. Answers are cached in `folder`: the same call resumes an interrupted one, until
-    `remove_answer_logs`.
+    Returns the scores in the format of `summarize`. The questions are answered again with shuffled images if the
+    settings say so, and without images by the no-image baseline `blind`, if there is one. Answers are cached in
+    `folder`: the same call resumes an interrupted one, until `remove_answer_logs`.
 
     Raises:
         UserError: a metric or benchmark cannot score such references (before anything is answered), transformers
@@ -55,8 +54,9 @@ def evaluate(
 def answer_blind(
     passes: AnswerPasses, model: EvaluatedModel, blind: EvaluatedModel | None, questions: Sequence[EvalQuestion]
 ) -> dict[str, list[str]]:
-    """The answers without the right image, by the name of the blind score: `shuffled` images, and `trained` without
-    any.
+    """The answers without the right image, by the name of the blind score.
+
+    `shuffled` has the answers to other images, `trained` those of the no-image baseline.
 
     Raises:
         UserError: transformers refuses the options of generation, or an image cannot be read.

@@ -15,8 +15,9 @@ MAX_LINE = 30  # characters
 
 
 def draw_samples(predictions: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write a PNG with the first questions of each family: image, question, reference, and the prediction in green or
-    red.
+    """Write a PNG with the first questions of each family: image, question, reference and prediction.
+
+    Right predictions are green, others red.
 
     Args:
         predictions: rows of predictions.jsonl.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eaglebench.evaluation.benchmarks import BENCHMARKS, average_entry
+from eaglebench.evaluation.benchmarks import BENCHMARKS, build_average_entry
 from eaglebench.evaluation.metrics import METRICS
 from eaglebench.evaluation.metrics.aggregate import mean
 from eaglebench.evaluation.metrics.rows import AnswerRows
@@ -115,7 +115,7 @@ def summarize(
         len(questions),
         {name: fmean(family[f"blind_{name}"] for family in families.values()) for name in blind},
     )
-    return {"overall": overall, "families": families, **average_entry(families)}
+    return {"overall": overall, "families": families, **build_average_entry(families)}
 
 
 def merge_families(families: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def merge_families(families: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "stderr": round(stderr, 4),
         "n": sum(row["n"] for row in rows),
     }
-    return {"overall": overall, "families": dict(families), **average_entry(families)}
+    return {"overall": overall, "families": dict(families), **build_average_entry(families)}
 
 
 def build_entry(score: float, interval: Interval, n: int, blinds: Mapping[str, float]) -> dict[str, Any]:

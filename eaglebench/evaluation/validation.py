@@ -32,10 +32,10 @@ class Validator:
 
     @torch.no_grad()
     def __call__(self, model: EagleModel, language: LanguageModel, device: torch.device) -> dict[str, float]:
-        """The mean loss of a target token, and the mean score of the generated answers; leaves the model in evaluation
-        mode.
+        """The mean loss over target tokens, and the mean score of the generated answers.
 
-        The loss is left out if no sample has a target within the language model's maximum length.
+        The model stays in evaluation mode. The loss is left out if no sample has a target within the language model's
+        maximum length.
 
         Raises:
             UserError: an image cannot be read, or transformers refuses the options of generation.

@@ -113,7 +113,7 @@ class WindowPlan:
             for first in range(row * self.grid, (row + 1) * self.grid, self.columns)
         ]
 
-    def covered(self, first: int, last: int) -> list[tuple[slice, slice]]:
+    def window_spans(self, first: int, last: int) -> list[tuple[slice, slice]]:
         """Rows and columns of each expert's resized map that the windows of queries `first` to `last` - 1 cover."""
         down = slice(first // self.grid, (last - 1) // self.grid + 1)
         across = slice(first % self.grid, first % self.grid + min(self.columns, last - first))
@@ -126,7 +126,7 @@ class WindowPlan:
     def indices(self, first: int, last: int) -> list[Index]:
         """The part of each tensor, in the order of `attend`, that a range of queries needs."""
         found: list[Index] = []
-        for weights, (down, across) in zip(self.weights, self.covered(first, last), strict=True):
+        for weights, (down, across) in zip(self.weights, self.window_spans(first, last), strict=True):
             with disable_dispatch_modes():
                 found += [(..., nonzero_columns(one[down]), nonzero_columns(one[across])) for one in weights]
             found += [(slice(None), slice(first, last))] * 2
@@ -144,7 +144,7 @@ class WindowPlan:
         """
         remaining = iter(tensors)
         cells, products = [], []
-        for weights, side, (down, across) in zip(self.weights, self.sides, self.covered(first, last), strict=True):
+        for weights, side, (down, across) in zip(self.weights, self.sides, self.window_spans(first, last), strict=True):
             with disable_dispatch_modes():
                 cuts = [(one[down], one[across]) for one in weights]
             maps = [resize_region(next(remaining), *both) for both in cuts]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eaglebench.evaluation.benchmarks import average_entry
+from eaglebench.evaluation.benchmarks import build_average_entry
 from eaglebench.report.run_files import (
     READ_ERRORS,
     count_parameters,
@@ -117,4 +117,4 @@ def read_setting(
 def add_benchmarks(scores: Mapping[str, Any], benchmarks: Mapping[str, Any]) -> dict[str, Any]:
     """The scores of a run with the families of later benchmarks, and Eagle's average if it has all eleven."""
     families = {**scores["families"], **benchmarks["families"]}
-    return {OVERALL: scores[OVERALL], "families": families, **average_entry(families)}
+    return {OVERALL: scores[OVERALL], "families": families, **build_average_entry(families)}

@@ -89,8 +89,9 @@ def sum_training_seconds(manifest: Mapping[str, Any] | None) -> float | None:
 
 
 def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
-    """The curves of a `metrics.csv` by name, as (step, value); without the final scores, averaged to CURVE_POINTS
-    points.
+    """The curves of a `metrics.csv` by name, as steps and values; final scores are left out.
+
+    Longer curves are averaged to CURVE_POINTS points.
 
     Raises:
         ValueError, OSError, csv.Error: the file is damaged.

@@ -25,8 +25,7 @@ from eaglebench.evaluation.scoring import merge_families
 from eaglebench.evaluation.tables import build_scores_table
 from eaglebench.evaluation.validation import take_evenly
 from eaglebench.language.base import LanguageModel
-from eaglebench.runs import BENCHMARKED, EVALUATED, MANIFEST, MODEL, SCORES
-from eaglebench.runs import BLIND
+from eaglebench.runs import BENCHMARKED, BLIND, EVALUATED, MANIFEST, MODEL, SCORES
 from eaglebench.stages.blind import build_blind_model
 from eaglebench.stages.trained_weights import TrainedWeights
 from eaglebench.utils.console import new_console

@@ -18,7 +18,7 @@ from eaglebench.utils.console import new_console
 from eaglebench.utils.provenance import collect_versions
 from eaglebench.weights.files import load_weights
 from eaglebench.zoo.cards import Card, head_file, save_float16, write_card
-from eaglebench.zoo.pretext import GROUP, Pictures, Pretext
+from eaglebench.zoo.pretext import GROUP, Pretext, SceneDataset
 from eaglebench.zoo.shipped import weights_file
 
 POINTS = 100  # of the loss curve on a card
@@ -85,11 +85,11 @@ def usage(part: str, folder: Path) -> list[str]:
     return [f"experts=[{part}]", f"experts.{part}.checkpoint={weights_file(folder, part)}"]
 
 
-def draw_images(pretext: Pretext, config: Config, split: str, length: int) -> Pictures:
+def draw_images(pretext: Pretext, config: Config, split: str, length: int) -> SceneDataset:
     """The images of a split, drawn when they are read."""
     assert config.pretrain is not None
     seed = f"{config.seed} pretrain {config.pretrain.part} {split}"
-    return Pictures(pretext, config.pretrain.kinds, config.world.canvas, seed, length)
+    return SceneDataset(pretext, config.pretrain.kinds, config.world.canvas, seed, length)
 
 
 def save_weights(pretext: Pretext, folder: Path, part: str) -> dict[str, str]:

@@ -12,7 +12,6 @@ from eaglebench.config.compose import Command
 from eaglebench.launchers.base import Launcher, build_launcher
 from eaglebench.report.plots import draw_plots
 from eaglebench.report.run_files import read_selection
-from eaglebench.report.settings import rows_by_family
 from eaglebench.runs import SELECTION
 from eaglebench.search.outcome import TriedSet, selection_json, selection_markdown
 from eaglebench.search.overrides import (

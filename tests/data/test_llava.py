@@ -73,16 +73,16 @@ def test_a_bad_record_stops_the_run_and_is_named(tmp_path: Path, reason: str) ->
     assert "\n" not in message
 
 
-def test_as_many_as_max_bad_are_skipped_and_told(tmp_path: Path) -> None:
+def test_as_many_as_max_bad_are_skipped_and_logged(tmp_path: Path) -> None:
     records = [GOOD, {"id": "x", **BAD["does not exist"]}, {"id": "y", **BAD["turn 2 has no 'value'"]}]
     path = write_records(tmp_path, records)
-    told: list[str] = []
-    samples = read_samples(path, max_bad=2, warn=told.append)
+    warnings: list[str] = []
+    samples = read_samples(path, max_bad=2, warn=warnings.append)
     assert [sample.id for sample in samples] == ["good"]
-    assert "x: its image" in told[0]
-    assert "y: turn 2" in told[0]
+    assert "x: its image" in warnings[0]
+    assert "y: turn 2" in warnings[0]
     with pytest.raises(UserError):
-        read_samples(path, max_bad=1, warn=told.append)
+        read_samples(path, max_bad=1, warn=warnings.append)
 
 
 def test_a_broken_image_is_found_again_after_it_was_remembered(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 from eaglebench.config.compose import compose_command
 from eaglebench.experts.clip import Clip
 from eaglebench.experts.tiled import Tiled
-from eaglebench.model.adapt import cast
+from eaglebench.model.adapt import cast_weights
 from eaglebench.utils.errors import UserError
 from tests.conftest import EXPERTS, composed
 from tests.helpers.experts import build_expert
@@ -61,7 +61,7 @@ def test_tiles_and_the_whole_in_half_precision(dtype: str) -> None:
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
         expected = tiled(tiled.preprocess(images))
-        cast(tiled.networks(), dtype)
+        cast_weights(tiled.networks(), dtype)
         assert tiled.expert.mean.dtype == torch.float32
         given = tiled(tiled.preprocess(images))
     assert given.dtype == torch.float32

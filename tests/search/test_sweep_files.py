@@ -1,4 +1,4 @@
-"""The sweep files that ship: W&B takes them, and every point of them is a run that eaglebench takes."""
+"""The shipped sweep files: W&B accepts them, and every point of them is a valid run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +8,9 @@ import pytest
 import yaml
 
 import sweeps
-from eaglebench.config.compose import validate_overrides
-from eaglebench.config.schema import validate
-from eaglebench.search.sweep_points import points, words
-from tests.conftest import Outcome, composed
+from eaglebench.config.compose import compose_command
+from eaglebench.search.sweep_points import list_points, point_overrides
+from tests.conftest import Outcome
 
 FILES = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 RUNS = {
@@ -23,7 +22,12 @@ RUNS = {
     "table5_pre_alignment": 16,
     "table7_training_recipes": 8,
 }
-ANY_SIZE = {"fig4_selection", "table3_single_experts", "table4_fusion", "table5_pre_alignment"}  # without another word
+ANY_SIZE = {
+    "fig4_selection",
+    "table3_single_experts",
+    "table4_fusion",
+    "table5_pre_alignment",
+}  # without another override
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -32,7 +36,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def points_of(sweep: dict[str, Any]) -> list[dict[str, Any]]:
     """Its points; of one that W&B chooses by scores, a few random ones."""
-    return points({**sweep, "method": "random", "run_cap": 3} if sweep["method"] == "bayes" else sweep)
+    return list_points({**sweep, "method": "random", "run_cap": 3} if sweep["method"] == "bayes" else sweep)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -52,23 +56,19 @@ def test_every_point_is_a_run_of_its_own(path: Path) -> None:
     assert len(found) == RUNS[path.stem]
     names = set()
     for point in found:
-        validate_overrides(words(point))
-        cfg = composed(*words(point), "logger=[csv,wandb]")
-        validate(cfg)
-        names.add(cfg.run_name)
+        names.add(compose_command([*point_overrides(point), "logger=[csv,wandb]"]).config.run_name)
     assert len(names) == len(found)
 
 
 @pytest.mark.parametrize("name", sorted(ANY_SIZE))
-def test_every_point_is_a_run_at_full_size_with_the_same_words(name: str) -> None:
+def test_every_point_is_a_run_at_full_size_with_the_same_overrides(name: str) -> None:
     """Those of the file's header, which W&B's agent gives to every run."""
     (path,) = [path for path in FILES if path.stem == name]
-    assert '"weights.NAME=FILE"' in path.read_text()
-    weights = [f"weights.{expert}=none" for expert in ("clip", "convnext", "pix2struct", "eva02", "sam", "dinov2")]
+    assert '"pretrained.NAME=FILE"' in path.read_text()
+    weights = [f"pretrained.{expert}=none" for expert in ("clip", "convnext", "pix2struct", "eva02", "sam", "dinov2")]
     for point in points_of(read(path)):
-        cfg = composed(*words(point), "size=full", "data.train=x.json", *weights)
-        validate(cfg)
-        assert cfg.stages.sft.lr.experts in (0, 2e-5)
+        overrides = [*point_overrides(point), "size=full", "data.train=x.json", *weights]
+        assert compose_command(overrides).config.stages["sft"].lr["experts"] in (0, 2e-5)
 
 
 @pytest.mark.slow
@@ -82,6 +82,6 @@ def test_every_command_runs(
     before = sweep["command"][4:-1]  # between the program and the macro
     for number, point in enumerate(points_of(sweep)):
         folder = tmp_path / str(number)
-        outcome = command(*before, *words(point), *fast_store, f"hydra.run.dir={folder}")
-        assert outcome.code == 0, (words(point), outcome.err)
+        outcome = command(*before, *point_overrides(point), *fast_store, f"hydra.run.dir={folder}")
+        assert outcome.code == 0, (point_overrides(point), outcome.err)
         assert (folder / "scores.json").is_file()

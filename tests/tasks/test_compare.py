@@ -20,5 +20,5 @@ def test_the_command_shows_it_and_refuses_other_questions(tmp_path: Path, comman
         "different questions (1 of the first alone, 0 of the second alone; "
         in command("task=compare", f"compare.runs=[{first},{other}]").err
     )
-    assert "wants the folders of two" in command("task=compare", f"compare.runs=[{first}]").err
+    assert "must be the folders of two finished runs" in command("task=compare", f"compare.runs=[{first}]").err
     assert "not the folder of an evaluated run" in command("task=compare", f"compare.runs=[{first},nothing]").err

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from eaglebench.evaluation.benchmarks import EAGLE11, eagle_average
+from eaglebench.evaluation.benchmarks import EAGLE11, compute_eagle_average
 from tests.conftest import Outcome
 
 
@@ -94,7 +94,7 @@ def test_all_eleven_give_eagles_average(command: Callable[..., Outcome], finishe
     assert outcome.code == 0, outcome.err
     scores = json.loads((finished_run / "benchmarks-fast/scores.json").read_text())
     figures = {name: family["figure"] for name, family in scores["families"].items()}
-    assert scores["eagle_average"] == pytest.approx(eagle_average(figures), abs=0.01)
+    assert scores["eagle_average"] == pytest.approx(compute_eagle_average(figures), abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -12,21 +12,24 @@ from typing import Any
 import pytest
 import torch
 
-from eaglebench.profiling.estimate.vision_cost import Cost
-from eaglebench.search.trials import Result, Trial
+from eaglebench.profiling.estimate import vision_cost
+from eaglebench.profiling.estimate.vision_cost import VisionCost
+from eaglebench.search.trials import Trial, TrialResult
 from eaglebench.tasks import select as task
 from tests.conftest import Outcome
-from tests.helpers.cluster import until
+from tests.helpers.cluster import wait_until
 
 SCORES = {"clip": 0.3, "clip+sam": 0.4, "clip+convnext": 0.5, "clip+convnext+sam": 0.45}
 
 
 @pytest.fixture
 def trials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
-    """The words of the trials that are run, in a world where each set has a score of its own, and eva02 fails."""
+    """The overrides of the trials that are run; each set has a score of its own, and eva02 fails."""
     ran: list[tuple[str, ...]] = []
 
-    def run(given: Sequence[Trial], launcher: Any, console: Any, common: Sequence[str] = ()) -> list[Result]:
+    def run(
+        given: Sequence[Trial], command: Any, launcher: Any, console: Any, common: Sequence[str] = ()
+    ) -> list[TrialResult]:
         results = []
         for trial in given:
             ran.append((*common, *trial.overrides))
@@ -34,7 +37,7 @@ def trials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, .
             score = SCORES.get(name)
             row = None if score is None else {"score": score + 0.01 * int(seed or 0)}
             scores = None if row is None else {"overall": row, "families": {"chart": row}}
-            results.append(Result(trial, Path("results") / name, scores, error=None if row else "it ended with 1"))
+            results.append(TrialResult(trial, Path("results") / name, scores, error=None if row else "exit code 1"))
         return results
 
     monkeypatch.setattr(task, "run_trials", run)
@@ -62,7 +65,7 @@ def test_a_selection_leaves_a_table_a_curve_and_a_json(
     rows = {"+".join(row["experts"]): row for row in found["rounds"][1]["candidates"]}
     assert (rows["clip+convnext"]["score"], rows["clip+convnext"]["scores"]) == (0.505, [0.5, 0.51])
     assert rows["clip+convnext"]["low"] == 0.5
-    assert (rows["clip+eva02"]["score"], rows["clip+eva02"]["error"]) == (None, "it ended with 1")
+    assert (rows["clip+eva02"]["score"], rows["clip+eva02"]["error"]) == (None, "exit code 1")
     sam, convnext = (rows[f"clip+{name}"] for name in ("sam", "convnext"))
     assert 0 < sam["macs"] < convnext["macs"]
     assert sam["images_per_second"] > 0
@@ -70,16 +73,16 @@ def test_a_selection_leaves_a_table_a_curve_and_a_json(
     assert re.search(
         r"\| 1 \| \*\*clip\+convnext\*\* \| [\d.]+ \| [\d.]+ \| [\d,.]+ \| 0.5050 ± 0.0050 \| \+0.2000 \|", table
     )
-    assert re.search(r"\| 1 \| clip\+eva02 \| .* \| failed \| it ended with 1 \|", table)
+    assert re.search(r"\| 1 \| clip\+eva02 \| .* \| failed \| exit code 1 \|", table)
     assert table.endswith("Kept: **clip+convnext**; nothing gains more than 0: the best, sam, -0.0500.\n")
     assert (folder / "selection.svg").read_text().count("+ convnext") == 1
 
 
-def test_words_of_an_expert_go_to_the_sets_that_have_it(
+def test_overrides_of_an_expert_go_to_the_sets_that_have_it(
     trials: list[tuple[str, ...]], command: Callable[..., Outcome]
 ) -> None:
-    words = ["experts.sam.frozen=true", "experts.clip.lr=1e-3"]
-    assert command("task=select", "select=exhaustive", "select.start=[clip]", "select.pool=[sam]", *words).code == 0
+    overrides = ["experts.sam.frozen=true", "experts.clip.lr=1e-3"]
+    assert command("task=select", "select=exhaustive", "select.start=[clip]", "select.pool=[sam]", *overrides).code == 0
     assert trials == [
         ("experts=[clip]", "experts.clip.lr=1e-3", "seed=0"),
         ("experts=[clip,sam]", "experts.clip.lr=1e-3", "experts.sam.frozen=true", "seed=0"),
@@ -92,14 +95,14 @@ def test_costs_are_measured_once_and_one_that_cannot_be_ends_nothing(
     def none(*_: Any) -> None:
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(task, "cost_of", none)
+    monkeypatch.setattr(vision_cost, "measure_vision_cost", none)
     words = ["task=select", "select=exhaustive", "select.start=[clip]", "select.pool=[]"]
     outcome = command(*words)
     assert outcome.code == 0, outcome.err
     assert "clip: its cost cannot be measured (no room)" in outcome.out
-    monkeypatch.setattr(task, "cost_of", lambda *_: Cost(1000, 2e9, 3.0))
+    monkeypatch.setattr(vision_cost, "measure_vision_cost", lambda *_: VisionCost(1000, 2e9, 3.0))
     assert "no room" not in command(*words).out
-    monkeypatch.setattr(task, "cost_of", none)
+    monkeypatch.setattr(vision_cost, "measure_vision_cost", none)
     again = command(*words)
     assert again.code == 0 and "no room" not in again.out
     (folder,) = Path("results").glob("selection-exhaustive-*")
@@ -129,15 +132,15 @@ def test_parameters_are_those_of_the_vision_side(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         (["select.pool=[eagle]"], "select names the expert eagle, which is unknown: choose from clip"),
         (["select.start=[clip,sam]"], "select names the expert sam twice"),
         (["select=backward", "select.pool=[]"], "select.pool is empty: name experts"),
-        (["select.seeds=0"], "select.seeds=0 is not a number of trials: give 1 or more"),
-        (["select.seeds=abc"], "select.seeds=abc is not a number that it can be"),
-        (["select.min_gain=abc"], "select.min_gain=abc is not a number that it can be"),
-        (["select.start=clip"], "select.start=clip is no list"),
+        (["select.seeds=0"], "select.seeds=0 must be a whole number above 0"),
+        (["select.seeds=abc"], "select.seeds=abc must be a whole number above 0"),
+        (["select.min_gain=abc"], "select.min_gain=abc must be a number"),
+        (["select.start=clip"], "select.start=clip must be a list of"),
         (["select.start=[]"], "select.start is empty"),
         (["seed=7"], "seed=7 is each trial's own here: give select.seeds=N"),
         (["experts=[clip]"], "experts=[clip] is each trial's own here: give select.start and select.pool"),
@@ -150,20 +153,20 @@ def test_parameters_are_those_of_the_vision_side(
     ],
 )
 def test_what_cannot_be_searched_is_refused(
-    words: list[str], message: str, trials: list[tuple[str, ...]], command: Callable[..., Outcome]
+    overrides: list[str], message: str, trials: list[tuple[str, ...]], command: Callable[..., Outcome]
 ) -> None:
-    outcome = command("task=select", *words)
+    outcome = command("task=select", *overrides)
     assert outcome.code == 2
     assert message in outcome.err
 
 
 @pytest.mark.slow
 def test_killed_and_started_again_it_repeats_nothing(tmp_path: Path) -> None:
-    words = ["task=select", "debug=fast", "select.start=[clip]", "select.pool=[sam]", "evaluation.blind.steps=0"]
+    words = ["task=select", "fast=true", "select.start=[clip]", "select.pool=[sam]", "evaluation.blind.steps=0"]
     program = [sys.executable, "-m", "eaglebench", *words]
     with (tmp_path / "log").open("w") as log:
         running = subprocess.Popen(program, cwd=tmp_path, stdout=log, stderr=log)
-    until(lambda: "round 1" in (tmp_path / "log").read_text(), "the first round", 200)
+    wait_until(lambda: "round 1" in (tmp_path / "log").read_text(), "the first round", 200)
     running.send_signal(signal.SIGKILL)
     running.wait()
     again = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=300)

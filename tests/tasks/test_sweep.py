@@ -1,4 +1,4 @@
-"""A sweep without an account: what failed ends nothing, what is finished is not run again, the best comes first."""
+"""A sweep without an account: failures do not stop it, finished runs are not repeated, the best comes first."""
 
 import json
 from collections.abc import Callable
@@ -9,8 +9,8 @@ import pytest
 import yaml
 from rich.console import Console
 
-from eaglebench.search.trials import Result, Trial
-from eaglebench.tasks.sweep import table
+from eaglebench.search.trials import Trial, TrialResult
+from eaglebench.tasks.sweep import results_table
 from tests.conftest import Outcome
 
 SHIPPED = Path(__file__).parents[2] / "sweeps/table4_fusion.yaml"
@@ -37,8 +37,14 @@ def test_a_sweep_is_run_once_and_ranked(
         | shipped["parameters"]
         | {"experts": {"value": "[clip,sam]"}, "fusion": {"value": "sequence_append"}},
     }
-    words = ["task=sweep", f"sweep={write(tmp_path, sweep)}", "launcher.at_once=2", "logger=[csv,wandb]", *fast_store]
-    first = command(*words)
+    overrides = [
+        "task=sweep",
+        f"sweep={write(tmp_path, sweep)}",
+        "launcher.at_once=2",
+        "logger=[csv,wandb]",
+        *fast_store,
+    ]
+    first = command(*overrides)
     assert first.code == 2
     assert "1/2 trainer.precision=nosuch: trainer.precision=nosuch is unknown: choose from" in first.out
     assert first.err == "error: 1 of 2 runs failed; the same command runs them again, and no others.\n"
@@ -49,19 +55,19 @@ def test_a_sweep_is_run_once_and_ranked(
     assert rows[0]["run"] == folder.name
     assert rows[0]["score"] == json.loads((folder / "scores.json").read_text())["overall"]["score"]
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    assert (list(config["stages"]), config["debug"], config["task"]) == (["projector", "sft"], "fast", "train")
+    assert (list(config["stages"]), config["fast"], config["task"]["name"]) == (["projector", "sft"], True, "train")
     assert config["logger"]["wandb"]["group"] == "mine"
     assert (rows[1]["run"], "score" in rows[1]) == (None, False)
 
     of_the_run = (folder / "manifest.json").read_bytes()
-    again = command(*words)
+    again = command(*overrides)
     assert f"{rows[0]['score']:.4f} (finished before)" in again.out
     assert (folder / "manifest.json").read_bytes() == of_the_run
     assert again.out.index(folder.name) < again.out.index("failed")
 
 
 @pytest.mark.parametrize(
-    ("sweep", "words", "told"),
+    ("sweep", "overrides", "message"),
     [
         ({"method": "bayes", "parameters": {"seed": {"min": 0, "max": 9}}}, [], "which asks W&B for the next point: use wandb sweep"),
         ({"method": "grid"}, [], "has no parameters: it must be a sweep file of W&B"),
@@ -75,15 +81,15 @@ def test_a_sweep_is_run_once_and_ranked(
             [], "lr has a logarithm, which needs min above 0",
         ),
         ({"method": "grid", "parameters": {"seed": {"values": [0, 1]}}}, ["seed=3"], "seed is set by"),
-        ({"method": "grid", "parameters": {"seed": {"values": [0, 1]}}}, ["launcher.at_once=0"], "launcher.at_once=0 must be at least 1"),
+        ({"method": "grid", "parameters": {"seed": {"values": [0, 1]}}}, ["launcher.at_once=0"], "launcher.at_once=0 must be a whole number above 0"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_run_here_is_refused(
-    sweep: object, words: list[str], told: str, command: Callable[..., Outcome], tmp_path: Path
+    sweep: object, overrides: list[str], message: str, command: Callable[..., Outcome], tmp_path: Path
 ) -> None:
-    outcome = command("task=sweep", f"sweep={write(tmp_path, sweep)}", *words)
+    outcome = command("task=sweep", f"sweep={write(tmp_path, sweep)}", *overrides)
     assert outcome.code == 2
-    assert told in outcome.err
+    assert message in outcome.err
 
 
 def test_a_missing_file_is_one_sentence(command: Callable[..., Outcome]) -> None:
@@ -97,8 +103,11 @@ def test_a_table_shows_lists_and_errors_as_they_are() -> None:
     scores = {"overall": {"score": 0.5, "stderr": 0.1, "n": 3}}
     points = [{"experts": "[clip]"}, {"experts": "[clip,sam]"}]
     trials = [Trial(str(point), ()) for point in points]
-    results = [Result(trials[0], folder, scores), Result(trials[1], folder, None, error="no [/usr/lib/x.so]")]
+    results = [
+        TrialResult(trials[0], folder, scores),
+        TrialResult(trials[1], folder, None, error="no [/usr/lib/x.so]"),
+    ]
     console = Console(width=200, record=True, quiet=False, file=StringIO())
-    console.print(table("mine", list(zip(points, results, strict=True)), ["experts"]))
+    console.print(results_table("mine", list(zip(points, results, strict=True)), ["experts"]))
     shown = console.export_text()
     assert "[clip]" in shown and "[clip,sam]" in shown and "no [/usr/lib/x.so]" in shown

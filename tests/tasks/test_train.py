@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from eaglebench.data.synthetic.engine import FAMILIES
-from eaglebench.zoo.cards import SHIPPED
+from eaglebench.zoo.shipped import SHIPPED
 from tests.conftest import Outcome, turns, write_records
 
 

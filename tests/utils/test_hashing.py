@@ -1,6 +1,6 @@
 """Hashes of configs stay the same when a class moves to another module."""
 
-from eaglebench.utils.hashing import digest, without_module_paths
+from eaglebench.utils.hashing import hash_json, without_module_paths
 
 
 def config(module: str) -> dict[str, object]:
@@ -20,7 +20,7 @@ def test_every_target_is_cut_down_to_its_class_name() -> None:
 
 
 def test_a_module_that_moves_changes_no_hash() -> None:
-    old, new = (digest(without_module_paths(config(module)), 16) for module in ("eaglebench.old", "other.place.new"))
+    old, new = (hash_json(without_module_paths(config(module)), 16) for module in ("eaglebench.old", "other.place.new"))
     assert old == new
 
 

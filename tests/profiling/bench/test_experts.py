@@ -157,5 +157,5 @@ def test_the_table_is_printed_and_written(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_an_empty_measurement_is_refused() -> None:
-    with pytest.raises(UserError, match=r"bench\.repeats=0 must be a whole number of at least 1"):
+    with pytest.raises(UserError, match=r"bench\.repeats=0 must be a whole number above 0"):
         compose_command(["task=bench", "bench.repeats=0"])
