@@ -35,7 +35,8 @@ def load(folder: str | Path) -> "Run":
 
 
 def train(*overrides: str, config_dir: str | Path | None = None) -> "Run":
-    """Train and evaluate a run in this process, and give it; finished stages come from the cache, as on the command line.
+    """Train and evaluate a run in this process, and give it; finished stages come from the cache, as on the command
+    line.
 
     Args:
         overrides: as on the command line, `"experts=[clip]"`, `"fast=true"`; no shell takes quotes away here.

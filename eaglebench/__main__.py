@@ -85,7 +85,9 @@ def report_user_errors(folder: Path | None = None) -> Iterator[None]:
 
 
 def log_mistake(mistake: str) -> None:
-    """Print what is wrong; of several processes that torchrun started, the first to fail writes it down for the parent to print."""
+    """Print what is wrong; of several processes that torchrun started, the first to fail writes it down for the parent
+    to print.
+    """
     if error_file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         Path(error_file).write_text(json.dumps({"message": mistake, "timestamp": int(time.time())}))
     else:

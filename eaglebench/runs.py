@@ -1,4 +1,4 @@
-"""The run folder: the name of every file in it, and how its configuration is written and read. Imports nothing heavy."""
+"""The run folder: the names of its files, and how its configuration is written and read. Imports nothing heavy."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,8 @@ PREDICTIONS = "predictions.jsonl"
 SCORES = "scores.json"
 PICTURE = "samples.png"
 EVALUATED = "eval"  # folder with what task=eval writes
-BENCHMARKED = "benchmarks"  # folder with one for each official benchmark that the run was evaluated on, and the scores of all
+# folder with one for each official benchmark that the run was evaluated on, and the scores of all
+BENCHMARKED = "benchmarks"
 BENCHMARK_SCORES = f"{BENCHMARKED}/{SCORES}"
 SELECTION = "selection.json"  # of the folder of a selection
 
@@ -53,7 +54,9 @@ def read_run_config(folder: Path) -> dict[str, Any]:
 
 
 def other_version(folder: Path, config: Mapping[str, Any]) -> str | None:
-    """Why a configuration of another version of eaglebench cannot be read, in one sentence; None if it is of this version."""
+    """Why a configuration of another version of eaglebench cannot be read, in one sentence; None if it is of this
+    version.
+    """
     version = config.get(VERSION_FIELD, 1)
     if version == CONFIG_VERSION:
         return None
@@ -80,7 +83,9 @@ def check_run_folder(folder: Path) -> None:
 
 
 def benchmark_predictions(folder: Path) -> list[Path]:
-    """The predictions of the benchmarks in a folder BENCHMARKED; those of earlier weights, which its scores lack, are left out."""
+    """The predictions of the benchmarks in a folder BENCHMARKED; those of earlier weights, which its scores lack, are
+    left out.
+    """
     families = (read_json_object(folder / SCORES) or {}).get("families", {})
     paths = [folder / name / PREDICTIONS for name in sorted(families)]
     return [path for path in paths if path.is_file()]

@@ -60,7 +60,9 @@ class Run:
 
     @property
     def scores(self) -> dict[str, Any] | None:
-        """The scores of the run's evaluation, `scores["overall"]["score"]` and by family; None if it was not evaluated."""
+        """The scores of the run's evaluation, `scores["overall"]["score"]` and by family; None if it was not
+        evaluated.
+        """
         return read_json_object(self.folder / SCORES)
 
     @cached_property
@@ -79,21 +81,22 @@ class Run:
     @overload
     def ask(
         self,
-        image: ImageLike | None | Sequence[ImageLike | None],
+        image: ImageLike | Sequence[ImageLike | None] | None,
         question: str | Sequence[str],
         max_new_tokens: int | None = None,
     ) -> str | list[str]: ...
 
     def ask(
         self,
-        image: ImageLike | None | Sequence[ImageLike | None],
+        image: ImageLike | Sequence[ImageLike | None] | None,
         question: str | Sequence[str],
         max_new_tokens: int | None = None,
     ) -> str | list[str]:
         """The answer to a question about an image; with lists, the answers to each pair, computed in batches.
 
         Args:
-            image: a path, a PIL image, or an array [H, W] or [H, W, 3] of uint8; None for a question without an image; or a list of these.
+            image: a path, a PIL image, or an array [H, W] or [H, W, 3] of uint8; None for a question without an image;
+                or a list of these.
             question: one for all images, or a list with one for each; with one image, each is about that one.
             max_new_tokens: of an answer; None: what the run was evaluated with.
 
@@ -161,7 +164,8 @@ def to_square(image: ImageLike, side: int) -> Tensor:
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
             raise UserError(
-                f"an array of shape {list(image.shape)} and type {image.dtype} is no image: give [H, W] or [H, W, 3] of uint8."
+                f"an array of shape {list(image.shape)} and type {image.dtype} is no image: give [H, W] or [H, W, 3] "
+                "of uint8."
             )
         image = Image.fromarray(image)
     if isinstance(image, Image.Image):

@@ -1,10 +1,14 @@
 """What the tests share: composing configs, running the command line in this process, small data."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+# Before torch is imported, and for the processes that tests start: most tests are too small for more than a thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
@@ -30,6 +34,15 @@ def command_of(*overrides: str) -> Command:
 def composed(*overrides: str) -> Config:
     """The typed configuration that a command line with these overrides gives, whether it could work or not."""
     return command_of(*overrides).config
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process more than cores for the whole suite; chosen files, and slow proofs with their memory, run in this
+    one.
+    """
+    if list(config.args) != list(config.getini("testpaths")) or "not slow" not in config.option.markexpr:
+        return 0
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -65,7 +65,8 @@ def apart(line: str) -> bool:
 
 
 def run_all(lines: list[str], workplace: Path, fast_store: list[str], command: Callable[..., Outcome]) -> None:
-    """The first one and those of several processes as a user types them, the others in this process: to import everything takes longer
+    """The first one and those of several processes as a user types them, the others in this process: to import
+    everything takes longer
     than most of them."""
     for number, line in enumerate(lines):
         words = ours(line)

@@ -18,7 +18,7 @@ from eaglebench.utils.errors import TERMINATED
 FIRST_LINE = "parts and learning rates"
 # What a process needs is imported once; each process is forked off, and nothing else.
 FRESH = multiprocessing.get_context("forkserver")
-FRESH.set_forkserver_preload(["eaglebench.tasks.train", "tests.conftest"])
+FRESH.set_forkserver_preload(["eaglebench.tasks.train_run", "tests.conftest"])
 
 
 def run(folder: Path, overrides: list[str]) -> None:

@@ -58,7 +58,7 @@ def constructor(spec: Mapping[str, Any]) -> Callable[..., Any]:
 
 
 def checkpoint_path(name: str, value: str | None) -> Path | None:
-    """The checkpoint of the named part: a path or hub name, none, or `zoo` for the weights that ship with the package."""
+    """The checkpoint of a part: a path or hub name, none, or `zoo` for the weights that ship with the package."""
     return find_shipped_weights(name) if value == ZOO else optional_path(value)
 
 
@@ -107,7 +107,9 @@ def expert_spec(name: str, expert: ExpertConfig, no_checkpoint: bool) -> ExpertS
 
 
 def expert_builder(expert: ExpertConfig) -> Callable[[], VisionExpert]:
-    """Builds an expert with fresh weights; with high_res=tile, one of its native side that takes tiles of a larger image."""
+    """Builds an expert with fresh weights; with high_res=tile, one of its native side that takes tiles of a larger
+    image.
+    """
     if expert.high_res != "tile":
         return constructor(expert.spec)
     size, side = expert.arguments["image_size"], expert.native_size
@@ -241,7 +243,7 @@ def build_data(config: Config, log: Callable[[str], None], training: bool = True
 
 
 def build_benchmarks(config: Config) -> list[Sample]:
-    """The questions of the evaluation's benchmark files, which are then all that is evaluated; none if it names none."""
+    """The questions of the evaluation's benchmark files; where there are some, nothing else is evaluated."""
     samples = []
     limit = FAST_QUESTIONS if config.fast else None  # not data.limit: a benchmark counts whole
     for name, file in config.scoring.benchmarks.items():

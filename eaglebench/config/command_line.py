@@ -1,4 +1,6 @@
-"""The command line before Hydra reads it: quoting, choices of groups, fields that belong to another task; and what Hydra's errors mean."""
+"""The command line before Hydra reads it: quoting, choices of groups, fields that belong to another task; and what
+Hydra's errors mean.
+"""
 
 import re
 import shlex
@@ -110,10 +112,14 @@ def explain_quoting(argument: str) -> str:
     if not separator:
         if re.fullmatch(r"[\w.@/+~]+", argument):
             return f"{argument} has no value: write {argument}=VALUE."
-        return f"{argument!r} is no override: write FIELD=VALUE, and quote what holds spaces or brackets, as in 'experts=[clip,sam]'."
+        return (
+            f"{argument!r} is no override: write FIELD=VALUE, and quote what holds spaces or brackets, as in "
+            "'experts=[clip,sam]'."
+        )
     if value.count("[") > value.count("]") or value.count("{") > value.count("}"):
         closing = "]" if value.count("[") > value.count("]") else "}"
-        return f"{argument} lacks its {closing}: the shell cuts at spaces; put quotes around all of it, as in '{key}=[clip,sam]'."
+        example = f"'{key}=[clip,sam]'" if closing == "]" else f"'{key}={{NAME: VALUE}}'"
+        return f"{argument} lacks its {closing}: the shell cuts at spaces; put quotes around it, as in {example}."
     for quote in ('"', "'"):
         candidate = f"{key}={quote}{value.replace(quote, chr(92) + quote)}{quote}"
         try:
@@ -202,7 +208,9 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
 
 
 def explain_unknown(path: str, arguments: Sequence[str]) -> str:
-    """The sentence about a field that the composed configuration does not have: the nearest, or those of that name elsewhere."""
+    """The sentence about a field that the composed configuration does not have: the nearest, or those of that name
+    elsewhere.
+    """
     fields = known_fields(arguments)
     parent, _, name = path.rpartition(".")
     same = [field for field in fields if field.rpartition(".")[2] == name and field != path]

@@ -58,7 +58,9 @@ class Command:
             raise UserError(first_line(error)) from error
 
     def arguments(self, overrides: Sequence[str], folder: Path) -> list[str]:
-        """The arguments of `python -m eaglebench` that run these overrides, of the same search path, into a run folder."""
+        """The arguments of `python -m eaglebench` that run these overrides, of the same search path, into a run
+        folder.
+        """
         return [*overrides, *search_path_override(self.search_path), f"hydra.run.dir='{folder}'"]
 
 

@@ -1,4 +1,6 @@
-"""`--help`: the tasks, the groups with their choices, and how to see and set fields; with task=NAME, that task's fields."""
+"""`--help`: the tasks, the groups with their choices, and how to see and set fields; with task=NAME, that task's
+fields.
+"""
 
 import textwrap
 from collections.abc import Sequence
@@ -115,7 +117,9 @@ def _columns(rows: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _fields(path: Path) -> list[str]:
-    """The lines of a YAML that set fields, with their comments: without its defaults list, `task`, `presets`, `hydra` and targets."""
+    """The lines of a YAML that set fields, with their comments: without its defaults list, `task`, `presets`, `hydra`
+    and targets.
+    """
     found: list[str] = []
     skipping = False
     for line in path.read_text(encoding="utf-8").splitlines():

@@ -1,4 +1,6 @@
-"""What of a configuration can change the result of a run: the identity that names its folder and groups its seeds in a report."""
+"""What of a configuration can change the result of a run: the identity that names its folder and groups its seeds in a
+report.
+"""
 
 from collections.abc import Mapping
 from typing import Any

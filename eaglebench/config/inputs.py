@@ -51,7 +51,8 @@ def hash_unchanged(path: Path, size: int, modified: int) -> str:
 def file_state(path: Path | None) -> list[str] | None:
     """Names, sizes and times of a local file, or of a folder's files: a changed checkpoint is another one.
 
-    What ships with the package is known by its hash, wherever and whenever it was installed; what the hub has, by its commit.
+    What ships with the package is known by its hash, wherever and whenever it was installed; what the hub has, by its
+    commit.
     """
     if path is None:
         return None

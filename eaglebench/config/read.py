@@ -13,7 +13,8 @@ from eaglebench.config.signature import read_signature
 from eaglebench.utils.errors import UserError
 
 MISSING = "???"  # OmegaConf's value of a field that must be given
-# Not part of the typed configuration: Hydra's own settings, what `size` chooses between, and the version that a run folder is marked with.
+# Not part of the typed configuration: Hydra's own settings, what `size` chooses between, and the version that a run
+# folder is marked with.
 UNTYPED = ("hydra", "presets", "config_version")
 SCHEMA = Config.model_json_schema(by_alias=True)
 
@@ -106,7 +107,8 @@ def _sentence(error: ErrorDetails, raw: Mapping[str, Any]) -> str:
     path = ".".join(names)
     if error["type"] == "missing":
         absent = str(error["loc"][-1])
-        return f"{path}.{absent} is missing: {path or 'the configuration'} needs it (its file in conf/ may lack its defaults list)."
+        owner = path or "the configuration"
+        return f"{owner} has no field {absent}, which it needs: its file in conf/ may lack its defaults list."
     schema = _schema_of(names[:-1], raw)
     if error["type"] == "extra_forbidden" or error["loc"][-1] == "[key]":
         return unknown(path, _names(schema))
@@ -125,7 +127,9 @@ def _sentence_of_group(path: str, value: Any, schema: Mapping[str, Any]) -> str:
 
 
 def _place(location: tuple[int | str, ...], raw: Mapping[str, Any]) -> tuple[list[str], Any]:
-    """The names of a field in the user's terms, and its value: the parts of an error's location that name fields of the data."""
+    """The names of a field in the user's terms, and its value: the parts of an error's location that name fields of
+    the data.
+    """
     names: list[str] = []
     node: Any = raw
     for part in location:

@@ -44,8 +44,10 @@ def _pretrained(usual: str | None, *, _parent_: DictConfig, _root_: DictConfig) 
 
 
 def register_resolvers() -> None:
-    """Register `${join:LIST}` (with +), `${digest:}` (of the run's identity), `${output_dir:}`, `${fast:NORMAL,FAST}` (the second with
-    fast=true), `${release:DESCRIBED,RELEASED}` (the second with compat=eagle_release), and within an expert `${pretrained:USUAL}` (the
+    """Register `${join:LIST}` (with +), `${digest:}` (of the run's identity), `${output_dir:}`, `${fast:NORMAL,FAST}`
+    (the second with
+    fast=true), `${release:DESCRIBED,RELEASED}` (the second with compat=eagle_release), and within an expert
+        `${pretrained:USUAL}` (the
     checkpoint that `pretrained` has for it, or else the usual one)."""
     resolvers: dict[str, Callable[..., Any]] = {
         "join": _join,

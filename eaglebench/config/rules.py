@@ -55,7 +55,8 @@ def check_needs(config: Config) -> None:
         missing = [f"convert.{key}" for key in ("benchmark", "source", "to") if getattr(config.convert, key) is None]
         if missing:
             raise UserError(
-                f"task=convert needs {', '.join(missing)}, as in convert.benchmark=gqa convert.source=FOLDER convert.to=gqa.jsonl."
+                f"task=convert needs {', '.join(missing)}, as in convert.benchmark=gqa convert.source=FOLDER "
+                "convert.to=gqa.jsonl."
             )
 
 
@@ -189,7 +190,8 @@ def check_evaluation(config: Config) -> None:
             raise UserError(unknown(f"evaluation.benchmarks.{name}", BENCHMARKS))
     if settings.benchmarks and not any(settings.benchmarks.values()):
         raise UserError(
-            "evaluation.benchmarks has no file: give one, as in evaluation.benchmarks.gqa=gqa.jsonl (task=convert makes them)."
+            "evaluation.benchmarks has no file: give one, as in evaluation.benchmarks.gqa=gqa.jsonl "
+            "(task=convert makes them)."
         )
 
 

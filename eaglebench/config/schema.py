@@ -1,7 +1,9 @@
 """The typed configuration: one class a group of conf/. What each field means is said where users read it, in conf/.
 
-Values are checked as strictly as JSON: `1.5` is no number of steps, `"3"` is no number. A component (what has a `_target_`) also takes the
-arguments of its constructor, which `config.read` checks against that constructor's annotations: a new one needs no line here.
+Values are checked as strictly as JSON: `1.5` is no number of steps, `"3"` is no number. A component (what has a
+`_target_`) also takes the
+arguments of its constructor, which `config.read` checks against that constructor's annotations: a new one needs no
+line here.
 """
 
 from pathlib import Path
@@ -35,7 +37,8 @@ class Section(BaseModel):
 
 
 class Component(Section):
-    """What a class or function of any importable module makes: its `_target_`, and its arguments beside the fields that are declared here.
+    """What a class or function of any importable module makes: its `_target_`, and its arguments beside the fields
+    that are declared here.
 
     Attributes:
         PROVIDED: arguments that the code passes, and a config cannot.

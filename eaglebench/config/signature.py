@@ -1,4 +1,6 @@
-"""The fields of a component, read from its constructor's source without importing it: torch alone takes seconds to import."""
+"""The fields of a component, read from its constructor's source without importing it: torch alone takes seconds to
+import.
+"""
 
 import ast
 import importlib
@@ -13,7 +15,8 @@ from typing import Any
 
 from eaglebench.utils.errors import UserError
 
-# What annotations may name and still be checked: modules that are cheap to import. A field of any other type takes any value.
+# What annotations may name and still be checked: modules that are cheap to import. A field of any other type takes
+# any value.
 LIGHT = ("typing", "collections", "pathlib", "pydantic", "annotated_types", "types", "builtins")
 
 
@@ -22,7 +25,8 @@ class Signature:
     """What a class or function takes.
 
     Attributes:
-        fields: the annotation of each argument, by its name; `Any` where it cannot be told without importing the module.
+        fields: the annotation of each argument, by its name; `Any` where it cannot be told without importing the
+            module.
         required: the arguments without a default.
         open: it takes any other keyword too.
     """
@@ -44,7 +48,8 @@ def read_signature(target: str) -> Signature:
     if found is None:
         where = f"no module {module}" if _source(module) is None else f"no {name} in {module}"
         raise UserError(
-            f"_target_={target} cannot be found ({where}): give MODULE.NAME of something that Python can import from here."
+            f"_target_={target} cannot be found ({where}): give MODULE.NAME of something that Python can import "
+            "from here."
         )
     if isinstance(found, Builtin):
         return Signature({}, frozenset(), open=True)
@@ -78,7 +83,9 @@ def _definition(module: str, name: str, depth: int = 0) -> Definition | Builtin 
 
 
 def _signature(module: str, node: Node) -> Signature:
-    """What a function or class takes; a class that hands `**keywords` on, or has no constructor, takes what its base does."""
+    """What a function or class takes; a class that hands `**keywords` on, or has no constructor, takes what its base
+    does.
+    """
     if not isinstance(node, ast.ClassDef):
         return _arguments(module, node)
     own = _constructor(node)
@@ -128,7 +135,9 @@ def _arguments(module: str, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.C
 
 
 class _Names(dict[str, Any]):
-    """What the annotations of a module mean, as far as the modules in LIGHT say; its own names are evaluated when they are met."""
+    """What the annotations of a module mean, as far as the modules in LIGHT say; its own names are evaluated when they
+    are met.
+    """
 
     def __init__(self, module: str) -> None:
         super().__init__()
@@ -243,7 +252,9 @@ def _find(name: str, path: list[str] | None) -> ModuleSpec | None:
 
 
 def _find_inside(name: str, folders: list[str]) -> ModuleSpec | None:
-    """Where a module of a package is; the package may be a plain folder, which `PathFinder` would want imported before."""
+    """Where a module of a package is; the package may be a plain folder, which `PathFinder` would want imported
+    before.
+    """
     portions: list[str] = []
     for folder in folders:
         importer = pkgutil.get_importer(folder)

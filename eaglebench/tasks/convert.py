@@ -43,6 +43,7 @@ def convert(command: Command) -> None:
     if differs := BENCHMARKS[name].differs:
         console.print(f"Its figures are not quite those of Eagle's paper: {differs}.", soft_wrap=True)
     console.print(
-        f"To evaluate a run: python -m eaglebench task=eval run=FOLDER evaluation=eagle11 evaluation.benchmarks.{name}={to}",
+        "To evaluate a run: python -m eaglebench task=eval run=FOLDER evaluation=eagle11 "
+        f"evaluation.benchmarks.{name}={to}",
         soft_wrap=True,
     )

@@ -54,7 +54,8 @@ class Evaluation:
 def evaluate_again(run: Path, config: Config) -> None:
     """Evaluate a finished run with the settings of `config`, and print its scores.
 
-    Official benchmarks have a folder each in the run's `benchmarks/`, and one table of all that the run was evaluated on. With fast=true,
+    Official benchmarks have a folder each in the run's `benchmarks/`, and one table of all that the run was evaluated
+    on. With fast=true,
     a few questions go into folders of their own.
 
     Raises:
@@ -96,13 +97,17 @@ def evaluate_benchmarks(
 
 
 def merge_earlier(path: Path, of: str, families: Mapping[str, Any]) -> dict[str, Any]:
-    """The scores of all benchmarks that the same weights answered in the same way: those of earlier commands, and new ones."""
+    """The scores of all benchmarks that the same weights answered in the same way: those of earlier commands, and new
+    ones.
+    """
     before = read_json_object(path) or {}
     return merge_families({**(before["families"] if before.get(OF) == of else {}), **families})
 
 
 def load_blind(folder: Path, config: Config, console: Console) -> EvaluatedModel | None:
-    """The model without images that was trained beside a run; None if it is switched off or no longer in the store, which is logged."""
+    """The model without images that was trained beside a run; None if it is switched off or no longer in the store,
+    which is logged.
+    """
     if not config.scoring.blind.steps:
         return None
     stages = (read_json_object(folder / MANIFEST) or {}).get("stages", [])
@@ -110,7 +115,8 @@ def load_blind(folder: Path, config: Config, console: Console) -> EvaluatedModel
     artefact = build_store(config, console.print).get(BLIND, keys[0]) if keys else None
     if artefact is None:
         console.print(
-            f"the model without images of this run is not in store={config.store}: no blind scores of it", soft_wrap=True
+            f"the model without images of this run is not in store={config.store}: no blind scores of it",
+            soft_wrap=True,
         )
         return None
     trained = TrainedWeights()

@@ -1,4 +1,6 @@
-"""task=train: train the run of a command, in this process or wherever the launcher runs it. Imports nothing heavy by itself."""
+"""task=train: train the run of a command, in this process or wherever the launcher runs it. Imports nothing heavy by
+itself.
+"""
 
 from eaglebench.config.compose import Command
 from eaglebench.config.schema import Config

@@ -96,7 +96,8 @@ def train_stages(command: Command) -> TrainedRun | None:
     started = time.monotonic()
     console, config = new_console(), command.config
     factory, stages = build_factory(config), build_stages(config)
-    model, language = factory.build_model(factory.experts)  # first: what does not fit together is refused before any work
+    # first: what does not fit together is refused before any work
+    model, language = factory.build_model(factory.experts)
     parts = summarize_parts(model, factory, stages)
     console.print(build_parts_table(parts))
     for note in model.fusion.notes if model.fusion is not None else ():

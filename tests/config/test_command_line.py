@@ -19,9 +19,17 @@ def refusal(*arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["experts=[clip,nosuch]"], "experts=nosuch is unknown: choose from clip, convnext, dinov2, eva02, hf, open_clip, pix2struct, sam, sam_vary, timm."),
+        (
+            ["experts=[clip,nosuch]"],
+            "experts=nosuch is unknown: choose from clip, convnext, dinov2, eva02, hf, open_clip, pix2struct, sam, "
+            "sam_vary, timm.",
+        ),
         (["experts=[clip,samm]"], "experts=samm is unknown: did you mean sam? Choose from clip, convnext"),
-        (["fusion=nosuch"], "fusion=nosuch is unknown: choose from channel_concat, deformable, llava_hr, mini_gemini, mova, sequence_append, sva."),
+        (
+            ["fusion=nosuch"],
+            "fusion=nosuch is unknown: choose from channel_concat, deformable, llava_hr, mini_gemini, mova, "
+            "sequence_append, sva.",
+        ),
         (["experts=[clip,sam,clip]"], "experts names clip twice"),
         (["llm=gpt"], "llm=gpt is unknown"),
         (["size=huge"], "size=huge is unknown: choose from full, tiny."),
@@ -29,7 +37,7 @@ def refusal(*arguments: str) -> str:
         (["+experts=[sam]"], "write experts=... without the +"),
         (["--config-dir", "nosuch"], "--config-dir nosuch is no folder"),
     ],
-)  # fmt: skip
+)
 def test_unknown_and_repeated_choices_are_refused_with_those_that_there_are(arguments: list[str], reason: str) -> None:
     assert reason in refusal(*arguments)
 
@@ -41,14 +49,17 @@ def test_unknown_and_repeated_choices_are_refused_with_those_that_there_are(argu
         (["+run=results/a"], "run belongs to task=eval or task=predict"),
         (["image=a.png"], "image belongs to task=predict"),
         (["prompt=hello"], "prompt belongs to task=predict"),
-        (["task=eval", "run=x", "prompt=hello"], "prompt belongs to task=predict: add that, or leave prompt out of task=eval."),
+        (
+            ["task=eval", "run=x", "prompt=hello"],
+            "prompt belongs to task=predict: add that, or leave prompt out of task=eval.",
+        ),
         (["select=backward"], "select belongs to task=select"),
         (["pretrain=sam"], "pretrain belongs to task=pretrain"),
         (["report.runs=x"], "report.runs belongs to task=report"),
         (["prune=all"], "prune belongs to task=store"),
         (["sweep=a.yaml"], "sweep belongs to task=sweep"),
     ],
-)  # fmt: skip
+)
 def test_a_field_of_another_task_is_refused(arguments: list[str], reason: str) -> None:
     assert reason in refusal(*arguments)
 
@@ -56,12 +67,15 @@ def test_a_field_of_another_task_is_refused(arguments: list[str], reason: str) -
 @pytest.mark.parametrize(
     ("argument", "reason"),
     [
-        ("experts=[clip,", "experts=[clip, lacks its ]: the shell cuts at spaces; put quotes around all of it, as in 'experts=[clip,sam]'"),
+        (
+            "experts=[clip,",
+            "experts=[clip, lacks its ]: the shell cuts at spaces; put quotes around it, as in 'experts=[clip,sam]'",
+        ),
         ("sam]", "'sam]' is no override: write FIELD=VALUE"),
         ("evaluation.generate={num_beams: 3,", "lacks its }"),
         ("seed", "seed has no value: write seed=VALUE."),
     ],
-)  # fmt: skip
+)
 def test_what_the_shell_cut_is_explained(argument: str, reason: str) -> None:
     assert reason in refusal(argument)
 

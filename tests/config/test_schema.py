@@ -27,7 +27,8 @@ COMMANDS: dict[str, list[str]] = {
     "plan": ["task=plan"],
     "store": ["task=store"],
 }
-# Fields whose value may be any plain data: options that are passed on, and the architecture of a language model for task=plan.
+# Fields whose value may be any plain data: options that are passed on, and the architecture of a language model for
+# task=plan.
 ANYTHING = (
     "evaluation.generate",
     "launcher.options",

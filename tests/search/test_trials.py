@@ -22,7 +22,8 @@ from eaglebench.search.trials import NO_SCORES, Trial, TrialResult, run_trials
 from eaglebench.utils.errors import UserError
 from tests.helpers.cluster import wait_until
 
-# In the place of `python -m eaglebench OVERRIDES`: writes the scores of a run, 0.<seed>; seed 13 fails; seeds 20 and 21 take seconds, 60 a minute.
+# In the place of `python -m eaglebench OVERRIDES`: writes the scores of a run, 0.<seed>; seed 13 fails; seeds 20 and
+# 21 take seconds, 60 a minute.
 PROGRAM = """#!{python}
 import json, os, pathlib, re, sys, time
 overrides = dict(override.split("=", 1) for override in sys.argv[3:])

@@ -58,7 +58,9 @@ def test_metrics_of_every_stage_are_logged(finished_run: Path) -> None:
 def test_an_expert_in_tiles_half_precision_and_adapters_is_stored_and_read_back(
     command: Callable[..., Outcome], fast_store: list[str], tmp_path: Path
 ) -> None:
-    """Its weights stay as they were, its adapters train; a second run takes both from the store; the finished run gives its scores."""
+    """Its weights stay as they were, its adapters train; a second run takes both from the store; the finished run
+    gives its scores.
+    """
     treated = ("experts.clip.high_res=tile", "experts.clip.image_size=128", "experts.clip.global_view=true")
     adapted = ("experts.sam.lora.rank=2", "experts.sam.dtype=bfloat16", "experts.sam.activation_checkpointing=true")
     store = f"store={tmp_path / 'store'}"

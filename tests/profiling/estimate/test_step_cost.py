@@ -152,7 +152,9 @@ def test_every_fusion_can_be_planned(fusion: str) -> None:
 
 
 def test_full_size_models_have_the_published_numbers() -> None:
-    """Of Vicuna-7B, and of the trunks that Eagle's code has (ConvNeXt-XXL, EVA-02-L, Pix2Struct-large), built in no memory."""
+    """Of Vicuna-7B, and of the trunks that Eagle's code has (ConvNeXt-XXL, EVA-02-L, Pix2Struct-large), built in no
+    memory.
+    """
     words = [f"experts.{name}.checkpoint=none" for name in EXPERTS]
     model = build_on_meta("size=full", f"experts=[{','.join(EXPERTS)}]", *words, "data.train=x.json")
     numbers = {name: count_parameters(part)[0] for name, part in model.parts().items()}
