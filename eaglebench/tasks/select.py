@@ -12,6 +12,7 @@ from eaglebench.config.compose import Command
 from eaglebench.launchers.base import Launcher, build_launcher
 from eaglebench.report.plots import draw_plots
 from eaglebench.report.run_files import read_selection
+from eaglebench.report.settings import rows_by_family
 from eaglebench.runs import SELECTION
 from eaglebench.search.outcome import TriedSet, selection_json, selection_markdown
 from eaglebench.search.overrides import (
@@ -148,7 +149,7 @@ def seed_scores(tried: TriedSet, name: str) -> SeedScores | None:
     for result in tried.results:
         if result.scores is None:
             return None
-        rows = rows_rows_by_family(result.scores)
+        rows = rows_by_family(result.scores)
         if name not in rows:
             raise UserError(f"select.score={name} is no score of {result.folder}: choose from {', '.join(rows)}.")
         found.append(rows[name]["score"])
