@@ -28,27 +28,37 @@ def refused(outcome: Outcome) -> str:
         (["experts=[]"], "leaves nothing to see with"),
         (["experts=[clip,clip]"], "clip twice"),
         (["experts.clip.image_size=60"], "nearest that fit are 56 and 64"),
-        (["stages.sft.batch_size=0"], "must be at least 1"),
-        (["experts.clip.nosuch=1"], "experts.clip.nosuch"),
-        (["experts.clip.image_size=abc"], "image_size=abc"),
+        (["stages.sft.batch_size=0"], "stages.sft.batch_size=0 must be a whole number above 0"),
+        (["experts.clip.nosuch=1"], "experts.clip.nosuch is unknown"),
+        (["experts.clip.image_size=abc"], "experts.clip.image_size=abc must be a whole number above 0"),
         (["experts.clip.heads=3"], "experts.clip cannot be built"),
-        (["evaluation.batch_size=abc"], "evaluation.batch_size=abc is not a number"),
+        (["evaluation.batch_size=abc"], "evaluation.batch_size=abc must be a whole number above 0"),
         (["evaluation.default_metric=taste"], "choose from exact, exact_words, anls, relaxed"),
         (["+experts=[sam]"], "without the +"),
-        (["trainer.accelerator=nosuch"], "the trainer refuses its settings"),
+        (["trainer.accelerator=nosuch"], "trainer.accelerator=nosuch must be one of cpu, gpu"),
+        (["trainer.accelerator=gpu"], "the trainer refuses its settings"),
         (["experts.sam_vary.image_size=32", "experts=[sam_vary]"], "does not fit its 64 px stride"),
         (["data=llava_json"], "data.train"),
         (["data=llava_json", "data.train=none.json"], "none.json does not exist"),
         (["task=eval", "run=nowhere"], "run=nowhere is not the folder of a finished run"),
         (["task=predict", "run=nowhere", "prompt=hi"], "run=nowhere is not the folder of a finished run"),
+        (["run=nowhere"], "run belongs to task=eval or task=predict"),
         (["experts.clip.checkpoint=none.safetensors"], "none.safetensors of experts.clip does not exist"),
+        (["+lr=1e-4"], "lr is unknown"),
+        (["lr=1e-4"], "lr is unknown: there is experts.clip.lr"),
+        (["+data.typo=1"], "data.typo is unknown"),
+        (["stages.sft.lr=1e-4"], "stages.sft.lr=0.0001 would replace a group of fields"),
+        (["+stages.sft.step=10"], "stages.sft.step is unknown: did you mean stages.sft.steps?"),
+        (["seed=abc"], "seed=abc must be a whole number"),
+        (["fusion=channel_concat,sva"], "add -m to run each"),
+        (["~seed"], "seed"),
     ],
 )
 def test_a_mistake_is_one_sentence(
     command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert told in refused(command("debug=fast", *words))
+    assert told in refused(command("fast=true", *words))
 
 
 def test_a_bad_record_is_one_sentence(
@@ -57,7 +67,7 @@ def test_a_bad_record_is_one_sentence(
     monkeypatch.chdir(tmp_path)
     record = {"id": "r7", "image": "a.png", "conversations": [{"from": "human", "value": "<image>"}, {"from": "gpt"}]}
     write_records(tmp_path, [record])
-    assert "r7: turn 2 has no 'value'" in refused(command("debug=fast", "data=llava_json", "data.train=data.json"))
+    assert "r7: turn 2 has no 'value'" in refused(command("fast=true", "data=llava_json", "data.train=data.json"))
 
 
 def test_debug_shows_the_traceback(
@@ -144,7 +154,7 @@ def test_a_users_own_family_and_metric(
     conversation = [{"from": "human", "value": "say hi"}, {"from": "gpt", "value": "hi", "family": "mine"}]
     write_records(tmp_path, [{"conversations": conversation}] * 20)
     outcome = command(
-        *fast_store, "data=llava_json", "data.train=data.json", "data.val=data.json", "+evaluation.metrics.mine=anls",
+        *fast_store, "data=llava_json", "data.train=data.json", "data.val=data.json", "evaluation.metrics.mine=anls",
         "stages=[sft]", "hydra.run.dir=run",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err

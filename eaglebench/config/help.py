@@ -2,17 +2,22 @@
 fields.
 """
 
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from eaglebench.config.command_line import check_choices, parse_override, read_search_path, split_arguments, task_fields
 from eaglebench.config.compose import CONF, group_file, groups, options
+from eaglebench.config.messages import written
 from eaglebench.utils.errors import UserError
 
 WIDTH = 100
+HIDDEN = ("defaults", "task", "presets", "hydra", "run_name")
 LISTS = ("experts", "stages", "logger")
-EXPERTS_OF_LIBRARIES = "  (timm, open_clip, hf: any backbone of that library, by its name)"
 
 
 def help_text(arguments: Sequence[str]) -> str:
@@ -69,17 +74,19 @@ def overview(search_path: Sequence[str] = ()) -> str:
 def help_of_task(task: str, chosen: dict[str, str], search_path: Sequence[str] = ()) -> str:
     """What a task does, and its own fields with their comments, as its files in conf/ have them."""
     path = group_file("task", task, search_path)
-    lines = [f"task={task}: {first_comment(path)}", ""]
+    lines = [f"task={task}: {first_comment(path)}"]
     own = task_fields(tuple(search_path))[task]
     if task == "train":
         lines += [
+            "",
             "Its fields are those of conf/config.yaml, and of the groups that are chosen:",
             "",
             *_fields(CONF / "config.yaml"),
         ]
     else:
         fields = _fields(path)
-        lines += fields if fields else ["It has no fields of its own."]
+        grouped = own & set(groups(search_path))
+        lines += ["", *fields] if fields else [] if grouped else ["It has no fields of its own."]
     for group in sorted(own & set(groups(search_path))):
         default = _default_choice(path, group)
         name = chosen.get(group, default)
@@ -88,7 +95,7 @@ def help_of_task(task: str, chosen: dict[str, str], search_path: Sequence[str] =
             lines += [
                 f"Fields of {group}={name}, as in {group}.FIELD=VALUE:",
                 "",
-                *_fields(group_file(group, name, search_path)),
+                *_fields(group_file(group, name, search_path), group),
             ]
     lines += ["", f"The whole configuration: python -m eaglebench task={task} --cfg job"]
     return "\n".join(lines)
@@ -116,25 +123,56 @@ def _columns(rows: Sequence[tuple[str, str]]) -> list[str]:
     return found
 
 
-def _fields(path: Path) -> list[str]:
-    """The lines of a YAML that set fields, with their comments: without its defaults list, `task`, `presets`, `hydra`
-    and targets.
+def _fields(path: Path, group: str | None = None) -> list[str]:
+    """The lines of a YAML that set fields, with their comments, after those of the shared file that it begins with.
+
+    Left out are its defaults list, `task`, `presets`, `hydra` and targets. Of a `group`, its fields alone, without the
+    name of the group.
     """
-    found: list[str] = []
-    skipping = False
-    for line in path.read_text(encoding="utf-8").splitlines():
+    found = [line for shared in _shared_files(path) for line in _fields(shared)]
+    text = path.read_text(encoding="utf-8")
+    nested = group is not None and f"\n{group}:\n" in text
+    key = ""
+    for line in text.splitlines():
         if line and not line.startswith((" ", "#")):
-            skipping = line.partition(":")[0] in ("defaults", "task", "presets", "hydra", "run_name")
-        if line.startswith("#"):
-            skipping = False
-            if line.startswith("# @package") or line.lstrip("# ").rstrip() == first_comment(path):
-                continue
-        if not skipping and "_target_" not in line:
-            found.append(f"  {line}" if line else "")
-    text = "\n".join(found).strip("\n")
+            key = line.partition(":")[0]
+            if key in HIDDEN and found and found[-1].startswith("  #"):
+                found.pop()  # the comment of what is left out
+        is_field = key == group and line.startswith("  ") if nested else key not in HIDDEN or line.startswith("#")
+        left_out = ("_target_", "pretext:", "# @package", first_comment(path))
+        if is_field and not any(one in line for one in left_out):
+            shown = f"  {_usual_values(line.removeprefix('  ') if nested else line)}".rstrip()
+            field = shown.partition(":")[0]
+            found = [earlier for earlier in found if ":" not in shown or earlier.partition(":")[0] != field] + [shown]
+    return _without_double_blanks(found)
+
+
+def _usual_values(line: str) -> str:
+    """A line with what its interpolations give without `fast=true`, at the tiny size."""
+    line = re.sub(r'"?\$\{fast:([^,}]+),[^}]+\}"?', r"\1", line)
+    presets = OmegaConf.load(CONF / "config.yaml")
+    for expression in re.findall(r"\$\{presets\.[^}]*\$\{size\}[^}]*\}", line):
+        path = expression[2:-1].replace("${size}", "tiny")
+        plain = OmegaConf.to_container(OmegaConf.masked_copy(presets, "presets"), resolve=False)
+        value: Any = plain
+        for name in path.split("."):
+            value = value[name]
+        line = line.replace(expression, _usual_values(written(value)))
+    return line
+
+
+def _without_double_blanks(lines: list[str]) -> list[str]:
+    text = "\n".join(lines).strip("\n")
     while "\n\n\n" in text:
         text = text.replace("\n\n\n", "\n\n")
     return text.split("\n") if text else []
+
+
+def _shared_files(path: Path) -> list[Path]:
+    """The files of conf/defaults/ that a YAML begins with."""
+    entries = [line.strip().removeprefix("- ") for line in path.read_text(encoding="utf-8").splitlines()]
+    names = [entry.partition("@")[0].removeprefix("/defaults/") for entry in entries if entry.startswith("/defaults/")]
+    return [CONF / "defaults" / f"{name}.yaml" for name in names]
 
 
 def _default_choice(path: Path, group: str) -> str | None:
