@@ -59,5 +59,5 @@ def test_maps_are_resized_with_aligned_corners() -> None:
 
 
 def test_an_unknown_compatibility_is_refused() -> None:
-    with pytest.raises(UserError, match="choose eagle_release"):
+    with pytest.raises(UserError, match="compat=eagle_2 must be eagle_release or null"):
         compose_command(["compat=eagle_2"])
