@@ -162,7 +162,8 @@ def build_pretext(config: Config) -> tuple[Pretext, dict[str, Any]]:
         config = config.model_copy(update={"llm": config.llm.model_copy(update={"checkpoint": None})})
     factory = build_factory(config)
     part: Any = factory.build_language_model() if name == "llm" else factory.build_expert(name)
-    spec = {**config.llm.spec, "checkpoint": config.llm.checkpoint} if name == "llm" else config.experts[name].spec
+    spec = config.llm.spec if name == "llm" else config.experts[name].spec
+    spec.pop("checkpoint", None)  # the part begins with fresh weights
     make = constructor(pretext.spec)
     return factory.build_seeded(f"pretext {name}", lambda: make(part=part)), spec
 

@@ -13,6 +13,7 @@ from eaglebench.config.signature import read_signature
 from eaglebench.utils.errors import UserError
 
 MISSING = "???"  # OmegaConf's value of a field that must be given
+HYDRA_FIELDS = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_")  # of Hydra's instantiate
 # Not part of the typed configuration: Hydra's own settings, what `size` chooses between, and the version that a run
 # folder is marked with.
 UNTYPED = ("hydra", "presets", "config_version")
@@ -63,9 +64,9 @@ def check_component(path: str, component: Component) -> None:
         raise UserError(f"{path}.{error}") from error
     declared = {info.alias or name for name, info in type(component).model_fields.items()}
     known = {name for name in signature.fields if name not in component.PROVIDED} | declared
-    for name, value in (component.model_extra or {}).items():
+    for name, value in component.model_dump(by_alias=True, exclude_unset=True).items():
         field = f"{path}.{name}"
-        if name in ("_partial_", "_args_", "_recursive_", "_convert_"):
+        if name in HYDRA_FIELDS:
             continue
         if name not in known and not signature.open:
             raise UserError(unknown(field, known - {"_target_"}))

@@ -1,7 +1,7 @@
 """A logger for Weights & Biases that works with or without an account."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -23,18 +23,36 @@ class WandbRunLogger(WandbLogger, RunLogger):
 
     Args:
         save_dir: the run folder.
+        project, name, group, tags: of the run on W&B.
         mode: W&B's mode; None: the environment variable WANDB_MODE, or what the account allows.
-        arguments: of `wandb.init`.
+        arguments: more of `wandb.init`.
 
     Raises:
         UserError: the mode is online and no account is known, or W&B refuses the arguments.
     """
 
-    def __init__(self, save_dir: str, mode: Mode | None = None, **arguments: Any) -> None:
+    def __init__(
+        self,
+        save_dir: str,
+        project: str = "eaglebench",
+        name: str | None = None,
+        group: str | None = None,
+        tags: Sequence[str] = (),
+        mode: Mode | None = None,
+        **arguments: Any,
+    ) -> None:
         wandb.setup(wandb.Settings(silent=True))  # `begin` logs one line instead
         self.defined: set[str] = set()
         with report_wandb_errors():
-            super().__init__(save_dir=save_dir, mode=resolve_mode(mode), **arguments)
+            super().__init__(
+                name=name,
+                save_dir=save_dir,
+                project=project,
+                group=group,
+                tags=list(tags),
+                mode=resolve_mode(mode),
+                **arguments,
+            )
 
     def begin(self, config: Mapping[str, Any], parts: Rows, log: Callable[[str], None]) -> None:
         """Open the W&B run with the config and a table of parts, and log where to find it.

@@ -1,7 +1,7 @@
 """The stages that train the multimodal model itself: Eagle's pre-alignment, projector stage and SFT."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt
 
@@ -39,7 +39,7 @@ class Joint(Stage):
         lr: Mapping[str, NonNegativeFloat],
         hyperparameters: Hyperparameters,
         unfreeze_at: Mapping[str, NonNegativeInt] | None = None,
-        template: str | None = None,
+        template: Literal["compact", "vicuna_v1", "plain", "chatml"] | None = None,
     ) -> None:
         super().__init__(name, lr, hyperparameters, unfreeze_at)
         if template is not None and template not in TEMPLATES:
@@ -125,7 +125,7 @@ class PreAlign(Joint):
         projector: Callable[..., Fusion],
         projector_config: Mapping[str, Any],
         unfreeze_at: Mapping[str, NonNegativeInt] | None = None,
-        template: str | None = None,
+        template: Literal["compact", "vicuna_v1", "plain", "chatml"] | None = None,
     ) -> None:
         super().__init__(name, lr, hyperparameters, unfreeze_at, template)
         self.projector = projector

@@ -1,0 +1,1 @@
+"""Weight files: where they come from, how they are read and written, and what their keys are called."""

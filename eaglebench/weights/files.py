@@ -72,6 +72,9 @@ def with_checkpoint_hint(owner: str) -> Iterator[None]:
 
     Args:
         owner: the config node of the part that is loaded: `experts.clip` or `llm`.
+
+    Raises:
+        UserError: that of the block inside, with the hint at its end.
     """
     try:
         yield

@@ -46,6 +46,7 @@ class Cells(ExpertPretext):
         self.namer = nn.Conv2d(part.channels, len(LABELS) * self.split**2, 1)
 
     def make_item(self, scene: Scene, rng: Random) -> Mapping[str, Tensor]:
+        """`images`: uint8 [3, S, S]; `targets`: which labels each cell has, uint8 [L, K, K]."""
         return {"images": to_pixels(scene), "targets": make_cell_targets(scene)}
 
     def predict(self, images_B3SS: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ class Classification(ExpertPretext):
         self.classifier = nn.Sequential(nn.LayerNorm(part.channels), nn.Linear(part.channels, len(CLASSES)))
 
     def make_item(self, scene: Scene, rng: Random) -> Mapping[str, Tensor]:
+        """`images`: uint8 [3, S, S]; `targets`: which of CLASSES the scene has, float [classes], 0 or 1."""
         targets = torch.zeros(len(CLASSES))
         for mark in scene.marks:
             colours = [label for label in mark.labels if label in COLOURS]

@@ -39,6 +39,7 @@ class Contrastive(ExpertPretext):
         self.scale = LogitScale()
 
     def make_item(self, scene: Scene, rng: Random) -> Mapping[str, Tensor]:
+        """`images`: uint8 [3, S, S]; `words`: token ids of the caption, [MAX_TOKENS]."""
         ids = self.tokenizer(write_caption(scene, rng), add_special_tokens=False)["input_ids"]
         words = torch.tensor(pad_ids(ids, MAX_TOKENS, self.tokenizer.pad_token_id))
         return {"images": to_pixels(scene), "words": words}

@@ -30,6 +30,9 @@ class Detection(ExpertPretext):
 
     Args:
         part: the expert.
+
+    Raises:
+        UserError: the side of the expert's map does not divide CELLS.
     """
 
     metric = f"F1 of detections in held-out scenes: right class, IoU of {MATCH_IOU} or more"
@@ -49,6 +52,10 @@ class Detection(ExpertPretext):
     centres: Tensor
 
     def make_item(self, scene: Scene, rng: Random) -> Mapping[str, Tensor]:
+        """`images`: uint8 [3, S, S]; `boxes`: over the side of the image, [MAX_OBJECTS, 4]; `classes`: [MAX_OBJECTS].
+
+        A box is left, top, right, bottom. Classes are indices into CLASSES, and -1 where there is no object.
+        """
         side = scene.image.width
         boxes, classes = torch.zeros(MAX_OBJECTS, 4), torch.full((MAX_OBJECTS,), -1)
         for index, mark in enumerate(scene.marks[:MAX_OBJECTS]):

@@ -49,6 +49,10 @@ class Distillation(ExpertPretext):
         )
 
     def make_item(self, scene: Scene, rng: Random) -> Mapping[str, Tensor]:
+        """`images`, `others`: the two views, uint8 [3, S, S]; `hidden`: masked cells, bool [G, G]; `classes`: [G, G].
+
+        Classes, which only `score` uses, are those of `classify_cells`.
+        """
         image = to_pixels(scene)
         side, grid = image.shape[-1], self.part.grid
         reach = side // MAX_SHIFT

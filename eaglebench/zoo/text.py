@@ -45,6 +45,7 @@ class SlotModel(EagleModel):
     """
 
     def encode_images(self, images_I3SS: Tensor) -> Tensor:
+        """The embeddings [I, N, D] of slots [I, N, MAX_WORDS]."""
         embedded: Tensor = self.llm.get_input_embeddings()(images_I3SS)
         clean_IND: Tensor = (embedded * (images_I3SS != self.pad_token_id).unsqueeze(-1)).sum(dim=2)
         if not self.training:
@@ -84,6 +85,7 @@ class Text(Pretext):
         self.collator = Collator(part.tokenizer.pad_token_id)
 
     def make_item(self, scene: Scene, rng: Random) -> tuple[Item, Sample]:
+        """The encoded conversation with its slots as the image, if it has some; and the conversation itself."""
         # Slots do not show areas, nor what covers what.
         answerable = [question for question in scene.questions if question.family != "area"]
         if answerable and rng.random() < SLOT_SHARE:

@@ -52,6 +52,7 @@ class Transcription(ExpertPretext):
         )
 
     def make_item(self, scene: Scene, rng: Random) -> Mapping[str, Tensor]:
+        """`images`: uint8 [3, S, S]; `words`: token ids of the transcript, [MAX_TOKENS]."""
         text = write_transcript(scene)
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"] + [self.tokenizer.eos_token_id]
         words = torch.tensor(pad_ids(ids, MAX_TOKENS, self.tokenizer.pad_token_id))
