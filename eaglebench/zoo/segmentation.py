@@ -39,7 +39,7 @@ class Segmentation(ExpertPretext):
         self.query = nn.Sequential(nn.Linear(2 * WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH + 1))
 
     def make_item(self, scene: Scene, rng: Random) -> Mapping[str, Tensor]:
-        """`images`: uint8 [3, S, S]; `points`: (x, y) over the side, [POINTS, 2]; `masks`: bool [POINTS, MASK, MASK]."""
+        """`images`: uint8 [3, S, S]; `points`: x, y over the side, [POINTS, 2]; `masks`: bool [POINTS, MASK, MASK]."""
         rows, columns = scene.regions.nonzero()
         chosen = [rng.randrange(len(rows)) for _ in range(POINTS)]
         points = [(columns[index], rows[index]) for index in chosen]
