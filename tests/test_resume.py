@@ -135,10 +135,12 @@ def test_killed_again_and_again_it_ends_the_same(seed: int, tmp_path: Path, unbr
 
 
 def test_on_sigterm_it_says_where_it_resumes(tmp_path: Path, unbroken: Unbroken) -> None:
-    long = ("stages.pre_align.steps=100000", "checkpoint_every=100000")
+    long = ("stages.pre_align.steps=100000", "checkpoint_every=10")
     command = Command(tmp_path / "stopped", unbroken.data, *long)
     process = command.start(FIRST_LINE)
-    time.sleep(2)
+    while not list((command.folder / "store").rglob("*.ckpt")):  # before the first step, SIGTERM just ends a process
+        assert process.is_alive(), command.out()
+        time.sleep(0.02)
     process.terminate()
     process.join()
     assert process.exitcode == TERMINATED
