@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 # Before torch is imported, and for the processes that tests start: most tests are too small for more than a thread.
@@ -26,6 +27,7 @@ EXPERTS = tuple(name for name in options("experts") if name not in LIBRARIES)
 FUSIONS = options("fusion")
 
 
+@cache
 def command_of(*overrides: str) -> Command:
     """The command that a command line with these overrides runs, whether it could work or not."""
     return compose_command(prepare_arguments(overrides), check=False)
