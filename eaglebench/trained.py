@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from eaglebench.config.build import build_evaluation, load_trained_model
+from eaglebench.config.build import load_trained_model
+from eaglebench.config.build_data import build_evaluation
 from eaglebench.config.read import read_config
 from eaglebench.config.schema import Config, EvaluationConfig
 from eaglebench.data.image_errors import UNREADABLE

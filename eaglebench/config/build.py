@@ -10,22 +10,8 @@ from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
 from eaglebench.config.inputs import file_state
-from eaglebench.config.schema import (
-    OPTIMIZATION,
-    Config,
-    ExpertConfig,
-    LanguageConfig,
-    OptimizationConfig,
-    optional_path,
-)
-from eaglebench.data.benchmark import read_benchmark
-from eaglebench.data.llava import hash_samples, read_samples
-from eaglebench.data.sample import Sample
-from eaglebench.data.source import DataSource, Split, SyntheticWorld
-from eaglebench.data.synthetic.engine import World
-from eaglebench.evaluation.benchmarks import BENCHMARKS
-from eaglebench.evaluation.evaluation_settings import EvaluationSettings
-from eaglebench.evaluation.validation import Validator, take_evenly
+from eaglebench.config.schema import Config, ExpertConfig, LanguageConfig
+from eaglebench.config.schema_base import OPTIMIZATION, OptimizationConfig, optional_path
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.tiled import Tiled
 from eaglebench.language.base import LanguageModel
@@ -46,7 +32,6 @@ from eaglebench.zoo.shipped import ZOO, find_shipped_weights
 # The builder of language models on the hub, and the one that needs nothing but their architecture.
 PRETRAINED = "eaglebench.language.pretrained.load_pretrained"
 FROM_ARCHITECTURE = "eaglebench.language.pretrained.build_from_architecture"
-FAST_QUESTIONS = 64  # of an evaluation, or of each benchmark, with fast=true
 # Fields of a part that change nothing of what a stage gives.
 NO_EFFECT = ("activation_checkpointing",)
 
@@ -205,76 +190,6 @@ def build_blind(config: Config) -> Blind | None:
     if not section.steps and not section.epochs:
         return None
     return Blind(BLIND, {"llm": section.lr}, build_hyperparameters(section))
-
-
-def build_data(config: Config, log: Callable[[str], None], training: bool = True) -> DataSource:
-    """The run's samples; only the held-out ones if not `training`.
-
-    Raises:
-        UserError: a file or a record of it cannot be used.
-    """
-    settings = config.data
-    read = partial(
-        read_samples,
-        max_bad=settings.max_bad,
-        limit=settings.limit,
-        checked=settings.cache_dir / "checked",
-        warn=log,
-    )
-    official = build_benchmarks(config)
-    of_stages = {}
-    for name, stage in config.stages.items() if training else ():
-        if stage.data is not None:
-            samples = read(stage.data, image_root=stage.image_root)
-            of_stages[name] = Split(samples, hash_samples(samples))
-    source = partial(DataSource, cache_mb=settings.cache_mb, workers=settings.workers, of_stages=of_stages)
-    if settings.source == "synthetic":
-        world = config.world
-        synthetic = SyntheticWorld(
-            World(world.train_images, world.val_questions, world.canvas, world.mixture, world.seed),
-            settings.cache_dir,
-            log,
-        )
-        train = synthetic.train[: settings.limit] if training else []
-        digest = synthetic.digest if settings.limit is None else f"{synthetic.digest}-{settings.limit}"
-        return source(train=train, val=official or synthetic.val, digest=digest)
-    train = read(settings.train, image_root=settings.image_root) if training and settings.train is not None else []
-    val = read(settings.val, image_root=settings.image_root) if settings.val is not None and not official else []
-    return source(train=train, val=official or val, digest=hash_samples(train))
-
-
-def build_benchmarks(config: Config) -> list[Sample]:
-    """The questions of the evaluation's benchmark files; where there are some, nothing else is evaluated."""
-    samples = []
-    limit = FAST_QUESTIONS if config.fast else None  # not data.limit: a benchmark counts whole
-    for name, file in config.scoring.benchmarks.items():
-        if file is not None:
-            suffixes = (BENCHMARKS[name].suffix, BENCHMARKS[name].open_suffix)
-            samples += read_benchmark(file, name, *suffixes, limit=limit, checked=config.data.cache_dir / "checked")
-    return samples
-
-
-def build_evaluation(config: Config) -> EvaluationSettings:
-    """How answers are generated and scored."""
-    section = config.scoring
-    return EvaluationSettings(
-        batch_size=section.batch_size,
-        max_new_tokens=section.max_new_tokens,
-        generate=section.generate,
-        metrics=section.metrics,
-        default_metric=section.default_metric,
-        benchmarks=[name for name, file in section.benchmarks.items() if file is not None],
-        shuffled=section.shuffled,
-        device=config.trainer.device,
-        seed=config.seed,
-        cache_mb=config.data.cache_mb,
-    )
-
-
-def build_validator(config: Config, data: DataSource) -> Validator | None:
-    """What validates on held-out samples while a stage trains; None where there are none."""
-    samples = take_evenly(data.val, config.validation.samples) if config.validation.every else []
-    return Validator(samples, build_evaluation(config), data.reader) if samples else None
 
 
 def build_trainer(config: Config, loggers: list[Logger], console: Console, seed: int | None = None) -> StageTrainer:

@@ -5,7 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from eaglebench.config.schema import Config, EvaluationConfig, optional_path
+from eaglebench.config.schema import Config, EvaluationConfig
+from eaglebench.config.schema_base import optional_path
 from eaglebench.utils.hashing import hash_file
 from eaglebench.weights.hub import is_hub_name, read_cached_commit
 from eaglebench.zoo.shipped import SHIPPED, ZOO

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from eaglebench.config.messages import describe, unknown, written
-from eaglebench.config.schema import Component, Config
+from eaglebench.config.schema import Config
+from eaglebench.config.schema_base import Component
 from eaglebench.config.signature import read_signature
 from eaglebench.utils.errors import UserError
 

@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from eaglebench.config.identity import NOT_IDENTITY, run_digest
-from eaglebench.config.schema import EAGLE_RELEASE
+from eaglebench.config.schema_base import EAGLE_RELEASE
 
 
 def _run_digest(*, _root_: DictConfig) -> str:

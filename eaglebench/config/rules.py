@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from eaglebench.config.messages import join_choices, nearest, unknown
-from eaglebench.config.schema import Config, EvaluationConfig, ExpertConfig, LmmsEvalConfig, OptimizationConfig
+from eaglebench.config.schema import Config, EvaluationConfig, ExpertConfig, LmmsEvalConfig
+from eaglebench.config.schema_base import OptimizationConfig
 from eaglebench.evaluation.benchmarks import BENCHMARKS
 from eaglebench.evaluation.metrics import METRICS
 from eaglebench.utils.errors import UserError, suggest_multiples

@@ -7,65 +7,31 @@ line here.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Len, Lt
+from annotated_types import Gt, Len
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     Tag,
 )
 
-NONE = "none"  # on the command line, for a path that is not wanted
-EAGLE_RELEASE = "eagle_release"
+from eaglebench.config.schema_base import Component, Lora, OptimizationConfig, Section, optional_path
+from eaglebench.config.schema_tasks import (
+    BenchConfig,
+    CompareConfig,
+    ConvertConfig,
+    PlanConfig,
+    PretrainConfig,
+    ReportConfig,
+    SelectConfig,
+)
 
-Fraction = Annotated[float, Ge(0), Lt(1)]
 Kind = Literal["experts", "fusion", "llm"]  # of parts
 DType = Literal["float32", "bfloat16", "float16"]
-
-
-class Section(BaseModel):
-    """A group of fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
-
-
-class Component(Section):
-    """What a class or function of any importable module makes: its `_target_`, and its arguments beside the fields
-    that are declared here.
-
-    Attributes:
-        PROVIDED: arguments that the code passes, and a config cannot.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
-    PROVIDED: ClassVar[frozenset[str]] = frozenset()
-
-    target: str = Field(alias="_target_")
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The arguments of the constructor, `_target_` left out."""
-        return {key: value for key, value in (self.model_extra or {}).items() if not key.startswith("_")}
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """`_target_` and the arguments, as `hydra.utils.instantiate` takes them."""
-        return {"_target_": self.target, **self.arguments}
-
-
-class Lora(Section):
-    """Low-rank adapters (arXiv 2106.09685); none at rank 0."""
-
-    rank: NonNegativeInt
-    alpha: PositiveInt
-    dropout: Fraction
 
 
 class ExpertConfig(Component):
@@ -112,23 +78,6 @@ class LanguageConfig(Component):
         treatment = ("lora", "activation_checkpointing", "architecture")
         given = self.model_dump(by_alias=True, exclude_unset=True)
         return {key: value for key, value in given.items() if key not in treatment}
-
-
-class OptimizationConfig(Section):
-    """AdamW with a warm-up and a cosine, and how batches are cut."""
-
-    batch_size: PositiveInt
-    micro_batch: PositiveInt | None
-    steps: PositiveInt | None
-    epochs: PositiveFloat | None
-    warmup: Annotated[float, Field(ge=0, le=1)]
-    weight_decay: NonNegativeFloat
-    betas: Annotated[list[Fraction], Len(2, 2)]
-    grad_clip: NonNegativeFloat
-    nonfinite: Literal["stop", "skip"]
-
-
-OPTIMIZATION = tuple(OptimizationConfig.model_fields)
 
 
 class StageConfig(OptimizationConfig, Component):
@@ -270,58 +219,6 @@ class TaskConfig(Section):
     target: str = Field(alias="_target_")
 
 
-class CompareConfig(Section):
-    runs: list[str]
-
-
-class ReportConfig(Section):
-    runs: str
-    to: Path
-    images: NonNegativeInt
-
-
-class PlanConfig(Section):
-    tokens: PositiveInt | None
-    samples: PositiveInt | None
-    flops: PositiveFloat
-
-
-class ConvertConfig(Section):
-    benchmark: str | None
-    source: str | None
-    to: str | None
-
-
-class BenchConfig(Component):
-    """What is measured; the fields are those of the function that measures."""
-
-    PROVIDED = frozenset({"command"})
-
-
-class SelectConfig(Component):
-    """How experts are selected; the search's own fields are its function's."""
-
-    name: str
-    score: str
-    seeds: PositiveInt
-
-
-class PretextConfig(Component):
-    PROVIDED = frozenset({"part"})
-
-
-class PretrainConfig(OptimizationConfig):
-    """One part of the zoo and its pretext task."""
-
-    part: str
-    pretext: PretextConfig
-    kinds: dict[str, NonNegativeFloat]
-    lr: PositiveFloat
-    steps: PositiveInt
-    folder: Path
-    validation_images: PositiveInt
-
-
 def _evaluation_kind(value: Any) -> str:
     return "lmms_eval" if isinstance(value, dict) and "tasks" in value else "own"
 
@@ -380,8 +277,3 @@ class Config(Section):
         """The evaluation, where it is our own."""
         assert isinstance(self.evaluation, EvaluationConfig)
         return self.evaluation
-
-
-def optional_path(value: str | None) -> Path | None:
-    """The path of a field that may be null or none."""
-    return None if value is None or value == NONE else Path(value).expanduser()

@@ -8,14 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from eaglebench.config.build import (
-    FAST_QUESTIONS,
-    build_data,
-    build_evaluation,
-    build_factory,
-    build_store,
-    load_trained_model,
-)
+from eaglebench.config.build import build_factory, build_store, load_trained_model
+from eaglebench.config.build_data import FAST_QUESTIONS, build_data, build_evaluation
 from eaglebench.config.schema import Config
 from eaglebench.data.sample import Sample
 from eaglebench.evaluation.answering import EvaluatedModel, remove_answer_logs

@@ -11,7 +11,8 @@ from torch import nn
 
 from eaglebench.config.build import build_hyperparameters, build_loggers, build_pretext, build_trainer
 from eaglebench.config.compose import Command
-from eaglebench.config.schema import Config, PretrainConfig
+from eaglebench.config.schema import Config
+from eaglebench.config.schema_tasks import PretrainConfig
 from eaglebench.data.synthetic.engine import VERSION
 from eaglebench.training.setup import TrainingSetup
 from eaglebench.utils.console import new_console

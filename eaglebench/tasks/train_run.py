@@ -8,17 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from eaglebench.config.build import (
-    build_blind,
-    build_data,
-    build_evaluation,
-    build_factory,
-    build_loggers,
-    build_stages,
-    build_store,
-    build_trainer,
-    build_validator,
-)
+from eaglebench.config.build import build_blind, build_factory, build_loggers, build_stages, build_store, build_trainer
+from eaglebench.config.build_data import build_data, build_evaluation, build_validator
 from eaglebench.config.compose import Command
 from eaglebench.config.inputs import input_fingerprints
 from eaglebench.data.source import DataSource

@@ -54,7 +54,7 @@ def test_a_multirun_of_jobs_one_of_which_is_preempted(slurm: dict[str, str], tmp
 
 @pytest.mark.slow
 def test_a_job_of_two_tasks_is_preempted(slurm: dict[str, str], tmp_path: Path) -> None:
-    """Both wait for the one that asks SLURM, however long that takes: the job is requeued, and not ended by the other."""
+    """Both wait for the one that asks SLURM, however long that takes: the job is requeued, not ended by the other."""
     slow = tmp_path / "bin"
     slow.mkdir()
     (slow / "squeue").write_text(f'#!/bin/sh\nsleep 5\nexec {shutil.which("squeue")} "$@"\n')

@@ -68,11 +68,17 @@ def test_random_points_are_the_same_every_time_and_keep_to_their_bounds() -> Non
     ("sweep", "message"),
     [
         ({"method": "random", "parameters": DISTRIBUTIONS}, "give the file run_cap"),
-        ({"method": "grid", "parameters": {"rate": {"min": 0.1, "max": 0.5}}}, "rate has infinitely many values: give it values in a grid"),
+        (
+            {"method": "grid", "parameters": {"rate": {"min": 0.1, "max": 0.5}}},
+            "rate has infinitely many values: give it values in a grid",
+        ),
         ({"method": "grid", "parameters": {"rate": {"values": []}}}, "the sweep has no points"),
-        ({"method": "random", "run_cap": 1, "parameters": {"rate": {"distribution": "beta", "a": 1, "b": 2}}}, "rate: distribution beta is W&B's alone"),
+        (
+            {"method": "random", "run_cap": 1, "parameters": {"rate": {"distribution": "beta", "a": 1, "b": 2}}},
+            "rate: distribution beta is W&B's alone",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_has_no_points_or_no_end_is_refused(sweep: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as caught:
         list_points(sweep)

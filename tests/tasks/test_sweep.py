@@ -69,21 +69,42 @@ def test_a_sweep_is_run_once_and_ranked(
 @pytest.mark.parametrize(
     ("sweep", "overrides", "message"),
     [
-        ({"method": "bayes", "parameters": {"seed": {"min": 0, "max": 9}}}, [], "which asks W&B for the next point: use wandb sweep"),
+        (
+            {"method": "bayes", "parameters": {"seed": {"min": 0, "max": 9}}},
+            [],
+            "which asks W&B for the next point: use wandb sweep",
+        ),
         ({"method": "grid"}, [], "has no parameters: it must be a sweep file of W&B"),
         ({"method": "grid", "parameters": {"seed": 3}}, [], "seed needs value, values, or a distribution"),
         ({"method": "grid", "parameters": {"seed": {"values": 3}}}, [], "seed needs a list of values, values: [1, 2]"),
         ({"method": "grid", "parameters": {"seed": {"max": 3}}}, [], "seed needs two bounds, min: 1 and max: 2"),
-        ({"method": "grid", "parameters": {"seed": {"distribution": "int_uniform"}}}, [], "seed needs two whole bounds"),
-        ({"method": "random", "run_cap": "5", "parameters": {"seed": {"value": 3}}}, [], "run_cap: 5 is not a number of runs"),
         (
-            {"method": "random", "run_cap": 5, "parameters": {"lr": {"distribution": "log_uniform_values", "min": 0, "max": 1}}},
-            [], "lr has a logarithm, which needs min above 0",
+            {"method": "grid", "parameters": {"seed": {"distribution": "int_uniform"}}},
+            [],
+            "seed needs two whole bounds",
+        ),
+        (
+            {"method": "random", "run_cap": "5", "parameters": {"seed": {"value": 3}}},
+            [],
+            "run_cap: 5 is not a number of runs",
+        ),
+        (
+            {
+                "method": "random",
+                "run_cap": 5,
+                "parameters": {"lr": {"distribution": "log_uniform_values", "min": 0, "max": 1}},
+            },
+            [],
+            "lr has a logarithm, which needs min above 0",
         ),
         ({"method": "grid", "parameters": {"seed": {"values": [0, 1]}}}, ["seed=3"], "seed is set by"),
-        ({"method": "grid", "parameters": {"seed": {"values": [0, 1]}}}, ["launcher.at_once=0"], "launcher.at_once=0 must be a whole number above 0"),
+        (
+            {"method": "grid", "parameters": {"seed": {"values": [0, 1]}}},
+            ["launcher.at_once=0"],
+            "launcher.at_once=0 must be a whole number above 0",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_run_here_is_refused(
     sweep: object, overrides: list[str], message: str, command: Callable[..., Outcome], tmp_path: Path
 ) -> None:
