@@ -144,13 +144,12 @@ def check_shares(path: str, shares: Mapping[str, float]) -> None:
 
 
 def check_placement(config: Config) -> None:
-    """Refuse devices that no trainer or launcher here can use."""
+    """Refuse devices that the task cannot use."""
     alone = (config.trainer.nodes == 1 and config.trainer.devices in (1, [0])) or isinstance(
         config.trainer.devices, list
     )
-    here = config.launcher.target.rpartition(".")[2] == "LocalLauncher"
-    if config.task.name == "pretrain" and not (alone and here):
-        raise UserError("task=pretrain takes minutes on one device: leave trainer.devices and launcher as they are.")
+    if config.task.name == "pretrain" and not alone:
+        raise UserError("task=pretrain takes minutes on one device: leave trainer.devices as it is.")
 
 
 def check_pretraining(config: Config) -> None:

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import yaml
 from eaglebench.config.compose import compose_command
 from eaglebench.launchers.base import build_launcher, job_of
 from eaglebench.utils.errors import UserError
+from tests.conftest import Outcome
 from tests.helpers.cluster import missing_for_cluster, run_command, start_cluster, wait_until
 from tests.helpers.commands import ONE_STAGE, TWO_PROCESSES, run_eaglebench
 
@@ -120,3 +121,9 @@ def test_what_no_job_can_do_is_refused(override: str, message: str) -> None:
     command = compose_command(["launcher=slurm", override])
     with pytest.raises(UserError, match=re.escape(message)):
         build_launcher(command.config.launcher).run_elsewhere(job_of(command))
+
+
+def test_what_runs_in_this_process_only_is_no_job(command: Callable[..., Outcome]) -> None:
+    outcome = command("task=pretrain", "pretrain=sam", "launcher=slurm")
+    assert outcome.code == 2
+    assert "task=pretrain takes minutes in this process: leave launcher as it is." in outcome.err
