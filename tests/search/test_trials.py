@@ -208,7 +208,7 @@ def in_a_process(*numbers: int) -> BaseProcess:
 
 
 def test_two_commands_that_want_the_same_run_have_it_run_once(place: Path) -> None:
-    """So does one that is started again while a trial of its own goes on."""
+    """So does a command that is started again while a trial of its own still runs."""
     both = [in_a_process(1), in_a_process(1)]
     for process in both:
         process.join(60)

@@ -39,7 +39,7 @@ def test_what_a_strategy_keeps_in_shards_or_on_the_cpu(overrides: list[str], kep
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
+    ("overrides", "description"),
     [
         ([], "32-true"),
         (["trainer.devices=2"], "ddp"),
@@ -47,5 +47,5 @@ def test_what_a_strategy_keeps_in_shards_or_on_the_cpu(overrides: list[str], kep
         (["trainer=deepspeed_zero3", "trainer.devices=2"], "deepspeed 3"),
     ],
 )
-def test_a_strategy_in_words(overrides: list[str], words: str) -> None:
-    assert describe_strategy(compose_command(overrides).config.trainer) == words
+def test_a_strategy_is_described(overrides: list[str], description: str) -> None:
+    assert describe_strategy(compose_command(overrides).config.trainer) == description

@@ -96,14 +96,14 @@ def test_costs_are_measured_once_and_one_that_cannot_be_ends_nothing(
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(vision_cost, "measure_vision_cost", none)
-    words = ["task=select", "select=exhaustive", "select.start=[clip]", "select.pool=[]"]
-    outcome = command(*words)
+    overrides = ["task=select", "select=exhaustive", "select.start=[clip]", "select.pool=[]"]
+    outcome = command(*overrides)
     assert outcome.code == 0, outcome.err
     assert "clip: its cost cannot be measured (no room)" in outcome.out
     monkeypatch.setattr(vision_cost, "measure_vision_cost", lambda *_: VisionCost(1000, 2e9, 3.0))
-    assert "no room" not in command(*words).out
+    assert "no room" not in command(*overrides).out
     monkeypatch.setattr(vision_cost, "measure_vision_cost", none)
-    again = command(*words)
+    again = command(*overrides)
     assert again.code == 0 and "no room" not in again.out
     (folder,) = Path("results").glob("selection-exhaustive-*")
     (row,) = json.loads((folder / "selection.json").read_text())["rounds"][0]["candidates"]
@@ -115,8 +115,8 @@ def test_speed_is_left_out_where_its_device_is_not(
 ) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    words = ["select=exhaustive", "select.start=[clip]", "select.pool=[]", "trainer=gpu"]
-    assert command("task=select", *words).code == 0
+    overrides = ["select=exhaustive", "select.start=[clip]", "select.pool=[]", "trainer=gpu"]
+    assert command("task=select", *overrides).code == 0
     (folder,) = Path("results").glob("selection-exhaustive-*")
     (row,) = json.loads((folder / "selection.json").read_text())["rounds"][0]["candidates"]
     assert (row["images_per_second"], row["macs"] > 0) == (None, True)
@@ -162,8 +162,8 @@ def test_what_cannot_be_searched_is_refused(
 
 @pytest.mark.slow
 def test_killed_and_started_again_it_repeats_nothing(tmp_path: Path) -> None:
-    words = ["task=select", "fast=true", "select.start=[clip]", "select.pool=[sam]", "evaluation.blind.steps=0"]
-    program = [sys.executable, "-m", "eaglebench", *words]
+    overrides = ["task=select", "fast=true", "select.start=[clip]", "select.pool=[sam]", "evaluation.blind.steps=0"]
+    program = [sys.executable, "-m", "eaglebench", *overrides]
     with (tmp_path / "log").open("w") as log:
         running = subprocess.Popen(program, cwd=tmp_path, stdout=log, stderr=log)
     wait_until(lambda: "round 1" in (tmp_path / "log").read_text(), "the first round", 200)

@@ -93,8 +93,8 @@ def test_the_table_is_printed_and_written(
     measured = {OURS: PassCost(0.5, 100.0), "transformers": PassCost(0.75, 300.0)}
     monkeypatch.setattr("eaglebench.profiling.bench.fusion.measure_costs", lambda *_: measured)
     path = tmp_path / "bench.md"
-    words = ["task=bench", "bench=fusion", "experts=[clip,sam]", "fusion=sva", "fusion.heads=8"]
-    outcome = command(*words, f"bench.to={path}")
+    overrides = ["task=bench", "bench=fusion", "experts=[clip,sam]", "fusion=sva", "fusion.heads=8"]
+    outcome = command(*overrides, f"bench.to={path}")
     rows = [line for line in path.read_text().splitlines() if line.startswith(tuple(f"| {name} " for name in FUSIONS))]
     assert len(rows) == 2 * len(FUSIONS)
     assert "| clip,sam |" in rows[0]

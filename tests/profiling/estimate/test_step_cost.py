@@ -155,8 +155,8 @@ def test_full_size_models_have_the_published_numbers() -> None:
     """Of Vicuna-7B, and of the trunks that Eagle's code has (ConvNeXt-XXL, EVA-02-L, Pix2Struct-large), built in no
     memory.
     """
-    words = [f"experts.{name}.checkpoint=none" for name in EXPERTS]
-    model = build_on_meta("size=full", f"experts=[{','.join(EXPERTS)}]", *words, "data.train=x.json")
+    overrides = [f"experts.{name}.checkpoint=none" for name in EXPERTS]
+    model = build_on_meta("size=full", f"experts=[{','.join(EXPERTS)}]", *overrides, "data.train=x.json")
     numbers = {name: count_parameters(part)[0] for name, part in model.parts().items()}
     assert numbers["llm"] == 6_738_415_616
     assert all(parameter.is_meta for parameter in model.parameters())
