@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from eaglebench.config.read import UNTYPED, read_config
+from eaglebench.config.read import UNTYPED, check_missing, read_config
 from eaglebench.config.resolvers import register_resolvers
 from eaglebench.config.rules import check_rules
 from eaglebench.config.schema import Config
@@ -88,7 +88,14 @@ def compose_command(
 def command_of(
     cfg: DictConfig, overrides: Sequence[str], folder: Path | None = None, search_path: Sequence[str] = ()
 ) -> Command:
-    """The command of a composed configuration."""
+    """The command of a composed configuration.
+
+    Raises:
+        UserError: a field that must be given is not, or a field is not what it must be.
+    """
+    unresolved = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(unresolved, dict)
+    check_missing({str(key): value for key, value in unresolved.items() if key not in UNTYPED})
     resolved = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(resolved, dict)
     plain = {str(key): value for key, value in resolved.items() if key not in UNTYPED}

@@ -28,9 +28,6 @@ def read_config(composed: Mapping[str, Any]) -> Config:
         UserError: a field is unknown, missing, or not what it must be.
     """
     raw = {key: value for key, value in composed.items() if key not in UNTYPED}
-    for path, value in _leaves(raw):
-        if value == MISSING:
-            raise UserError(f"{path} is not set: its file in conf/ says what it takes; give {path}=VALUE.")
     for name, value in raw.items():
         if value is None and _branch(SCHEMA["properties"].get(name, {}), {}).get("type") == "object":
             raise UserError(_sentence_of_group(name, None, _branch(SCHEMA["properties"][name], {})))
@@ -41,6 +38,17 @@ def read_config(composed: Mapping[str, Any]) -> Config:
     for path, component in components(config):
         check_component(path, component)
     return config
+
+
+def check_missing(unresolved: Mapping[str, Any]) -> None:
+    """Refuse a field that must be given and is not, before anything refers to it.
+
+    Raises:
+        UserError: it names the field.
+    """
+    for path, value in _leaves(unresolved):
+        if value == MISSING:
+            raise UserError(f"{path} is not set: its file in conf/ says what it takes; give {path}=VALUE.")
 
 
 def components(node: BaseModel | Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Component]]:

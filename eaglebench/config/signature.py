@@ -165,7 +165,7 @@ class _Names(dict[str, Any]):
         if not all(self._is_known(node) for node in ast.walk(annotation)):
             return Any
         try:
-            # Only names, subscripts, attributes and literals: nothing of the module's own code is run.
+            # Names of LIGHT modules, subscripts and literals: nothing of the module's own code is run.
             return eval(compile(ast.Expression(annotation), "<annotation>", "eval"), {"__builtins__": TYPES}, self)
         except (NameError, AttributeError, TypeError):
             return Any
@@ -176,9 +176,11 @@ class _Names(dict[str, Any]):
         self[name] = self.evaluate(self.assigned[name])  # an alias of a type, or a constant
         return self[name]
 
-    @staticmethod
-    def _is_known(node: ast.AST) -> bool:
-        return not isinstance(node, (ast.Call, ast.Lambda, ast.Await, ast.NamedExpr, ast.ListComp, ast.GeneratorExp))
+    def _is_known(self, node: ast.AST) -> bool:
+        """Whether a part of an annotation can be evaluated: of calls, those of types like `Ge(0)` alone."""
+        if isinstance(node, ast.Call):
+            return isinstance(node.func, ast.Name) and node.func.id in self
+        return not isinstance(node, (ast.Lambda, ast.Await, ast.NamedExpr, ast.ListComp, ast.GeneratorExp))
 
 
 TYPES = {

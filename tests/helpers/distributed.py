@@ -18,7 +18,8 @@ from lightning.pytorch.loggers import Logger
 from PIL import Image
 from rich.console import Console
 
-from eaglebench.config.build import build_data, build_factory, build_stages, build_trainer, build_validator
+from eaglebench.config.build import build_factory, build_stages, build_trainer
+from eaglebench.config.build_data import build_data, build_validator
 from eaglebench.model.eagle import EagleModel
 from eaglebench.stages.runner import Runner
 from eaglebench.stages.store import Store

@@ -7,15 +7,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from eaglebench.config.build import (
-    build_blind,
-    build_data,
-    build_factory,
-    build_stages,
-    build_store,
-    build_trainer,
-    build_validator,
-)
+from eaglebench.config.build import build_blind, build_factory, build_stages, build_store, build_trainer
+from eaglebench.config.build_data import build_data, build_validator
 from eaglebench.config.schema import Config
 from eaglebench.stages.base import Stage, StageUnit
 from eaglebench.stages.runner import Runner

@@ -10,7 +10,8 @@ from hydra.utils import get_object
 
 from eaglebench.config.build import build_factory, build_pretext, checkpoint_path
 from eaglebench.config.compose import options
-from eaglebench.config.schema import Config, PretrainConfig
+from eaglebench.config.schema import Config
+from eaglebench.config.schema_tasks import PretrainConfig
 from eaglebench.tasks.pretrain_run import card_settings, draw_images, measure_saved
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.hashing import hash_file
