@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eaglebench.tasks.pretrain import POINTS, curve
+from eaglebench.tasks.pretrain_run import POINTS, average_curve
 from tests.conftest import Outcome
 
 
@@ -16,7 +16,7 @@ def test_a_part_is_made_and_used(
     command: Callable[..., Outcome], fast_store: list[str], tmp_path: Path, part: str
 ) -> None:
     folder = tmp_path / "zoo"
-    outcome = command("task=pretrain", f"part={part}", f"pretrain.folder={folder}", "debug=fast")
+    outcome = command("task=pretrain", f"pretrain={part}", f"pretrain.folder={folder}", "fast=true")
     assert outcome.code == 0, outcome.err
     heads = [f"{part}.head.safetensors"] if part != "llm" else []
     weights = [f"{part}.safetensors", *heads]
@@ -24,7 +24,7 @@ def test_a_part_is_made_and_used(
     card = json.loads((folder / f"{part}.json").read_text())
     assert card["settings"]["steps"] == len(card["losses"]) == 3
     assert sorted(card["sha256"]) == sorted(weights)
-    assert f"part={part}" in card["command"]
+    assert f"pretrain={part}" in card["command"]
     assert f"{card['score']:.3f}" in outcome.out
     (hint,) = [line for line in outcome.out.splitlines() if line.startswith("try it: python -m eaglebench ")]
     used = command(*shlex.split(hint)[5:], *fast_store, f"hydra.run.dir={tmp_path / 'run'}")
@@ -33,6 +33,6 @@ def test_a_part_is_made_and_used(
 
 def test_a_curve_has_few_points_and_the_mean_of_all_losses() -> None:
     losses = [float(step) for step in range(1000)]
-    assert len(curve(losses)) == POINTS
-    assert curve(losses)[:2] == [4.5, 14.5]
-    assert curve([3.0, 2.0]) == [3.0, 2.0]
+    assert len(average_curve(losses)) == POINTS
+    assert average_curve(losses)[:2] == [4.5, 14.5]
+    assert average_curve([3.0, 2.0]) == [3.0, 2.0]
