@@ -117,6 +117,8 @@ def _sentence(error: ErrorDetails, raw: Mapping[str, Any]) -> str:
     path = ".".join(names)
     if error["type"] == "missing":
         absent = str(error["loc"][-1])
+        if absent == "_target_" and len(names) == 2:
+            return f"{path} has fields, but {names[1]} is not chosen: add it to '{names[0]}=[...]', or leave them out."
         owner = path or "the configuration"
         return f"{owner} has no field {absent}, which it needs: its file in conf/ may lack its defaults list."
     schema = _schema_of(names[:-1], raw)

@@ -145,10 +145,8 @@ def check_shares(path: str, shares: Mapping[str, float]) -> None:
 
 def check_placement(config: Config) -> None:
     """Refuse devices that the task cannot use."""
-    alone = (config.trainer.nodes == 1 and config.trainer.devices in (1, [0])) or isinstance(
-        config.trainer.devices, list
-    )
-    if config.task.name == "pretrain" and not alone:
+    one_device = config.trainer.devices == 1 or isinstance(config.trainer.devices, list)
+    if config.task.name == "pretrain" and not (one_device and config.trainer.nodes == 1):
         raise UserError("task=pretrain takes minutes on one device: leave trainer.devices as it is.")
 
 

@@ -64,7 +64,7 @@ def test_a_finished_run_is_evaluated_on_it(
 ) -> None:
     command("task=convert", "convert.benchmark=gqa", f"convert.source={gqa}", f"convert.to={tmp_path}/gqa.jsonl")
     outcome = command(
-        "debug=fast",
+        "fast=true",
         "task=eval",
         f"run={finished_run}",
         "evaluation=eagle11",
@@ -90,7 +90,7 @@ def test_all_eleven_give_eagles_average(command: Callable[..., Outcome], finishe
         record = {"id": name, "question": "What?", "answers": ["red"], **special.get(name, {})}
         (tmp_path / f"{name}.jsonl").write_text(json.dumps(record))
         words.append(f"evaluation.benchmarks.{name}={tmp_path}/{name}.jsonl")
-    outcome = command("debug=fast", "task=eval", f"run={finished_run}", "evaluation=eagle11", *words)
+    outcome = command("fast=true", "task=eval", f"run={finished_run}", "evaluation=eagle11", *words)
     assert outcome.code == 0, outcome.err
     scores = json.loads((finished_run / "benchmarks-fast/scores.json").read_text())
     figures = {name: family["figure"] for name, family in scores["families"].items()}
@@ -101,13 +101,16 @@ def test_all_eleven_give_eagles_average(command: Callable[..., Outcome], finishe
     ("words", "told"),
     [
         ([], "evaluation.benchmarks has no file"),
-        (["+evaluation.benchmarks.vqa=x.jsonl"], "evaluation.benchmarks names vqa: choose from gqa,"),
+        (
+            ["evaluation.benchmarks.vqa=x.jsonl"],
+            "evaluation.benchmarks.vqa is unknown: did you mean evaluation.benchmarks.vqav2?",
+        ),
         (["evaluation.benchmarks.gqa=no.jsonl"], "the benchmark file no.jsonl does not exist: task=convert makes one."),
     ],
 )
 def test_benchmarks_that_there_are_not(
     command: Callable[..., Outcome], finished_run: Path, words: list[str], told: str
 ) -> None:
-    outcome = command("debug=fast", "task=eval", f"run={finished_run}", "evaluation=eagle11", *words)
+    outcome = command("fast=true", "task=eval", f"run={finished_run}", "evaluation=eagle11", *words)
     assert outcome.code == 2
     assert told in outcome.err

@@ -96,9 +96,9 @@ def test_evaluating_again_gives_the_same_scores(command: Callable[..., Outcome],
 def test_blind_scores_of_a_model_that_the_store_has_no_more(
     command: Callable[..., Outcome], finished_run: Path, tmp_path: Path
 ) -> None:
-    """They are left out and that is told; evaluation.blind.steps=0 leaves them out too."""
+    """They are left out, which is logged; evaluation.blind.steps=0 leaves them out too."""
     outcome = command("task=eval", f"run={finished_run}", f"store={tmp_path}")
-    assert f"no model that was trained without images beside this run is in store={tmp_path}" in outcome.out
+    assert f"the model without images of this run is not in store={tmp_path}" in outcome.out
     for words in ([f"store={tmp_path}"], ["evaluation.blind.steps=0"]):
         assert command("task=eval", f"run={finished_run}", *words).code == 0
         scores = json.loads((finished_run / "eval" / "scores.json").read_text())
