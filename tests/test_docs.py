@@ -6,22 +6,16 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import eaglebench
-from eaglebench.config.command_line import (
-    OPEN,
-    known_fields,
-    parse_override,
-    prepare_arguments,
-    read_search_path,
-    split_arguments,
-)
-from eaglebench.config.compose import compose_command, groups, options
+from eaglebench.config.command_line import OPEN, parse_override, prepare_arguments, read_search_path, split_arguments
+from eaglebench.config.compose import CONF, compose_command, groups, options, read_yaml
 from tests.conftest import Outcome, turns, write_records
 from tests.helpers import docs
 from tests.helpers.docs import PAGES, README
@@ -29,6 +23,14 @@ from tests.helpers.docs import PAGES, README
 EXTENDING = docs.ROOT / "docs/extending.md"
 # Commands that need none that comes before them, and take long.
 LONG = ("task=plan", "trainer.devices=2", "task=select", "task=sweep", "task=bench", "sam_vary]")
+# One question of each family, one step of each stage: what is trained here only has to reach the end.
+SHORT = (
+    "world.val_questions=1",
+    "validation.every=0",
+    "evaluation.shuffled=false",
+    *(f"++presets.{stage}.tiny.steps=1" for stage in options("stages")),
+)
+SHORT_PRETRAINING = ("pretrain.steps=1", "pretrain.validation_images=16")
 PLACEHOLDER = re.compile(r"^(X|[A-Z]{2,}\w*)$")  # as in experts.NAME.lr
 
 
@@ -71,18 +73,28 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, finished_run: Path) -> P
     shutil.copytree(docs.ROOT / "sweeps", folder / "sweeps")
     for name in ("RUN", "RUN_A", "RUN_B"):
         shutil.copytree(finished_run, folder / "results" / name)
-    docs.write_files(EXTENDING, folder)
     return folder
 
 
+def go_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a folder the working directory, whose modules can be imported, until the test ends."""
+    docs.write_files(EXTENDING, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:  # of another folder
+        monkeypatch.delitem(sys.modules, name)
+
+
 @pytest.fixture
-def here(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The workplace as the working directory, whose modules can be imported."""
-    monkeypatch.chdir(workplace)
-    monkeypatch.setattr(sys, "path", [str(workplace), *sys.path])
-    yield workplace
-    for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:
-        del sys.modules[name]
+def here(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workplace as the working directory."""
+    go_to(workplace, monkeypatch)
+
+
+@pytest.fixture
+def examples_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working directory with the worked examples alone."""
+    go_to(tmp_path, monkeypatch)
 
 
 def run_all(lines: list[str], fast_store: list[str], command: Callable[..., Outcome]) -> None:
@@ -103,7 +115,7 @@ def run_all(lines: list[str], fast_store: list[str], command: Callable[..., Outc
         elif not {"--help", "--cfg", "task=compare"} & set(words) and not any(
             word.startswith("run=") for word in words
         ):
-            words += [*fast_store, "validation.every=0"]
+            words += [*fast_store, *(SHORT_PRETRAINING if "task=pretrain" in words else SHORT)]
         if line == docs.commands(README)[0] or "trainer.devices=2" in words:
             done = subprocess.run(
                 [sys.executable, "-m", "eaglebench", *words], capture_output=True, text=True, timeout=300
@@ -126,7 +138,7 @@ def test_the_first_screen_has_the_two_commands() -> None:
 
 @pytest.mark.parametrize("page", pages_with(long=False), ids=docs.name_of)
 def test_the_commands_run_in_their_order(
-    page: Path, here: Path, fast_store: list[str], command: Callable[..., Outcome]
+    page: Path, here: None, fast_store: list[str], command: Callable[..., Outcome]
 ) -> None:
     run_all(commands_of(page, long=False), fast_store, command)
 
@@ -134,16 +146,16 @@ def test_the_commands_run_in_their_order(
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages_with(long=True), ids=docs.name_of)
 def test_the_commands_that_take_long_run(
-    page: Path, here: Path, fast_store: list[str], command: Callable[..., Outcome]
+    page: Path, here: None, fast_store: list[str], command: Callable[..., Outcome]
 ) -> None:
     run_all(commands_of(page, long=True), fast_store, command)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if docs.blocks(page, "python")], ids=docs.name_of)
 def test_the_python_of_a_page_runs(
-    page: Path, here: Path, fast_store: list[str], monkeypatch: pytest.MonkeyPatch
+    page: Path, here: None, fast_store: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(eaglebench, "train", partial(eaglebench.train, *fast_store))
+    monkeypatch.setattr(eaglebench, "train", partial(eaglebench.train, *fast_store, *SHORT))
     for block in docs.blocks(page, "python"):
         if not block.startswith('"""'):  # a file of the page
             exec(compile(block, docs.name_of(page), "exec"), {})
@@ -162,19 +174,19 @@ def test_an_expert_and_a_fusion_of_the_users_own_are_two_files_each(tmp_path: Pa
     assert any("fusion=mean" in line for line in used)
 
 
-def composed_variants(words: Sequence[str]) -> list[list[str]]:
-    """The overrides of a command; of a multirun, those with each value of each list once."""
+def variants(words: Sequence[str]) -> list[list[str]]:
+    """The overrides of a command; of a multirun, one for each value of its longest list."""
     parsed = [parse_override(word) for word, is_override in split_arguments(prepare_arguments(words)) if is_override]
-    values = [
+    lists = [
         list(one.sweep_string_iterator()) if one.is_sweep_override() else [one.get_value_string()] for one in parsed
     ]
-    count = max(map(len, values), default=1)
+    longest = max(lists, key=len, default=[])
     return [
         [
-            f"{one.input_line.partition('=')[0]}={own[min(i, len(own) - 1)]}"
-            for one, own in zip(parsed, values, strict=True)
+            f"{one.key_or_group}={values[index if values is longest else 0]}"
+            for one, values in zip(parsed, lists, strict=True)
         ]
-        for i in range(count)
+        for index in range(max(1, len(longest)))
     ]
 
 
@@ -186,11 +198,11 @@ def commands_that_are_not_run() -> list[str]:
 
 
 @pytest.mark.parametrize("line", commands_that_are_not_run())
-def test_a_command_that_is_not_run_here_composes(line: str, here: Path) -> None:
+def test_a_command_that_is_not_run_here_composes(line: str, examples_here: None) -> None:
     words = [word.replace("$s", "0") for word in docs.arguments(line) or ()]
     if "--help" in words:
         return
-    for overrides in composed_variants(words):
+    for overrides in variants(words):
         compose_command(overrides, search_path=read_search_path(words), check=False)
 
 
@@ -204,7 +216,7 @@ def test_a_command_that_is_not_run_here_composes(line: str, here: Path) -> None:
     ],
 )
 def test_help_and_errors_are_printed_as_the_page_has_them(
-    session: docs.Session, here: Path, command: Callable[..., Outcome]
+    session: docs.Session, examples_here: None, command: Callable[..., Outcome]
 ) -> None:
     outcome = command(*(docs.arguments(session.command) or ()))
     assert (outcome.out + outcome.err).rstrip("\n") == session.output
@@ -235,18 +247,28 @@ def test_every_choice_of_every_group_is_mentioned() -> None:
 
 @cache
 def every_field() -> frozenset[str]:
-    """The dotted fields of the configuration, over the choices of all groups."""
-    everything = [f"{group}=[{','.join(options(group))}]" for group in ("experts", "stages", "logger")]
-    rounds = [[f"task={name}"] for name in options("task")]
-    own = {"select": options("select"), "bench": options("bench"), "pretrain": ["sam"]}  # groups of one task
-    rounds += [[f"task={task}", f"{task}={name}"] for task, names in own.items() for name in names]
-    varied = {group: options(group) for group in ("fusion", "llm", "data", "trainer", "launcher", "evaluation")}
-    found: set[str] = set()
-    for index, chosen in enumerate(rounds):
-        others = [f"{group}={names[index % len(names)]}" for group, names in varied.items()]
-        lists = [] if any(one.startswith("pretrain=") for one in chosen) else everything
-        found |= set(known_fields([*chosen, *others, *lists]))
-    return frozenset(found)
+    """The dotted fields of all files in conf/."""
+    paths = [CONF / "config.yaml", *(CONF / group / f"{name}.yaml" for group in groups() for name in options(group))]
+    return frozenset(field for path in paths for field in fields_of(path))
+
+
+def fields_of(path: Path, package: str | None = None) -> Iterator[str]:
+    """The dotted fields that a file of conf/ sets; `package` is where another file takes it into."""
+    is_global = "# @package _global_" in path.read_text() or path.parent == CONF
+    own = "" if is_global else path.parent.name if package is None else package
+    config = read_yaml(path)
+    for entry in config.pop("defaults", ()):
+        if isinstance(entry, str) and entry.startswith("/"):
+            name, _, place = entry.partition("@")
+            yield from fields_of(CONF / f"{name[1:]}.yaml", own if place in ("", "_here_") else place)
+    yield from dotted(config, f"{own}." if own else "")
+
+
+def dotted(node: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for name, value in node.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            yield from dotted(value, f"{prefix}{name}.")
 
 
 def is_known(key: str) -> bool:
