@@ -17,13 +17,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from eaglebench.config.compose import folders as config_folders
-from eaglebench.config.compose import groups, hydra_initialized, options, search_path_override
+from eaglebench.config.compose import groups, hydra_initialized, open_field, options, search_path_override
 from eaglebench.config.messages import join_choices, nearest, unknown
 from eaglebench.config.read import UNTYPED
 from eaglebench.utils.errors import UserError
 
-# Fields whose names the user chooses: `pretrained.sam=FILE` needs no +.
-OPEN = ("pretrained.", "evaluation.metrics.", "evaluation.benchmarks.")
 WITH_VALUE = (
     "--config-dir",
     "-cd",
@@ -87,11 +85,6 @@ def read_search_path(arguments: Sequence[str]) -> list[str]:
             places = parse_override(one).value()
             found += [str(place) for place in places] if isinstance(places, (list, ListConfig)) else [str(places)]
     return found
-
-
-def open_field(argument: str) -> str:
-    """An override of a field that the user names, as Hydra takes it: added if it is not there."""
-    return f"++{argument}" if argument.startswith(OPEN) else argument
 
 
 def parse_override(argument: str) -> Override:

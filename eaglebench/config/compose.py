@@ -25,6 +25,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # Beside the package in a checkout, inside it in a wheel.
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if (folder / "config.yaml").is_file())
 VERSION_BASE = "1.3"  # of Hydra
+# Fields whose names the user chooses: `pretrained.sam=FILE` needs no +.
+OPEN = ("pretrained.", "evaluation.metrics.", "evaluation.benchmarks.")
 HIDDEN_GROUPS = ("defaults",)  # what other files begin with; no choices
 
 
@@ -77,12 +79,18 @@ def compose_command(
         UserError: a field is unknown, or not what it must be.
         HydraException: an override or a choice that Hydra refuses.
     """
+    overrides = [open_field(override) for override in overrides]
     with hydra_initialized():
         cfg = compose("config", [*overrides, *search_path_override(search_path)])
     command = command_of(cfg, overrides, folder, search_path)
     if check:
         check_rules(command.config, options("experts", search_path))
     return command
+
+
+def open_field(override: str) -> str:
+    """An override of a field that the user names, as Hydra takes it: added if it is not there."""
+    return f"++{override}" if override.startswith(OPEN) else override
 
 
 def command_of(

@@ -244,7 +244,7 @@ def test_a_stage_can_have_a_template_of_its_own(shared: list[str]) -> None:
             [i for i in setup.dataset[0].encoded.input_ids if i < 512]
         )
         assert (question in text) == longer
-    with pytest.raises(UserError, match=r"stages\.sft\.template=latin is unknown: choose from compact"):
+    with pytest.raises(UserError, match=r"stages\.sft\.template=latin must be one of compact"):
         build_stages(composed(*shared, "stages.sft.template=latin"))
 
 
