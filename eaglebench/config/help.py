@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from eaglebench.config.command_line import check_choices, parse_override, read_search_path, split_arguments, task_fields
 from eaglebench.config.compose import CONF, group_file, groups, options
@@ -150,11 +150,12 @@ def _fields(path: Path, group: str | None = None) -> list[str]:
 def _usual_values(line: str) -> str:
     """A line with what its interpolations give without `fast=true`, at the tiny size."""
     line = re.sub(r'"?\$\{fast:([^,}]+),[^}]+\}"?', r"\1", line)
-    presets = OmegaConf.load(CONF / "config.yaml")
+    config = OmegaConf.load(CONF / "config.yaml")
+    assert isinstance(config, DictConfig)
+    presets = OmegaConf.to_container(OmegaConf.masked_copy(config, "presets"), resolve=False)
     for expression in re.findall(r"\$\{presets\.[^}]*\$\{size\}[^}]*\}", line):
         path = expression[2:-1].replace("${size}", "tiny")
-        plain = OmegaConf.to_container(OmegaConf.masked_copy(presets, "presets"), resolve=False)
-        value: Any = plain
+        value: Any = presets
         for name in path.split("."):
             value = value[name]
         line = line.replace(expression, _usual_values(written(value)))
