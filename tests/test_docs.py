@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import eaglebench
-from eaglebench.config.command_line import OPEN, parse_override, prepare_arguments, read_search_path, split_arguments
-from eaglebench.config.compose import CONF, compose_command, groups, options, read_yaml
+from eaglebench.config.command_line import parse_override, prepare_arguments, read_search_path, split_arguments
+from eaglebench.config.compose import CONF, OPEN, compose_command, groups, options, read_yaml
 from tests.conftest import Outcome, turns, write_records
 from tests.helpers import docs
 from tests.helpers.docs import PAGES, README
