@@ -38,6 +38,7 @@ def composed(*overrides: str) -> Config:
     return command_of(*overrides).config
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One process more than cores for the whole suite; chosen files, and slow proofs with their memory, run in this
     one.

@@ -4,8 +4,9 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, version
 
+import eaglebench
 from eaglebench.config.compose import PACKAGE
 from tests.helpers.docs import ROOT
 
@@ -44,11 +45,12 @@ def test_everything_that_is_imported_is_required() -> None:
 
 
 def test_the_version_is_the_same_everywhere() -> None:
-    version = PROJECT["version"]
-    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    declared = eaglebench.__version__
+    assert version("eaglebench") == declared
+    assert f"\nversion: {declared}\n" in (ROOT / "CITATION.cff").read_text()
     newest = re.search(r"^## \[(.+)\]$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None
-    assert newest[1] == version
+    assert newest[1] == declared
 
 
 def test_the_licence_is_declared_and_there() -> None:

@@ -34,6 +34,17 @@ def test_the_package_shows_its_door_and_nothing_heavy_behind_it() -> None:
     assert done.stdout.split() == [eaglebench.__version__, "False"]
 
 
+def test_the_source_runs_without_being_installed() -> None:
+    """As on a machine where only the folder is on the path: there is no metadata of eaglebench."""
+    program = (
+        "import importlib.metadata as metadata; installed = metadata.version\n"
+        "metadata.version = lambda name: 1 / 0 if name == 'eaglebench' else installed(name)\n"
+        "from eaglebench.utils.provenance import collect_versions; print(collect_versions()['eaglebench'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == eaglebench.__version__
+
+
 def test_a_run_has_its_scores_and_its_typed_configuration(run: Run, finished_run: Path) -> None:
     assert run.folder == finished_run
     assert run.scores is not None

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from eaglebench.config.read import UNTYPED, check_missing, read_config
-from eaglebench.config.resolvers import register_resolvers
+from eaglebench.config.resolvers import register_resolvers, resolved
 from eaglebench.config.rules import check_rules
 from eaglebench.config.schema import Config
 from eaglebench.utils.errors import UserError, first_line
@@ -104,9 +104,7 @@ def command_of(
     unresolved = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(unresolved, dict)
     check_missing({str(key): value for key, value in unresolved.items() if key not in UNTYPED})
-    resolved = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(resolved, dict)
-    plain = {str(key): value for key, value in resolved.items() if key not in UNTYPED}
+    plain = {str(key): resolved(cfg, str(key)) for key in cfg if key not in UNTYPED}
     config = read_config(plain)
     where = Path("results") / config.run_name if folder is None else folder
     return Command(config, plain, tuple(overrides), where, tuple(search_path))

@@ -10,15 +10,9 @@ from eaglebench.config.schema_base import EAGLE_RELEASE
 
 
 def _run_digest(*, _root_: DictConfig) -> str:
-    plain = OmegaConf.to_container(_root_, resolve=False)
-    assert isinstance(plain, dict)
-    # The name of the run, which needs this digest, is not resolved; `presets` is what other fields refer to.
-    needed = {key: value for key, value in plain.items() if key not in NOT_IDENTITY or key in ("presets", "trainer")}
-    resolved = OmegaConf.to_container(
-        OmegaConf.create(needed | {"pretrained": plain.get("pretrained", {})}), resolve=True
-    )
-    assert isinstance(resolved, dict)
-    return run_digest({str(key): value for key, value in resolved.items()})
+    # Field by field: run_name, which needs this digest, is not among them.
+    fields = [str(key) for key in _root_ if key not in NOT_IDENTITY or key == "trainer"]
+    return run_digest({key: resolved(_root_, key) for key in fields})
 
 
 def _join(parts: Iterable[str]) -> str:
@@ -44,11 +38,15 @@ def _pretrained(usual: str | None, *, _parent_: DictConfig, _root_: DictConfig) 
 
 
 def register_resolvers() -> None:
-    """Register `${join:LIST}` (with +), `${digest:}` (of the run's identity), `${output_dir:}`, `${fast:NORMAL,FAST}`
-    (the second with
-    fast=true), `${release:DESCRIBED,RELEASED}` (the second with compat=eagle_release), and within an expert
-        `${pretrained:USUAL}` (the
-    checkpoint that `pretrained` has for it, or else the usual one)."""
+    """Register what an interpolation in conf/ may call.
+
+    - `${join:LIST}`: the items with + between them;
+    - `${digest:}`: the hash of the run's identity;
+    - `${output_dir:}`: the folder that the command writes to;
+    - `${fast:NORMAL,FAST}`: the second with fast=true;
+    - `${release:DESCRIBED,RELEASED}`: the second with compat=eagle_release;
+    - `${pretrained:USUAL}`, within an expert: the checkpoint that `pretrained` has for it, or else the usual one.
+    """
     resolvers: dict[str, Callable[..., Any]] = {
         "join": _join,
         "digest": _run_digest,
@@ -59,3 +57,13 @@ def register_resolvers() -> None:
     }
     for name, function in resolvers.items():
         OmegaConf.register_new_resolver(name, function, replace=True)
+
+
+def resolved(cfg: DictConfig, key: str) -> Any:
+    """A field of a configuration as plain data, without interpolations.
+
+    Raises:
+        OmegaConfBaseException: it refers to what there is not.
+    """
+    value = cfg[key]
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

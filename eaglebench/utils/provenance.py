@@ -6,8 +6,9 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from eaglebench import __version__
+
 PACKAGES = (
-    "eaglebench",
     "torch",
     "lightning",
     "transformers",
@@ -21,9 +22,10 @@ PACKAGES = (
 
 @cache
 def collect_versions() -> dict[str, str]:
-    """The versions of Python and of PACKAGES by name, and the git commit under `commit`."""
+    """The versions of Python, eaglebench and PACKAGES by name, and the git commit under `commit`."""
     return {
         "python": platform.python_version(),
+        "eaglebench": __version__,
         **{name: version(name) for name in PACKAGES},
         "commit": read_git_commit(),
     }

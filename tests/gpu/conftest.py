@@ -16,19 +16,6 @@ from tests.gpu.main_job import MAIN_JOB, leave_out_figure, list_overrides
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-class XdistHooks:
-    """The hook of pytest-xdist that tests/conftest.py implements."""
-
-    def pytest_xdist_auto_num_workers(self, config: pytest.Config) -> None:
-        """The number of processes for `-n auto`."""
-
-
-def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Make that hook known where pytest-xdist is missing: pytest refuses to start with unknown ones."""
-    if not pluginmanager.hasplugin("xdist"):
-        pluginmanager.add_hookspecs(XdistHooks)
-
-
 @pytest.fixture(scope="session", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest) -> str:
     """The device under test, by its name in torch."""

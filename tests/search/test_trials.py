@@ -95,7 +95,7 @@ def test_results_come_in_order_and_a_failed_one_ends_nothing(place: Path, capsys
     assert found[3].error == "nothing was evaluated: set data.val"
     assert log.read_text() == "a line\nerror: thirteen is not for training.\n"
     printed = capsys.readouterr().out
-    assert re.search(r"^\d/5 seed 3: 0\.3000  \[0:0\d:\d\d", printed, re.MULTILINE)
+    assert re.search(r"^\d/5 seed 3: 0\.3000  \[0:00:\d\d", printed, re.MULTILINE)
     assert found[0].folder == run_of("seed=3").folder
 
 
