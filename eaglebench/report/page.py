@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from eaglebench.report.entries import RunEntry
 from eaglebench.report.leaderboard import build_leaderboard
-from eaglebench.report.plots import Plot
+from eaglebench.report.plot import Plot
 from eaglebench.report.predictions import ChosenPredictions, Thumbnails, choose_predictions
 from eaglebench.report.reproduction import SCALES, TITLE, Reproduction
 from eaglebench.report.run_files import READ_ERRORS, read_curves

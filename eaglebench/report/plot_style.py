@@ -10,7 +10,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from eaglebench.report.plots import Plot
+from eaglebench.report.plot import Plot
 
 INK = "#010203"  # replaced by the colour of the text around the plot
 # Legible on black and on white.

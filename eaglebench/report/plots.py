@@ -1,28 +1,11 @@
 """The plots of a report as SVG; each is drawn only if there are enough data for it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from eaglebench.report.entries import RunEntry
+from eaglebench.report.plot import Plot
 from eaglebench.report.settings import Setting
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A plot as an SVG element.
-
-    Attributes:
-        name: of its file, without the ending.
-        title: what it shows.
-        caption: how it is read.
-        svg: the element; its ink is the colour of the text around it.
-    """
-
-    name: str
-    title: str
-    caption: str
-    svg: str
 
 
 def draw_plots(

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from eaglebench.report.plot import Plot
 from eaglebench.report.plot_style import COLOURS, HEIGHT, new_axes, shorten, to_plot
-from eaglebench.report.plots import Plot
 from eaglebench.report.run_files import is_number
 
 CAPTION = (

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from eaglebench.report.entries import RunEntry
+from eaglebench.report.plot import Plot
 from eaglebench.report.plot_style import (
     COLOURS,
     HEIGHT,
@@ -21,7 +22,6 @@ from eaglebench.report.plot_style import (
     shorten,
     to_plot,
 )
-from eaglebench.report.plots import Plot
 from eaglebench.report.settings import FUSION, LIST_FIELDS, OVERALL, Setting, list_families
 
 PRE_ALIGN = "pre_align"  # the name of the stage
