@@ -9,28 +9,31 @@
 Both are imported when they are first called: torch takes seconds.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from eaglebench.utils.version import __version__
 
 if TYPE_CHECKING:
     from eaglebench.trained import Run
 
 __all__ = ["__version__", "load", "train"]
-__version__ = "0.2.0"
 
 
-def load(folder: str | Path) -> "Run":
+def load(folder: str | Path, plugins: Sequence[str] = ()) -> "Run":
     """A finished run, to be asked.
 
     Args:
         folder: the run folder, as in `results/RUN`.
+        plugins: modules of your own whose classes the run may name, as in `["mine"]`. Its folder can come from anyone.
 
     Raises:
         UserError: it is not the folder of a finished run of this version.
     """
     from eaglebench.trained import load_run
 
-    return load_run(Path(folder))
+    return load_run(Path(folder), plugins)
 
 
 def train(*overrides: str, config_dir: str | Path | None = None) -> "Run":

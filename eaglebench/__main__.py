@@ -18,8 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from eaglebench.config.command_line import explain, prepare_arguments
 from eaglebench.config.compose import CONF, VERSION_BASE, options, running_command
-from eaglebench.config.compose_once import compose_once
 from eaglebench.config.help import help_text
+from eaglebench.config.hydra_start import prepare_hydra
 from eaglebench.config.resolvers import register_resolvers
 from eaglebench.config.rules import check_rules
 from eaglebench.utils.errors import UserError
@@ -29,7 +29,7 @@ INTERRUPTED = 130
 HELP = ("--help", "-h")
 
 register_resolvers()
-compose_once()
+prepare_hydra()
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base=VERSION_BASE)

@@ -1,6 +1,8 @@
 """The run folder: the names of its files, and how its configuration is written and read. Imports nothing heavy."""
 
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import yaml
 
 from eaglebench.utils.errors import UserError, first_line
 from eaglebench.utils.files import read_json_object, write_text
+from eaglebench.utils.hashing import hash_file
 
 CONFIG = "config.yaml"
 MANIFEST = "manifest.json"
@@ -20,7 +23,11 @@ EVALUATED = "eval"  # folder with what task=eval writes
 # folder with one for each official benchmark that the run was evaluated on, and the scores of all
 BENCHMARKED = "benchmarks"
 BENCHMARK_SCORES = f"{BENCHMARKED}/{SCORES}"
+LMMS = "lmms"  # folder with what lmms-eval writes
+EVALUATIONS = (EVALUATED, BENCHMARKED, LMMS)
 SELECTION = "selection.json"  # of the folder of a selection
+# Beside the run folders: those of runs that are trained anew, and what these replace, until they have.
+RERUN, REPLACED = ".rerun", ".replaced"
 
 BLIND = "blind"  # in the manifest: the label of the no-image baseline
 INPUTS = "inputs"  # in the manifest: the files that the run read, and their state
@@ -80,6 +87,58 @@ def check_run_folder(folder: Path) -> None:
             f"run={folder} is not the folder of a finished run (no {' and no '.join(missing)} in it): "
             "give a folder that a training wrote, results/..."
         )
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a training wrote the whole folder."""
+    return all((folder / name).is_file() for name in (MANIFEST, MODEL))
+
+
+def lock_path(folder: Path) -> Path:
+    """The file that the process locks which writes into a run folder."""
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def rerun_folder(folder: Path) -> Path:
+    """Where a finished run is trained anew."""
+    return folder.parent / RERUN / folder.name
+
+
+def replace_run(folder: Path) -> None:
+    """Put a run that was trained anew in the place of the one before.
+
+    Evaluations of the run before are kept if the weights are the same.
+    """
+    replaced = folder.parent / REPLACED / folder.name
+    replaced.parent.mkdir(exist_ok=True)
+    folder.rename(replaced)
+    rerun_folder(folder).rename(folder)
+    finish_replacing(folder)
+
+
+def finish_replacing(folder: Path) -> None:
+    """Finish what a crash left of `replace_run`; nothing otherwise. Called by the process that holds the lock."""
+    replaced = folder.parent / REPLACED / folder.name
+    if replaced.is_dir():
+        if is_finished(folder):
+            keep_evaluations(replaced, folder)
+            shutil.rmtree(replaced)
+        else:  # the new one was not yet in its place; the command has made an empty folder since
+            with suppress(FileNotFoundError):
+                folder.rmdir()
+            replaced.rename(folder)
+    shutil.rmtree(rerun_folder(folder), ignore_errors=True)  # of a training that was not finished
+    for name in (RERUN, REPLACED):
+        with suppress(OSError):  # others are in it
+            (folder.parent / name).rmdir()
+
+
+def keep_evaluations(replaced: Path, folder: Path) -> None:
+    """Move the evaluations of a run that is replaced into the new one, if both have the same weights."""
+    if hash_file(replaced / MODEL) == hash_file(folder / MODEL):
+        for name in EVALUATIONS:
+            if (replaced / name).exists() and not (folder / name).exists():
+                (replaced / name).rename(folder / name)
 
 
 def benchmark_predictions(folder: Path) -> list[Path]:

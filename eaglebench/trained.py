@@ -30,14 +30,17 @@ ImageLike = str | Path | Image.Image | NDArray[np.uint8]
 Item = TypeVar("Item")
 
 
-def load_run(folder: Path) -> "Run":
+def load_run(folder: Path, plugins: Sequence[str] = ()) -> "Run":
     """The run in a folder.
+
+    Args:
+        plugins: modules of the user's own whose classes the run may name.
 
     Raises:
         UserError: it is not the folder of a finished run of this version.
     """
     check_run_folder(folder)
-    return Run(folder, read_config(read_run_config(folder)))
+    return Run(folder, read_config(read_run_config(folder), plugins))
 
 
 class Run:

@@ -2,8 +2,9 @@
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -87,23 +88,30 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.fixture(scope="session")
-def fast_store(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Overrides that share rendered data and finished stages between the tests of a session."""
-    root = tmp_path_factory.mktemp("shared")
-    return [f"store={root}/store", f"data.cache_dir={root}/data", "fast=true"]
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for all processes of the suite: what one of them has made, the others use."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def finished_run(fast_store: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def fast_store(shared_folder: Path) -> list[str]:
+    """Overrides that share rendered data and finished stages between the tests of a session."""
+    return [f"store={shared_folder}/store", f"data.cache_dir={shared_folder}/data", "fast=true"]
+
+
+@pytest.fixture(scope="session")
+def finished_run(fast_store: list[str], shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished fast run of the default experiment."""
-    folder = tmp_path_factory.mktemp("run")
-    argv = sys.argv
-    sys.argv = ["eaglebench", *fast_store, f"hydra.run.dir={folder}"]
+    shared, argv = shared_folder / "run", sys.argv
+    sys.argv = ["eaglebench", *fast_store, f"hydra.run.dir={shared}"]
     try:
-        main()
+        main()  # another process may be training it, or have: this one waits, or finds it finished
     finally:
         sys.argv = argv
-    yield folder
+    return Path(shutil.copytree(shared, tmp_path_factory.mktemp("run") / "run"))
 
 
 def write_records(folder: Path, records: list[dict], name: str = "data.json") -> Path:

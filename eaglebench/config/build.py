@@ -3,15 +3,16 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
-from hydra.utils import get_class, instantiate
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
 from eaglebench.config.inputs import file_state
 from eaglebench.config.schema import Config, ExpertConfig, LanguageConfig
 from eaglebench.config.schema_base import OPTIMIZATION, OptimizationConfig, optional_path
+from eaglebench.config.targets import TARGET
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.tiled import Tiled
 from eaglebench.language.base import LanguageModel
@@ -37,9 +38,20 @@ NO_EFFECT = ("activation_checkpointing",)
 
 
 def constructor(spec: Mapping[str, Any]) -> Callable[..., Any]:
-    """The class or function behind `_target_`, with the other fields bound as arguments."""
-    found: Callable[..., Any] = instantiate({**spec, "_partial_": True}, _convert_="all")
-    return found
+    """The class or function behind `_target_`, with the other fields bound as arguments.
+
+    What may be named was checked when the configuration was read (`config.targets`). Hydra's own `instantiate` would
+    build anything, and take `${...}` in a text for a reference.
+    """
+    arguments = {name: build_argument(value) for name, value in spec.items() if not name.startswith("_")}
+    return partial(resolve_name(spec[TARGET]), **arguments)
+
+
+def build_argument(value: Any) -> Any:
+    """An argument as it is, or built if it is a component itself."""
+    if isinstance(value, Mapping):
+        return constructor(value)() if TARGET in value else {key: build_argument(one) for key, one in value.items()}
+    return [build_argument(one) for one in value] if isinstance(value, list) else value
 
 
 def checkpoint_path(name: str, value: str | None) -> Path | None:
@@ -164,8 +176,8 @@ def build_stages(config: Config) -> list[Stage]:
     for name, section in config.stages.items():
         arguments = section.arguments
         if projector := arguments.pop("projector", None):
-            arguments |= {"projector": constructor(without_partial(projector)), "projector_config": projector}
-        make = get_class(section.target)
+            arguments |= {"projector": constructor(projector), "projector_config": projector}
+        make = resolve_name(section.target)
         stages.append(
             make(
                 name=name,
@@ -177,11 +189,6 @@ def build_stages(config: Config) -> list[Stage]:
             )
         )
     return stages
-
-
-def without_partial(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The spec of a component that is called later, with more arguments."""
-    return {key: value for key, value in spec.items() if key != "_partial_"}
 
 
 def build_blind(config: Config) -> Blind | None:

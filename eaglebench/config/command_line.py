@@ -53,7 +53,8 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
         if override.key_or_group in known_groups:
             check_choices(override, search_path)
     check_task_fields(overrides, search_path)
-    return prepared
+    # Flags first: Hydra's parser wants all overrides in one piece.
+    return [one for one, _ in sorted(split_arguments(prepared), key=lambda pair: pair[1])]
 
 
 def split_arguments(arguments: Sequence[str]) -> Iterator[tuple[str, bool]]:

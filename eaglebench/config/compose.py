@@ -105,9 +105,27 @@ def command_of(
     assert isinstance(unresolved, dict)
     check_missing({str(key): value for key, value in unresolved.items() if key not in UNTYPED})
     plain = {str(key): resolved(cfg, str(key)) for key in cfg if key not in UNTYPED}
-    config = read_config(plain)
+    check_plugins(plain["plugins"], overrides)
+    config = read_config(plain, plain["plugins"])
     where = Path("results") / config.run_name if folder is None else folder
     return Command(config, plain, tuple(overrides), where, tuple(search_path))
+
+
+def check_plugins(plugins: Any, overrides: Sequence[str]) -> None:
+    """Refuse modules that a file declares: whose classes are built is for the user alone to say.
+
+    Raises:
+        UserError: as above, or `plugins` is no list of modules.
+    """
+    if not isinstance(plugins, list) or not all(isinstance(one, str) and one for one in plugins):
+        raise UserError(f"plugins={plugins} must be a list of modules, as in 'plugins=[mine]'.")
+    if plugins and not declares_plugins(overrides):
+        raise UserError(f"a file of the configuration sets plugins={plugins}: say it on the command line instead.")
+
+
+def declares_plugins(overrides: Sequence[str]) -> bool:
+    """Whether the user names modules of their own, and no file."""
+    return any(override.startswith("plugins=") for override in overrides)
 
 
 def running_command(cfg: DictConfig) -> Command:

@@ -1,7 +1,7 @@
 """From a composed configuration, as plain data, to the typed one; what is wrong with it is one sentence."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -11,21 +11,25 @@ from eaglebench.config.messages import describe, unknown, written
 from eaglebench.config.schema import Config
 from eaglebench.config.schema_base import Component
 from eaglebench.config.signature import read_signature
+from eaglebench.config.targets import check_targets
 from eaglebench.utils.errors import UserError
 
 MISSING = "???"  # OmegaConf's value of a field that must be given
-HYDRA_FIELDS = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_")  # of Hydra's instantiate
+HYDRA_FIELDS = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_")  # as Hydra names them
 # Not part of the typed configuration: Hydra's own settings, what `size` chooses between, and the version that a run
 # folder is marked with.
 UNTYPED = ("hydra", "presets", "config_version")
 SCHEMA = Config.model_json_schema(by_alias=True)
 
 
-def read_config(composed: Mapping[str, Any]) -> Config:
+def read_config(composed: Mapping[str, Any], plugins: Sequence[str] = ()) -> Config:
     """The typed configuration of composed and resolved plain data.
 
+    Args:
+        plugins: the modules whose classes it may name beside eaglebench's; those that it lists itself do not count.
+
     Raises:
-        UserError: a field is unknown, missing, or not what it must be.
+        UserError: a field is unknown, missing, or not what it must be, or names a class that may not be built.
     """
     raw = {key: value for key, value in composed.items() if key not in UNTYPED}
     for name, value in raw.items():
@@ -35,6 +39,7 @@ def read_config(composed: Mapping[str, Any]) -> Config:
         config = Config.model_validate_json(json.dumps(raw))
     except ValidationError as error:
         raise UserError(_sentence(error.errors()[0], raw)) from error
+    check_targets(raw, plugins)
     for path, component in components(config):
         check_component(path, component)
     return config

@@ -231,6 +231,7 @@ class Config(Section):
     size: Literal["tiny", "full"]
     fast: bool
     debug: bool
+    plugins: list[str]
     compat: Literal["eagle_release"] | None
     store: str | None
     run_name: str
@@ -253,6 +254,7 @@ class Config(Section):
     ]
 
     # The settings of single tasks, from conf/task/NAME.yaml; None in other tasks.
+    rerun: bool = False
     run: str | None = None
     image: str | None = None
     prompt: str | None = None

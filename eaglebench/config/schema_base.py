@@ -47,7 +47,7 @@ class Component(Section):
 
     @property
     def spec(self) -> dict[str, Any]:
-        """`_target_` and the arguments, as `hydra.utils.instantiate` takes them."""
+        """`_target_` and the arguments, as `config.build` builds them."""
         return {"_target_": self.target, **self.arguments}
 
 

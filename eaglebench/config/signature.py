@@ -44,7 +44,7 @@ def read_signature(target: str) -> Signature:
         UserError: there is no such module, or nothing of that name in it.
     """
     module, _, name = target.rpartition(".")
-    found = _definition(module, name)
+    found = find_definition(module, name)
     if found is None:
         where = f"no module {module}" if _source(module) is None else f"no {name} in {module}"
         raise UserError(
@@ -65,7 +65,7 @@ Node = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 Definition = tuple[str, Node]  # its module, and where it is defined there
 
 
-def _definition(module: str, name: str, depth: int = 0) -> Definition | Builtin | None:
+def find_definition(module: str, name: str, depth: int = 0) -> Definition | Builtin | None:
     """Where a module defines a name, through re-exports; None if it does not."""
     if not module or depth > 8:
         return None
@@ -79,7 +79,7 @@ def _definition(module: str, name: str, depth: int = 0) -> Definition | Builtin 
         if isinstance(node, ast.ImportFrom) and any((alias.asname or alias.name) == name for alias in node.names):
             original = next(alias.name for alias in node.names if (alias.asname or alias.name) == name)
             reexported = (_absolute(module, node), original)
-    return None if reexported is None else _definition(*reexported, depth + 1)
+    return None if reexported is None else find_definition(*reexported, depth + 1)
 
 
 def _signature(module: str, node: Node) -> Signature:
@@ -92,7 +92,7 @@ def _signature(module: str, node: Node) -> Signature:
     found = Signature({}, frozenset(), open=True) if own is None else _arguments(module, own)
     if not found.open:
         return found
-    inherited = [_definition(module, base.id) for base in node.bases if isinstance(base, ast.Name)]
+    inherited = [find_definition(module, base.id) for base in node.bases if isinstance(base, ast.Name)]
     bases = [_signature(*one) for one in inherited if one is not None and not isinstance(one, Builtin)]
     known = [base for base in bases if base.fields or base.open]
     if not known:  # nothing that is known here takes what is handed on, or there is no constructor at all

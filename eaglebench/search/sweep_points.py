@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice, product
+from itertools import islice
 from random import Random
 from typing import Any
 
@@ -11,35 +11,51 @@ from eaglebench.utils.hashing import hash_json, named_seed
 
 Parameters = Mapping[str, Mapping[str, Any]]
 Point = dict[str, Any]  # a value by parameter
+MAX_POINTS = 100_000  # runs of one sweep
 MAX_REPEATS = 1000  # random points in a row without a new one, after which there seem to be no others
 BOUNDED = ("uniform", "int_uniform", "log_uniform_values")
 DISTRIBUTIONS = (*BOUNDED, "normal")
 
 
 def list_points(sweep: Mapping[str, Any]) -> list[Point]:
-    """The points of a sweep: the whole grid, or `run_cap` random ones, which are the same every time.
+    """The points of a sweep: the whole grid, or its first `run_cap` points; or as many random ones, which are the same
+    every time.
 
     Raises:
-        UserError: there are none, or infinitely many.
+        UserError: there are none, infinitely many, or more than MAX_POINTS.
     """
     parameters, cap = sweep["parameters"], sweep.get("run_cap")
     if sweep["method"] == "random" and cap is None:
         raise UserError("a random sweep has no end by itself: give the file run_cap, the number of runs.")
-    grid = sweep["method"] == "grid"
-    points = list(islice(grid_points(parameters) if grid else distinct_points(random_points(parameters)), cap))
-    if not points:
+    if sweep["method"] == "grid":
+        values = {name: grid_values(name, parameter) for name, parameter in parameters.items()}
+        points, count = grid_points(values), math.prod(map(count_values, values.values()))
+    else:
+        points, count = distinct_points(random_points(parameters)), cap
+    if (wanted := min(count, cap or count)) > MAX_POINTS:
+        raise UserError(f"the sweep has {wanted:,} points, more than {MAX_POINTS:,}: give fewer values, or a run_cap.")
+    found = list(islice(points, cap))
+    if not found:
         raise UserError("the sweep has no points: give each parameter a value.")
-    return points
+    return found
 
 
-def grid_points(parameters: Parameters) -> Iterator[Point]:
+def grid_points(values: Mapping[str, Sequence[Any]]) -> Iterator[Point]:
     """Every combination of values; the last parameter changes first.
 
-    Raises:
-        UserError: a parameter has infinitely many values.
+    Ranges are never written out, as `itertools.product` would: one may have a billion values.
     """
-    for combination in product(*(grid_values(name, parameter) for name, parameter in parameters.items())):
-        yield dict(zip(parameters, combination, strict=True))
+    for index in range(math.prod(map(count_values, values.values()))):
+        point: Point = {}
+        for name in reversed(values):
+            index, position = divmod(index, count_values(values[name]))
+            point[name] = values[name][position]
+        yield {name: point[name] for name in values}
+
+
+def count_values(values: Sequence[Any]) -> int:
+    """How many values there are; `len` of a range ends at the size of an address."""
+    return values.stop - values.start if isinstance(values, range) else len(values)
 
 
 def grid_values(name: str, parameter: Mapping[str, Any]) -> Sequence[Any]:
@@ -115,5 +131,7 @@ def distribution_name(parameter: Mapping[str, Any]) -> str:
 
 
 def point_overrides(point: Point) -> tuple[str, ...]:
-    """The overrides that W&B's agent makes of a point (`${args_no_hyphens}`)."""
-    return tuple(f"{name}={value}" for name, value in point.items())
+    """The overrides that W&B's agent makes of a point (`${args_no_hyphens}`), but for null, which it writes as the
+    text None.
+    """
+    return tuple(f"{name}={'null' if value is None else value}" for name, value in point.items())

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from queue import SimpleQueue
@@ -14,7 +14,7 @@ from rich.console import Console
 from eaglebench.config.compose import Command
 from eaglebench.config.inputs import input_fingerprints
 from eaglebench.launchers.base import Job, Launcher, Slot, job_lock, job_of, stop_on_exit
-from eaglebench.runs import INPUTS, MANIFEST, SCORES
+from eaglebench.runs import INPUTS, MANIFEST, SCORES, is_finished
 from eaglebench.utils.errors import UserError, first_line
 from eaglebench.utils.files import read_json_object
 
@@ -136,7 +136,7 @@ def run_trial(prepared: PreparedTrial, launcher: Launcher, slot: int, console: C
                 return finished
             if not running:
                 log_changed_inputs(prepared, log)
-                launcher.start(job, Slot(slot, lock))
+                launcher.start(again(job), Slot(slot, lock))
             failure = launcher.wait(job, log)
             if failure is None and (finished := wait_for_result(prepared, launcher)):
                 return finished
@@ -145,6 +145,11 @@ def run_trial(prepared: PreparedTrial, launcher: Launcher, slot: int, console: C
     return prepared.result(
         None, reused=False, error=f"{failure or NO_SCORES} (full output: {launcher.output_path(job)})"
     )
+
+
+def again(job: Job) -> Job:
+    """The job, which replaces a run that was finished with other input files."""
+    return replace(job, arguments=(*job.arguments, "rerun=true")) if is_finished(job.folder) else job
 
 
 def wait_for_result(prepared: PreparedTrial, launcher: Launcher) -> TrialResult | None:

@@ -16,7 +16,7 @@ def evaluate_run(command: Command) -> None:
     if isinstance(config.evaluation, LmmsEvalConfig):
         from eaglebench.integrations.lmms_eval.evaluate import evaluate_lmms
 
-        evaluate_lmms(folder, config.evaluation, config.trainer.device)
+        evaluate_lmms(folder, config.evaluation, config.trainer.device, command.config.plugins)
     else:
         from eaglebench.tasks.eval_run import evaluate_again
 

@@ -19,13 +19,14 @@ from eaglebench.evaluation.scoring import merge_families
 from eaglebench.evaluation.tables import build_scores_table
 from eaglebench.evaluation.validation import take_evenly
 from eaglebench.language.base import LanguageModel
-from eaglebench.runs import BENCHMARKED, BLIND, EVALUATED, MANIFEST, MODEL, SCORES
+from eaglebench.runs import BENCHMARKED, BLIND, EVALUATED, MANIFEST, MODEL, SCORES, lock_path
 from eaglebench.stages.blind import build_blind_model
 from eaglebench.stages.trained_weights import TrainedWeights
 from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import read_json_object, write_json
 from eaglebench.utils.hashing import hash_file, hash_json
+from eaglebench.utils.locks import exclusive
 
 OF = "of"  # in the scores of benchmarks: the hash of the weights, and of how they answered
 FAST = "-fast"  # ends the names of folders that hold a smoke test's scores
@@ -56,6 +57,14 @@ def evaluate_again(run: Path, config: Config) -> None:
         UserError: there is nothing to evaluate, or questions that the metrics cannot score.
     """
     console = new_console()
+    with exclusive(
+        lock_path(run), lambda holder: console.print(f"{run}: {holder} is writing it; waiting for that one")
+    ):
+        evaluate_locked(run, config, console)
+
+
+def evaluate_locked(run: Path, config: Config, console: Console) -> None:
+    """As `evaluate_again`, in the process that holds the lock of the run folder."""
     data = build_data(config, console.print, training=False)
     if not data.val:
         raise UserError("there is nothing to evaluate: give a file of questions and answers, data.val=FILE.")

@@ -33,4 +33,4 @@ def train_from_python(overrides: Sequence[str], config_dir: str | Path | None) -
         raise UserError(f"{count} processes cannot be started from Python: train on the command line.")
     check_processes(command.config, count)
     train(command)
-    return load_run(command.folder)
+    return load_run(command.folder, command.config.plugins)

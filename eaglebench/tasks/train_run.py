@@ -1,8 +1,10 @@
 """One training run: its stages, its evaluation, and its folder."""
 
+import gc
 import json
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from rich.console import Console
 from eaglebench.config.build import build_blind, build_factory, build_loggers, build_stages, build_store, build_trainer
 from eaglebench.config.build_data import build_data, build_evaluation, build_validator
 from eaglebench.config.compose import Command
+from eaglebench.config.finished_run import is_done
 from eaglebench.config.inputs import input_fingerprints
 from eaglebench.data.source import DataSource
 from eaglebench.evaluation.answering import EvaluatedModel, remove_answer_logs
@@ -19,19 +22,35 @@ from eaglebench.evaluation.figure import first_per_family
 from eaglebench.evaluation.tables import build_scores_table
 from eaglebench.language.base import LanguageModel
 from eaglebench.model.eagle import EagleModel
-from eaglebench.runs import BENCHMARK_SCORES, INPUTS, MANIFEST, MODEL, PICTURE, PREDICTIONS, SCORES, write_run_config
+from eaglebench.runs import (
+    BENCHMARK_SCORES,
+    INPUTS,
+    MANIFEST,
+    MODEL,
+    PICTURE,
+    PREDICTIONS,
+    SCORES,
+    finish_replacing,
+    is_finished,
+    lock_path,
+    replace_run,
+    rerun_folder,
+    write_run_config,
+)
 from eaglebench.stages.blind import Blind, build_blind_model
 from eaglebench.stages.runner import Runner, StageResult
 from eaglebench.stages.summary import build_parts_table, summarize_parts
 from eaglebench.stages.trained_weights import TrainedWeights
+from eaglebench.tasks.train import show_finished
 from eaglebench.training.devices import Devices
 from eaglebench.training.preemption import requeue_on_warning
 from eaglebench.training.run_logger import Rows, find_run_loggers
 from eaglebench.training.strategies import find_cluster_environment
 from eaglebench.utils.console import new_console
-from eaglebench.utils.distributed import is_main_process, main_process_first, process_group
+from eaglebench.utils.distributed import broadcast_from_main, is_main_process, main_process_first, process_group
 from eaglebench.utils.files import write_json
 from eaglebench.utils.hashing import hash_file
+from eaglebench.utils.locks import exclusive
 from eaglebench.utils.provenance import collect_versions
 from eaglebench.weights.files import write_weights
 
@@ -75,11 +94,38 @@ def train(command: Command) -> None:
     environment = find_cluster_environment(trainer.processes)
     assert environment is not None
     devices = Devices(trainer.accelerator, trainer.precision, trainer.processes)
-    with requeue_on_warning(print):
+    with requeue_on_warning(print), ExitStack() as held:
+        gc.freeze()  # what is imported stays: collections between stages need not look through it, a second each
+        held.callback(gc.unfreeze)
         with process_group(environment, devices.backend):
-            trained = train_stages(command)
-        if trained is not None:
-            finish_run(command, trained)
+            work = broadcast_from_main(lambda: begin_run(command, held))
+            if work is None:
+                return
+            trained = train_stages(work)
+        if trained is None:
+            return
+        seconds = finish_run(work, trained)
+        if work.folder != command.folder:
+            replace_run(command.folder)
+        written = ", ".join(sorted(path.name for path in command.folder.iterdir() if path.is_file()))
+        trained.console.print(f"{seconds:.0f} s; wrote {command.folder}/: {written}")
+
+
+def begin_run(command: Command, held: ExitStack) -> Command | None:
+    """The command with the folder that it trains into, whose lock is held; None if its run is finished.
+
+    Raises:
+        UserError: the folder holds another finished run, or cannot be written.
+    """
+    folder = command.folder
+    held.enter_context(
+        exclusive(lock_path(folder), lambda holder: print(f"{folder}: {holder} is writing it; waiting for that one"))
+    )
+    finish_replacing(folder)
+    if is_done(command):
+        show_finished(command)
+        return None
+    return replace(command, folder=rerun_folder(folder)) if is_finished(folder) else command
 
 
 def train_stages(command: Command) -> TrainedRun | None:
@@ -137,8 +183,8 @@ def open_loggers(command: Command, parts: Rows, console: Console) -> list[Any]:
     return loggers
 
 
-def finish_run(command: Command, run: TrainedRun) -> None:
-    """Evaluate a trained run, and write the rest of its folder."""
+def finish_run(command: Command, run: TrainedRun) -> float:
+    """Evaluate a trained run, write the rest of its folder, and return the seconds that it took."""
     console, folder = run.console, command.folder
     scores = evaluate_trained(command, run) if run.data.val else None
     # Before the loggers, which may take long and fail: the run is finished.
@@ -146,8 +192,7 @@ def finish_run(command: Command, run: TrainedRun) -> None:
     write_json(folder / MANIFEST, build_manifest(command, run, seconds))
     log_scores(run.loggers, scores, folder)
     console.print(build_scores_table(scores) if scores is not None else "data.val is not set: nothing is evaluated")
-    written = sorted(path.name for path in folder.iterdir() if path.is_file())
-    console.print(f"{seconds:.0f} s; wrote {folder}/: {', '.join(written)}")
+    return seconds
 
 
 def evaluate_trained(command: Command, run: TrainedRun) -> dict[str, Any]:

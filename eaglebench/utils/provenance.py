@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from eaglebench import __version__
+from eaglebench.utils.version import __version__
 
 PACKAGES = (
     "torch",

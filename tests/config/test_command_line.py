@@ -100,8 +100,16 @@ def test_a_value_that_hydra_cannot_read_is_given_back_in_quotes_that_work(value:
 
 
 def test_good_arguments_pass_as_they_are() -> None:
-    arguments = ["experts=[clip,sam]", "-m", "fusion=channel_concat,sequence_append", "--cfg", "job", "~logger.csv"]
+    arguments = ["-m", "--cfg", "job", "experts=[clip,sam]", "fusion=channel_concat,sequence_append", "~logger.csv"]
     assert prepare_arguments(arguments) == arguments
+
+
+def test_flags_may_stand_between_overrides() -> None:
+    """Hydra's own parser refuses them there."""
+    assert prepare_arguments(["seed=0,1", "-m", "--config-dir", "conf", "fast=true"]) == [
+        *("-m", "--config-dir", "conf"),
+        *("seed=0,1", "fast=true"),
+    ]
 
 
 def test_fields_that_the_user_names_need_no_plus() -> None:

@@ -61,12 +61,13 @@ def test_every_point_is_a_run_of_its_own(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ANY_SIZE))
-def test_every_point_is_a_run_at_full_size_with_the_same_overrides(name: str) -> None:
+def test_points_are_runs_at_full_size_with_the_same_overrides(name: str) -> None:
     """Those of the file's header, which W&B's agent gives to every run."""
     (path,) = [path for path in FILES if path.stem == name]
     assert '"pretrained.NAME=FILE"' in path.read_text()
     weights = [f"pretrained.{expert}=none" for expert in ("clip", "convnext", "pix2struct", "eva02", "sam", "dinov2")]
-    for point in points_of(read(path)):
+    points = points_of(read(path))
+    for point in (points[0], points[-1]):  # a second each
         overrides = [*point_overrides(point), "size=full", "data.train=x.json", *weights]
         assert compose_command(overrides).config.stages["sft"].lr["experts"] in (0, 2e-5)
 

@@ -24,6 +24,7 @@ from eaglebench.training.module import TrainingModule
 from eaglebench.training.setup import TrainingSetup
 from eaglebench.training.strategies import deepspeed
 from eaglebench.utils.errors import UserError
+from eaglebench.utils.locks import exclusive
 from tests.helpers import distributed
 
 HYPERPARAMETERS = Hyperparameters(1, 4, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop")
@@ -36,10 +37,13 @@ STRATEGIES = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("distributed")
-    distributed.write_data(made, "few", images=0.5)
-    distributed.write_data(made, "many", images=0.8)
+def folder(shared_folder: Path) -> Path:
+    made = shared_folder / "distributed"
+    with exclusive(shared_folder / "distributed.lock", print):
+        if not made.is_dir():
+            made.mkdir()
+            distributed.write_data(made, "few", images=0.5)
+            distributed.write_data(made, "many", images=0.8)
     return made
 
 
@@ -49,6 +53,11 @@ def results(folder: Path) -> Callable[[str], tuple[dict[str, Any], dict[str, tor
 
     def read(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         strategy = name.partition("-")[0]
+        with exclusive(folder / f"{strategy}.lock", print):  # of several processes of the suite, one trains it
+            train(name, strategy)
+        return json.loads((folder / f"{name}.json").read_text()), load_file(folder / f"{name}.safetensors")
+
+    def train(name: str, strategy: str) -> None:
         if not (folder / f"{name}.json").is_file():
             if strategy == "single":
                 distributed.train(folder, name.split("-")[1], name)
@@ -57,7 +66,6 @@ def results(folder: Path) -> Callable[[str], tuple[dict[str, Any], dict[str, tor
                 arguments = [distributed.__file__, str(folder), strategy]
                 done = subprocess.run([*program, *arguments], cwd=ROOT, capture_output=True, text=True)
                 assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads((folder / f"{name}.json").read_text()), load_file(folder / f"{name}.safetensors")
 
     return read
 

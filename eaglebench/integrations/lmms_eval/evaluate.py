@@ -2,26 +2,26 @@
 
 import argparse
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from eaglebench.config.schema import LmmsEvalConfig
+from eaglebench.runs import LMMS
 from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError, first_line
 
-FOLDER = "lmms"  # in the run folder
 
-
-def evaluate_lmms(run: Path, settings: LmmsEvalConfig, device: str) -> None:
+def evaluate_lmms(run: Path, settings: LmmsEvalConfig, device: str, plugins: Sequence[str] = ()) -> None:
     """Let lmms-eval ask and score a finished run; print its scores, and write its files into the run folder.
 
     Args:
         run: the run folder.
         settings: lmms-eval's tasks and how they are answered.
         device: where answers are generated.
+        plugins: modules of the user's own whose classes the run may name.
 
     Raises:
         UserError: lmms-eval is not installed, does not know a task, or cannot get the data of one.
@@ -45,14 +45,14 @@ def evaluate_lmms(run: Path, settings: LmmsEvalConfig, device: str) -> None:
             f"evaluation.tasks names {', '.join(unknown)}, which lmms-eval does not have: `lmms-eval tasks list` "
             "prints its tasks, and evaluation.include_path=FOLDER adds tasks of your own."
         )
-    folder = run / FOLDER
+    folder = run / LMMS
     folder.mkdir(exist_ok=True)
     time = get_datetime_str("UTC")
     tracker = EvaluationTracker(output_path=str(folder))
     tracker.general_config_tracker.log_experiment_args("eaglebench", f"run={run}", None, None, False)
     try:
         results = simple_evaluate(
-            EagleBench(str(run), settings.batch_size, device, settings.max_new_tokens),
+            EagleBench(str(run), settings.batch_size, device, settings.max_new_tokens, "+".join(plugins)),
             model_args=f"run={run}",  # recorded in lmms-eval's files
             batch_size=settings.batch_size,
             tasks=manager.match_tasks(settings.tasks),

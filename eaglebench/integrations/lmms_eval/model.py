@@ -30,6 +30,7 @@ class EagleBench(lmms):  # type: ignore[misc]  # lmms-eval is untyped
         batch_size: questions that are answered at once.
         device: where answers are generated; None: the run's own device.
         max_new_tokens: most tokens of an answer, for tasks that set no limit; None: the run's own limit.
+        plugins: modules of the user's own whose classes the run may name, with + between them.
 
     Raises:
         UserError: the folder is not that of a finished run of this version, the batch size is no whole number above 0,
@@ -39,7 +40,12 @@ class EagleBench(lmms):  # type: ignore[misc]  # lmms-eval is untyped
     is_simple = False
 
     def __init__(
-        self, run: str, batch_size: int | str = 1, device: str | None = None, max_new_tokens: int | None = None
+        self,
+        run: str,
+        batch_size: int | str = 1,
+        device: str | None = None,
+        max_new_tokens: int | None = None,
+        plugins: str = "",
     ) -> None:
         super().__init__()
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
@@ -48,7 +54,7 @@ class EagleBench(lmms):  # type: ignore[misc]  # lmms-eval is untyped
             raise UserError(f"batch_size={batch_size} must be a whole number above 0.")
         folder = Path(run)
         check_run_folder(folder)
-        config = read_config(read_run_config(folder))
+        config = read_config(read_run_config(folder), plugins.split("+") if plugins else ())
         self.model, language = load_trained_model(config, folder)
         self.encoder, self.tokenizer = build_encoder(self.model, language), language.tokenizer
         self.device = device or config.trainer.device
