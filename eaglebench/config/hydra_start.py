@@ -57,4 +57,4 @@ def load_checked(
 def prepare_hydra() -> None:
     """From here on, `hydra.main` composes a run once, and checks what it would build."""
     Hydra.get_mode = read_mode_and_keep  # type: ignore[method-assign]
-    ConfigLoaderImpl.load_configuration = load_checked  # type: ignore[method-assign, assignment]
+    ConfigLoaderImpl.load_configuration = load_checked  # type: ignore[method-assign]

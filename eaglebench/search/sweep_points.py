@@ -27,11 +27,13 @@ def list_points(sweep: Mapping[str, Any]) -> list[Point]:
     parameters, cap = sweep["parameters"], sweep.get("run_cap")
     if sweep["method"] == "random" and cap is None:
         raise UserError("a random sweep has no end by itself: give the file run_cap, the number of runs.")
+    points: Iterator[Point]
+    count: int
     if sweep["method"] == "grid":
         values = {name: grid_values(name, parameter) for name, parameter in parameters.items()}
         points, count = grid_points(values), math.prod(map(count_values, values.values()))
     else:
-        points, count = distinct_points(random_points(parameters)), cap
+        points, count = distinct_points(random_points(parameters)), int(sweep["run_cap"])
     if (wanted := min(count, cap or count)) > MAX_POINTS:
         raise UserError(f"the sweep has {wanted:,} points, more than {MAX_POINTS:,}: give fewer values, or a run_cap.")
     found = list(islice(points, cap))
@@ -47,7 +49,7 @@ def grid_points(values: Mapping[str, Sequence[Any]]) -> Iterator[Point]:
     """
     for index in range(math.prod(map(count_values, values.values()))):
         point: Point = {}
-        for name in reversed(values):
+        for name in reversed(list(values)):
             index, position = divmod(index, count_values(values[name]))
             point[name] = values[name][position]
         yield {name: point[name] for name in values}
