@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from eaglebench.config.compose import folders as config_folders
 from eaglebench.config.compose import groups, hydra_initialized, open_field, options, search_path_override
-from eaglebench.config.messages import join_choices, nearest, unknown
+from eaglebench.config.messages import join_choices, namesakes, nearest, unknown
 from eaglebench.config.read import UNTYPED
 from eaglebench.utils.errors import UserError
 
@@ -36,7 +36,6 @@ WITH_VALUE = (
     "--cfg",
     "-c",
 )
-LISTED = 3  # fields that a sentence names
 
 
 def prepare_arguments(arguments: Sequence[str]) -> list[str]:
@@ -194,6 +193,8 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
         return (
             f"{found[1]} has several values: add -m to run each; a list is written in brackets, 'experts=[clip,sam]'."
         )
+    if found := re.search(r"Interpolation key '([^']+)' not found.*full_key: (\S+)", text):
+        return f"there is no {found[1]}, which {found[2]} refers to: leave it where it is, or set {found[2]} too."
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):
@@ -206,11 +207,10 @@ def explain_unknown(path: str, arguments: Sequence[str]) -> str:
     elsewhere.
     """
     fields = known_fields(arguments)
-    parent, _, name = path.rpartition(".")
-    same = [field for field in fields if field.rpartition(".")[2] == name and field != path]
-    if same and (not parent or not any(field.startswith(f"{parent}.") for field in fields)):
-        more = f" and {len(same) - LISTED} more" if len(same) > LISTED else ""
-        return f"{path} is unknown: there is {', '.join(same[:LISTED])}{more}."
+    parent = path.rpartition(".")[0]
+    elsewhere = namesakes(path, fields)
+    if elsewhere and (not parent or not any(field.startswith(f"{parent}.") for field in fields)):
+        return elsewhere
     siblings = {field[len(parent) + 1 :].partition(".")[0] for field in fields if field.startswith(f"{parent}.")}
     return unknown(path, siblings if parent else {field.partition(".")[0] for field in fields})
 

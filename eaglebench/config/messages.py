@@ -9,6 +9,7 @@ from rapidfuzz.utils import default_process
 
 NEAR = 60.0  # similarity, of 100, from which a name is offered as what was meant
 OFFERED = 3
+LISTED = 3  # fields of the same name that a sentence names
 
 
 def written(value: Any) -> str:
@@ -34,6 +35,20 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
     found = extract(name, list(known), scorer=ratio, processor=default_process, limit=OFFERED, score_cutoff=NEAR)
     best = found[0][1] if found else 0.0
     return [choice for choice, score, _ in found if score >= best - 5]
+
+
+def namesakes(path: str, fields: Iterable[str]) -> str | None:
+    """The sentence about a field that there is not, where fields of its name are elsewhere; None if there are none.
+
+    Args:
+        path: its dotted path.
+        fields: the dotted paths of all fields that there are.
+    """
+    name = path.rpartition(".")[2]
+    if not (same := [field for field in fields if field.rpartition(".")[2] == name and field != path]):
+        return None
+    more = f" and {len(same) - LISTED} more" if len(same) > LISTED else ""
+    return f"{path} is unknown: there is {', '.join(same[:LISTED])}{more}."
 
 
 def unknown(path: str, known: Iterable[str]) -> str:

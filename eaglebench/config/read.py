@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from eaglebench.config.messages import describe, unknown, written
+from eaglebench.config.messages import describe, namesakes, unknown, written
 from eaglebench.config.schema import Config
 from eaglebench.config.schema_base import Component
 from eaglebench.config.signature import read_signature
@@ -128,7 +128,8 @@ def _sentence(error: ErrorDetails, raw: Mapping[str, Any]) -> str:
         return f"{owner} has no field {absent}, which it needs: its file in conf/ may lack its defaults list."
     schema = _schema_of(names[:-1], raw)
     if error["type"] == "extra_forbidden" or error["loc"][-1] == "[key]":
-        return unknown(path, _names(schema))
+        elsewhere = namesakes(path, (leaf for leaf, _ in _leaves(raw))) if len(names) == 1 else None
+        return elsewhere or unknown(path, _names(schema))
     own = _schema_of(names, raw)
     expected = describe(own, SCHEMA["$defs"])
     if expected == "a group of fields":
