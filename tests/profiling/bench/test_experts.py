@@ -135,6 +135,7 @@ def peak(make_subject: MakeSubject, name: str) -> float:
     return cost.megabytes
 
 
+@pytest.mark.slow
 def test_checkpointing_saves_memory_and_naive_attention_wastes_it() -> None:
     """In processes of their own, at a size where activations outweigh everything else."""
     config = expert_spec("clip", "experts.clip.image_size=128", "experts.clip.depth=12")

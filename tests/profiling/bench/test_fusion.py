@@ -77,6 +77,7 @@ def test_the_default_experts_can_be_measured() -> None:
                 assert forward(made.inputs).shape[2] == 128, name
 
 
+@pytest.mark.slow
 def test_windowed_attention_needs_less_memory_than_all_keys_and_values() -> None:
     """In processes of their own, where maps outweigh everything else: 16 x 16 windows of 8 x 8 cells."""
     levels = tuple(MapShape(24 * 2**index, 128 // 2**index) for index in range(4))

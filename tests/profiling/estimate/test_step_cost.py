@@ -66,14 +66,13 @@ def measure(overrides: tuple[str, ...], batch_size: int, tokens: int) -> float:
     return peak_megabytes("cpu") - before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "batch_size", "tokens"),
     [
         ((), 48, 256),
-        pytest.param(("experts=[clip]",), 48, 512, marks=pytest.mark.slow),
-        pytest.param(
-            ("experts=[convnext,sam]", "experts.sam.activation_checkpointing=true"), 96, 128, marks=pytest.mark.slow
-        ),
+        (("experts=[clip]",), 48, 512),
+        (("experts=[convnext,sam]", "experts.sam.activation_checkpointing=true"), 96, 128),
     ],
 )
 def test_memory_is_what_a_step_takes(overrides: tuple[str, ...], batch_size: int, tokens: int) -> None:
