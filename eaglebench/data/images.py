@@ -1,4 +1,4 @@
-"""Image files to square uint8 tensors."""
+"""Images to square uint8 tensors."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -8,30 +8,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-# CLIP's mean colour, the padding of LLaVA and Eagle.
-PADDING = (122, 116, 104)
+from eaglebench.data.open_image import ImageSource, open_image
+from eaglebench.data.square import ImageSettings, make_square
 
 
-def load_image(path: Path, side: int) -> Tensor:
-    """Load an image, pad it to a centred square and resize it once; returns uint8 [3, side, side].
+def load_image(source: ImageSource, side: int, settings: ImageSettings) -> Tensor:
+    """Open an image and make it a square; returns uint8 [3, side, side].
 
     Raises:
-        UNREADABLE: the file cannot be read or decoded.
+        UnreadableImage: it cannot be decoded, or is too large.
     """
-    with Image.open(path) as opened:
-        return pad_and_resize(opened, side)
+    return to_tensor(make_square(open_image(source, settings.max_pixels), side, settings.shape))
 
 
-def pad_and_resize(image: Image.Image, side: int) -> Tensor:
-    """Pad an image to a centred square and resize it once, bicubically; returns uint8 [3, side, side]."""
-    image = image.convert("RGB")
-    longest = max(image.size)
-    if image.width != image.height:
-        canvas = Image.new("RGB", (longest, longest), PADDING)
-        canvas.paste(image, ((longest - image.width) // 2, (longest - image.height) // 2))
-        image = canvas
-    if longest != side:
-        image = image.resize((side, side), Image.Resampling.BICUBIC)
+def to_tensor(image: Image.Image) -> Tensor:
+    """An RGB image as uint8 [3, H, W]."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
@@ -41,12 +32,14 @@ class ImageReader:
     Args:
         side: side of the images in pixels.
         megabytes: size of the cache in MiB; the least recently used images are dropped first.
+        settings: how images become squares.
     """
 
-    def __init__(self, side: int, megabytes: int) -> None:
+    def __init__(self, side: int, megabytes: int, settings: ImageSettings) -> None:
         self.side = side
+        self.settings = settings
         images = megabytes * 2**20 // (3 * side * side)
         self._load = lru_cache(maxsize=images)(load_image)
 
     def __call__(self, path: Path) -> Tensor:
-        return self._load(path, self.side)
+        return self._load(path, self.side, self.settings)
