@@ -6,16 +6,18 @@ Shape letters: B batch, C expert channels, H W expert grid; sides in pixels: S o
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
 from eaglebench.utils.errors import UserError, suggest_multiples
-from eaglebench.weights.files import copy_weights
-from eaglebench.weights.key_mapping import KeyMapping, check_config, to_own_keys
+from eaglebench.weights.key_mapping import KeyMapping, to_own_keys
+from eaglebench.weights.misfits import copy_weights
+from eaglebench.weights.settings import check_settings, collect_fields, read_transformers_settings
 from eaglebench.weights.sources import read_checkpoint
 
 
@@ -34,6 +36,7 @@ class VisionExpert(nn.Module, ABC):
 
     Attributes:
         key_mappings: the libraries whose checkpoints the expert reads.
+        model_types: transformers' names of the models whose configs describe such checkpoints.
         channels: channels C of the map that `forward` returns.
         grid: side H = W of that map.
         statistics: `mean` and `std`.
@@ -43,6 +46,7 @@ class VisionExpert(nn.Module, ABC):
     """
 
     key_mappings: ClassVar[Sequence[KeyMapping]] = ()
+    model_types: ClassVar[Sequence[str]] = ()
 
     def __init__(
         self,
@@ -124,12 +128,25 @@ class VisionExpert(nn.Module, ABC):
             wanted_by: the expert's config node, as errors name it: `experts.clip`.
 
         Raises:
-            UserError: there are no weights, or they are those of another expert or of other settings.
+            UserError: there are no weights, or they do not fit, or were made with other settings.
         """
         source = f"the checkpoint {where} of {wanted_by}"
         self.load_upstream(read_checkpoint(where, wanted_by), source)
-        for network in self.networks():
-            check_config(network, where, source)
+        check_settings(self.settings, self.read_settings(where), source)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What changes the network's function and not the shapes of its weights, by the names of `read_settings`."""
+        configs = [network.config for network in self.networks() if isinstance(network, PreTrainedModel)]
+        return collect_fields(configs[0]) if configs else {}
+
+    def read_settings(self, where: Path | str) -> dict[str, Any]:
+        """Those of these settings that the config beside a checkpoint gives; empty if there is none.
+
+        Raises:
+            UserError: the config cannot be understood.
+        """
+        return read_transformers_settings(where, self.model_types)
 
     def load_upstream(self, weights: Mapping[str, Tensor], source: str = "the state dict") -> None:
         """Load a state dict of any of the libraries in `key_mappings`, or this project's own.
@@ -139,7 +156,7 @@ class VisionExpert(nn.Module, ABC):
             source: names the weights in errors.
 
         Raises:
-            UserError: the keys are of no library that the expert reads, or are missing, unexpected or wrongly shaped.
+            UserError: the keys are of no library that the expert reads, or weights do not fit (see `copy_weights`).
         """
         own = to_own_keys(self.key_mappings, weights, self.state_dict(), source)
         copy_weights(self, self.resample_positions(own), source)

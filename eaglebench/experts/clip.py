@@ -1,7 +1,8 @@
 """CLIP: the text-aligned ViT that is Eagle's base expert."""
 
 from collections.abc import Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import PositiveFloat, PositiveInt
 from timm.layers import resample_abs_pos_embed
@@ -12,6 +13,7 @@ from eaglebench.experts.base import tokens_to_map
 from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
 from eaglebench.experts.vit import BlockHooks, VisionTransformer, apply_block_hook
 from eaglebench.weights.key_mapping import OPEN_CLIP_TEXT, KeyMapping
+from eaglebench.weights.settings import read_open_clip_settings
 
 POSITIONS = "network.embeddings.position_embedding.weight"
 TRANSFORMERS = KeyMapping(
@@ -72,6 +74,7 @@ class Clip(VisionTransformer):
     """
 
     key_mappings = (TRANSFORMERS, OPEN_CLIP)
+    model_types = ("clip_vision_model", "clip")
 
     def __init__(
         self,
@@ -119,6 +122,9 @@ class Clip(VisionTransformer):
             resampled_1PC = resample_abs_pos_embed(positions_PC[None], [self.patch_grid] * 2, num_prefix_tokens=1)
             weights = {**weights, POSITIONS: resampled_1PC[0]}
         return weights
+
+    def read_settings(self, where: Path | str) -> dict[str, Any]:
+        return super().read_settings(where) or read_open_clip_settings(where)
 
     @property
     def patch_grid(self) -> int:

@@ -1,6 +1,8 @@
 """ConvNeXt: the image encoder of a convolutional CLIP, the best single expert of Eagle's Table 3."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from pydantic import PositiveFloat, PositiveInt
 from timm.models.convnext import ConvNeXt as TimmConvNeXt
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 
 from eaglebench.experts.base import VisionExpert
 from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
+from eaglebench.experts.timm_config import build_configured, describe_network
 from eaglebench.utils.errors import UserError
 from eaglebench.weights.key_mapping import OPEN_CLIP_TEXT, KeyMapping
 
@@ -32,10 +35,11 @@ TIMM = KeyMapping(
 
 
 class ConvNeXt(VisionExpert):
-    """The map after the last stage of timm's ConvNeXt, at stride 32 and before any norm of the head.
+    """The map after the last stage of timm's ConvNeXt, before any norm of the head; at stride 32 with the usual stem.
 
     Args:
         image_size: side of the input, in pixels.
+        patch_size: side of a patch of the stem, in pixels; each stage after the first halves the map, up to stride 32.
         depths: number of blocks of each stage.
         dims: channels of each stage.
         norm_eps: of the layer norms. open_clip's ConvNeXt-XXL has 1e-5, timm's default is 1e-6.
@@ -56,16 +60,28 @@ class ConvNeXt(VisionExpert):
         norm_eps: PositiveFloat = 1e-5,
         layer_scale: PositiveFloat = 1e-6,
         unshuffle: PositiveInt = 1,
+        patch_size: PositiveInt = 4,
     ) -> None:
         if not len(depths) == len(dims) == STAGES:
             raise UserError(f"convnext: depths={list(depths)} and dims={list(dims)} must have {STAGES} numbers each.")
-        super().__init__(
-            image_size=image_size, stride=32, channels=dims[-1], mean=CLIP_MEAN, std=CLIP_STD, unshuffle=unshuffle
-        )
-        self.dims = tuple(dims)
         network = TimmConvNeXt(
-            num_classes=0, depths=tuple(depths), dims=tuple(dims), norm_eps=norm_eps, ls_init_value=layer_scale
+            num_classes=0,
+            depths=tuple(depths),
+            dims=tuple(dims),
+            norm_eps=norm_eps,
+            ls_init_value=layer_scale,
+            patch_size=patch_size,
         )
+        strides = [info["reduction"] for info in network.feature_info]
+        super().__init__(
+            image_size=image_size,
+            stride=strides[-1],
+            channels=dims[-1],
+            mean=CLIP_MEAN,
+            std=CLIP_STD,
+            unshuffle=unshuffle,
+        )
+        self.dims, self.strides = tuple(dims), tuple(strides)
         self.network = nn.Sequential(network.stem, network.stages)
 
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
@@ -74,14 +90,23 @@ class ConvNeXt(VisionExpert):
 
     @property
     def levels(self) -> list[tuple[int, int]]:
-        return [(channels, self.image_size // 4 // 2**stage) for stage, channels in enumerate(self.dims)]
+        return [(width, self.image_size // stride) for width, stride in zip(self.dims, self.strides, strict=True)]
 
     def encode_levels(self, pixels_B3SS: Tensor) -> list[Tensor]:
-        """The map of each stage, at strides 4, 8, 16 and 32, for normalised pixels [B, 3, S, S]."""
+        """The map of each stage, at strides 4, 8, 16 and 32 with the usual stem, for normalised pixels [B, 3, S, S]."""
         maps = [self.network[0](pixels_B3SS)]
         for stage in self.network[1].children():
             maps.append(stage(maps[-1]))
         return maps[1:]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return describe_network(self.network)
+
+    def read_settings(self, where: Path | str) -> dict[str, Any]:
+        """The settings of the timm network that timm's or open_clip's config beside a checkpoint names."""
+        named = build_configured(where)
+        return {} if named is None else describe_network(nn.ModuleList([named.stem, named.stages]))
 
     def blocks(self) -> Sequence[nn.Module]:
         return [block for stage in self.network[1].children() for block in stage.get_submodule("blocks").children()]

@@ -41,7 +41,7 @@ FACEBOOK = KeyMapping(
         (BLOCK + r"((?:norm|mlp).*)", OWN_LAYER + r"\2"),
         (r"norm\.(.*)", r"network.layernorm.\1"),
     ],
-    unused=["mask_token"],
+    unused=["mask_token", r"(linear_)?head\..*"],
 )
 
 
@@ -64,6 +64,7 @@ class Dinov2(VisionTransformer):
     """
 
     key_mappings = (TRANSFORMERS, FACEBOOK)
+    model_types = ("dinov2_with_registers",)
 
     def __init__(
         self,

@@ -1,7 +1,8 @@
 """EVA-02: the detection expert, a ViTDet backbone (arXiv 2303.11331)."""
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from eaglebench.experts.pixel_statistics import IMAGENET_MEAN, IMAGENET_STD
 from eaglebench.experts.vit import BlockHooks, VisionTransformer, apply_block_hook_BHWC
 from eaglebench.experts.windows import merge_windows, partition_windows
 from eaglebench.weights.key_mapping import KeyMapping
+from eaglebench.weights.settings import check_settings
 
 NET = r"(?:backbone\.net\.)?"
 BLOCK, OWN_BLOCK = NET + r"blocks\.(\d+)\.", r"network.blocks.\1."
@@ -37,6 +39,8 @@ DETECTION = KeyMapping(
     ],
 )
 POSITIONS = "network.pos_embed"
+# Rotary tables [cells, channels of a head] in checkpoints: of a block, of its windows, or of the whole map.
+ROPE = re.compile(r"(?:.*\.)?rope(_win|_glb)?\.freqs_cos")
 
 
 class Eva02(VisionTransformer):
@@ -86,6 +90,7 @@ class Eva02(VisionTransformer):
         )
         grid = image_size // patch_size
         self.block_map = (width, grid)
+        self.heads, self.window = heads, window
         self.network = WindowedEva(
             PatchEmbed(img_size=image_size, patch_size=patch_size, embed_dim=width, output_fmt="NHWC", flatten=False),
             [
@@ -109,6 +114,21 @@ class Eva02(VisionTransformer):
     def encode_with_hooks(self, pixels_B3SS: Tensor, block_hooks: BlockHooks) -> Tensor:
         features_BCHW: Tensor = self.network(pixels_B3SS, block_hooks)
         return features_BCHW
+
+    def load_upstream(self, weights: Mapping[str, Tensor], source: str = "the state dict") -> None:
+        """Load weights as every expert does; their rotary tables, which are computed here, show heads and windows.
+
+        Raises:
+            UserError: weights do not fit, or were made with other heads or windows.
+        """
+        super().load_upstream(weights, source)
+        expected = {}
+        for key, table in weights.items():
+            if match := ROPE.fullmatch(key):
+                expected["heads"] = self.block_map[0] // table.shape[-1]
+                if match[1] == "_win":
+                    expected["window"] = math.isqrt(len(table))
+        check_settings({"heads": self.heads, "window": self.window}, expected, source)
 
     def resample_positions(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weights without the position of the class token, which detectors lack; `forward` resamples the others."""

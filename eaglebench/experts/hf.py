@@ -13,9 +13,13 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel
 from eaglebench.experts.backbones import find_blocks
 from eaglebench.experts.base import VisionExpert, tokens_to_map
 from eaglebench.utils.errors import UserError, first_line
-from eaglebench.weights.files import copy_weights
+from eaglebench.weights.hub import prepare_hub_for
+from eaglebench.weights.misfits import copy_weights
+from eaglebench.weights.settings import check_settings, collect_fields, read_transformers_settings
+from eaglebench.weights.transformers_models import load_transformers, transformers_errors
 
 MAX_PREFIX = 16  # class and register tokens
+HEADS = ("pooler", "head")  # which give a pooled output, that is not used; weights of classifiers have none
 
 
 class Hf(VisionExpert):
@@ -67,20 +71,20 @@ class Hf(VisionExpert):
         return find_blocks(self.network)
 
     def load_checkpoint(self, where: Path | str, wanted_by: str) -> None:
-        """Load the weights of a folder or a hub name with transformers.
+        """Load the weights of a folder, a hub name or a file with transformers.
 
         Raises:
-            UserError: transformers cannot load them, or they lack a tensor of the vision model.
+            UserError: transformers cannot load them, or those of the vision model do not fit or had other settings.
         """
-        try:
-            model, info = AutoModel.from_pretrained(where, output_loading_info=True)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise UserError(f"transformers cannot load {where} for {wanted_by} ({first_line(error)}).") from error
-        model = getattr(model, "vision_model", model)
-        weights = model.state_dict()
-        if missing := sorted(key for key in info["missing_keys"] if key.removeprefix("vision_model.") in weights):
-            raise UserError(f"the checkpoint {where} of {wanted_by} lacks {len(missing)} tensors ({missing[0]} ...).")
-        copy_weights(self.network, weights, f"the checkpoint {where}")
+        options = {"config": self.network.config} if Path(where).is_file() else {}
+        prepare_hub_for(str(where))
+        with transformers_errors(f"transformers cannot load {where} for {wanted_by}"):
+            model = load_transformers(AutoModel, str(where), wanted_by, "vision_model", HEADS, **options)
+        vision = getattr(model, "vision_model", model)
+        source = f"the checkpoint {where} of {wanted_by}"
+        copy_weights(self.network, vision.state_dict(), source)
+        found = read_transformers_settings(where, [self.network.config.model_type])
+        check_settings(self.settings, found if options else collect_fields(vision.config), source)
 
 
 def read_vision_config(backbone: str) -> Any:
@@ -89,12 +93,9 @@ def read_vision_config(backbone: str) -> Any:
     Raises:
         UserError: there is no config.
     """
-    try:
+    prepare_hub_for(backbone)
+    with transformers_errors(f"transformers has no config for {backbone}"):
         config = AutoConfig.from_pretrained(backbone)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"transformers has no config for {backbone} ({first_line(error)}): give a folder or a hub name."
-        ) from error
     return getattr(config, "vision_config", config)
 
 

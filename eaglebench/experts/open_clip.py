@@ -2,18 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import open_clip
+from open_clip.convert import convert_state_dict
+from open_clip.model import resize_pos_embed
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from eaglebench.experts.backbones import find_blocks
 from eaglebench.experts.base import VisionExpert
-from eaglebench.utils.errors import UserError, first_line
-from eaglebench.weights.files import copy_weights
+from eaglebench.utils.errors import UserError
+from eaglebench.weights.hub import explain_hub_error, prepare_hub
+from eaglebench.weights.misfits import copy_weights
+from eaglebench.weights.settings import OPEN_CLIP_CONFIG, OPEN_CLIP_HEAD_WIDTH
+from eaglebench.weights.sources import read_config
+from eaglebench.weights.wrappers import strip_wrappers
 
 TAG_FIELDS = ("mean", "std", "quick_gelu")
+BIG_VISION = (".npz", ".npy")  # files of big_vision's SigLIP, which only open_clip reads
 
 
 class OpenClip(VisionExpert):
@@ -39,7 +47,7 @@ class OpenClip(VisionExpert):
         image_size: PositiveInt | None = None,
         unshuffle: PositiveInt = 1,
     ) -> None:
-        tower = build_image_tower(backbone, tag, image_size)
+        tower, unused = build_image_tower(backbone, tag, image_size)
         preprocessing = open_clip.get_model_preprocess_cfg(tower) | read_tag_config(backbone, tag)
         side = preprocessing["size"]
         trunk = getattr(tower, "trunk", None)
@@ -61,6 +69,7 @@ class OpenClip(VisionExpert):
         )
         self.backbone, self.tag = backbone, tag
         self.network = tower
+        self.unused = unused
 
     def encode(self, pixels_B3SS: Tensor) -> Tensor:
         output = self.network.forward_intermediates(pixels_B3SS, indices=1, intermediates_only=True)
@@ -70,24 +79,56 @@ class OpenClip(VisionExpert):
     def blocks(self) -> Sequence[nn.Module]:
         return find_blocks(self.network)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        model = dict(open_clip.get_model_config(self.backbone) or {})
+        model["quick_gelu"] = model.get("quick_gelu") or read_tag_config(self.backbone, self.tag).get("quick_gelu")
+        return collect_settings(model, {"mean": self.statistics[0], "std": self.statistics[1]})
+
+    def read_settings(self, where: Path | str) -> dict[str, Any]:
+        """The settings in the config that open_clip writes beside its weights."""
+        config = read_config(where, OPEN_CLIP_CONFIG)
+        return (
+            collect_settings(config["model_cfg"], config.get("preprocess_cfg") or {}) if "model_cfg" in config else {}
+        )
+
     def load_checkpoint(self, where: Path | str, wanted_by: str) -> None:
-        """Load a tag's weights or a file of the whole model with open_clip, which resamples position embeddings itself.
+        """Load a tag's weights with open_clip, or a checkpoint of the whole model as every expert does.
 
         Raises:
-            UserError: open_clip cannot load them.
+            UserError: the weights cannot be downloaded or read, or do not fit.
         """
-        tower = build_image_tower(self.backbone, self.tag, self.image_size, str(where))
+        name = str(where)
+        if name not in open_clip.list_pretrained_tags_by_model(self.backbone) and not name.endswith(BIG_VISION):
+            super().load_checkpoint(where, wanted_by)
+            return
+        prepare_hub()
+        tower = build_image_tower(self.backbone, self.tag, self.image_size, name)[0]
         copy_weights(self.network, tower.state_dict(), f"open_clip's {self.backbone}")
 
     def load_upstream(self, weights: Mapping[str, Tensor], source: str = "the state dict") -> None:
-        """Load a state dict of the whole open_clip model at this input side.
+        """Load a state dict of the whole open_clip model; open_clip resamples its position embeddings.
 
         Raises:
-            UserError: keys are missing or wrongly shaped.
+            UserError: weights of the image tower do not fit (see `copy_weights`).
         """
-        visual = {key.removeprefix("visual."): value for key, value in weights.items() if key.startswith("visual.")}
-        own = self.network.state_dict()
-        copy_weights(self.network, {key: value for key, value in visual.items() if key in own}, source)
+        model = SimpleNamespace(visual=self.network)  # what open_clip's functions look at
+        own = self.network.state_dict().keys()
+        whole = strip_wrappers(convert_state_dict(model, dict(weights)), {f"visual.{key}" for key in own})
+        resize_pos_embed(whole, model)
+        visual = {key.removeprefix("visual."): value for key, value in whole.items() if key.startswith("visual.")}
+        copy_weights(self.network, {key: value for key, value in visual.items() if key not in self.unused}, source)
+
+
+def collect_settings(model: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> dict[str, Any]:
+    """What of open_clip's config of a model, and of its pixels, does not show in the shapes of its weights."""
+    vision = model.get("vision_cfg") or {}
+    return {
+        "quick_gelu": bool(model.get("quick_gelu")),
+        "head_width": vision.get("head_width", OPEN_CLIP_HEAD_WIDTH),
+        **{name: vision.get(name) or None for name in ("act_kwargs", "norm_kwargs", "timm_model_name")},
+        **{name: list(preprocessing[name]) for name in ("mean", "std") if name in preprocessing},
+    }
 
 
 def read_tag_config(backbone: str, tag: str | None) -> dict[str, Any]:
@@ -106,8 +147,10 @@ def read_tag_config(backbone: str, tag: str | None) -> dict[str, Any]:
     return {key: value for key, value in open_clip.get_pretrained_cfg(backbone, tag).items() if key in TAG_FIELDS}
 
 
-def build_image_tower(backbone: str, tag: str | None, image_size: int | None, pretrained: str | None = None) -> Any:
-    """The image tower of an open_clip model, without the modules after its last map.
+def build_image_tower(
+    backbone: str, tag: str | None, image_size: int | None, pretrained: str | None = None
+) -> tuple[Any, set[str]]:
+    """The image tower of an open_clip model without the modules after its last map, and the keys of their weights.
 
     Args:
         backbone: open_clip's name of the model.
@@ -128,12 +171,13 @@ def build_image_tower(backbone: str, tag: str | None, image_size: int | None, pr
         )
     except (RuntimeError, ValueError, OSError) as error:
         raise UserError(
-            f"open_clip cannot build {backbone} ({first_line(error)}): see open_clip.list_models()."
+            f"open_clip cannot build {backbone} ({explain_hub_error(error)}): see open_clip.list_models()."
         ) from error
     tower: Any = model.visual
-    if not hasattr(tower, "trunk"):
+    whole = set(tower.state_dict())
+    if hasattr(tower, "trunk"):
+        tower.trunk.prune_intermediate_layers(1, prune_norm=True, prune_head=True)
+        tower.head = nn.Identity()
+    else:
         tower.ln_post, tower.proj = nn.Identity(), None
-        return tower
-    tower.trunk.prune_intermediate_layers(1, prune_norm=True, prune_head=True)
-    tower.head = nn.Identity()
-    return tower
+    return tower, whole - set(tower.state_dict())

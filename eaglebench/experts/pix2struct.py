@@ -46,6 +46,7 @@ class Pix2Struct(VisionTransformer):
     """
 
     key_mappings = (TRANSFORMERS,)
+    model_types = ("pix2struct_vision_model", "pix2struct")
 
     def __init__(
         self,

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from segment_anything.modeling import ImageEncoderViT
 from segment_anything.modeling.image_encoder import Attention, get_rel_pos
 from timm.layers import resample_abs_pos_embed_nhwc
@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from eaglebench.experts.pixel_statistics import IMAGENET_MEAN, IMAGENET_STD
 from eaglebench.experts.vit import BlockHooks, VisionTransformer, apply_block_hook_BHWC
 from eaglebench.utils.errors import UserError
-from eaglebench.weights.files import copy_weights
 from eaglebench.weights.key_mapping import KeyMapping, Rule, to_own_keys
+from eaglebench.weights.misfits import copy_weights
 
 NECK = "network.neck."
+NORM_EPS = 1e-6
 # Elements of the attention bias that exist at a time. On a CPU, memory that the allocator cannot reuse costs more time
 # than attention.
 BIAS_ON_CPU, BIAS_ON_GPU = 2**22, 2**28
@@ -73,12 +74,14 @@ class Sam(VisionTransformer):
         neck_channels: channels of the neck's map.
         unshuffle: see `VisionExpert`.
         neck: `short` keeps only the neck's first convolution and norm, as Eagle's released code does.
+        mlp_ratio: hidden width of the MLPs over `width`.
 
     Raises:
         UserError: the patches do not fit the side.
     """
 
     key_mappings = (SEGMENT_ANYTHING, TRANSFORMERS)
+    model_types = ("sam_vision_model", "sam")
 
     def __init__(
         self,
@@ -92,6 +95,7 @@ class Sam(VisionTransformer):
         neck_channels: PositiveInt = 256,
         unshuffle: PositiveInt = 2,
         neck: Literal["full", "short"] = "full",
+        mlp_ratio: PositiveFloat = 4.0,
     ) -> None:
         super().__init__(
             image_size=image_size,
@@ -101,7 +105,9 @@ class Sam(VisionTransformer):
             std=IMAGENET_STD,
             unshuffle=unshuffle,
         )
-        self.network = build_encoder(image_size, patch_size, width, depth, heads, window, global_blocks, neck_channels)
+        self.network = build_encoder(
+            image_size, patch_size, width, depth, heads, window, global_blocks, neck_channels, mlp_ratio
+        )
         self.block_map = (width, image_size // patch_size)
         if neck == "short":
             self.network.neck = self.network.neck[:2]
@@ -138,6 +144,10 @@ class Sam(VisionTransformer):
     def resample_positions(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         return resample_encoder_positions(weights, self.network)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        return describe_encoder(self.network)
+
     def blocks(self) -> Sequence[nn.Module]:
         return list(self.network.blocks)
 
@@ -151,11 +161,11 @@ def build_encoder(
     window: int,
     global_blocks: Sequence[int],
     neck_channels: int,
+    mlp_ratio: float,
 ) -> ImageEncoderViT:
     """segment_anything's encoder as its `build_sam` wires it, at any size and with fused attention.
 
-    The arguments are those of `Sam`. What `build_sam` fixes: relative positions, MLPs of four times the width, and 1e-6
-    as the eps of the layer norms.
+    The arguments are those of `Sam`. `build_sam` fixes relative positions, and 1e-6 as the eps of the layer norms.
     """
     encoder = ImageEncoderViT(
         img_size=image_size,
@@ -163,10 +173,10 @@ def build_encoder(
         embed_dim=width,
         depth=depth,
         num_heads=heads,
-        mlp_ratio=4,
+        mlp_ratio=mlp_ratio,
         out_chans=neck_channels,
         qkv_bias=True,
-        norm_layer=partial(nn.LayerNorm, eps=1e-6),  # upstream's annotation asks for a class
+        norm_layer=partial(nn.LayerNorm, eps=NORM_EPS),  # upstream's annotation asks for a class
         use_rel_pos=True,
         window_size=window,
         global_attn_indexes=tuple(global_blocks),
@@ -174,6 +184,18 @@ def build_encoder(
     for block in encoder.blocks:
         block.attn.__class__ = FusedAttention  # upstream's block builds its own; the parameters are the same
     return encoder
+
+
+def describe_encoder(network: ImageEncoderViT) -> dict[str, Any]:
+    """What of an encoder does not show in the shapes of its weights, by transformers' names."""
+    windows = [block.window_size for block in network.blocks]  # 0: the block attends to the whole map
+    found = {
+        "hidden_act": "gelu",
+        "num_attention_heads": network.blocks[0].attn.num_heads,
+        "layer_norm_eps": NORM_EPS,
+        "global_attn_indexes": [number for number, window in enumerate(windows) if not window],
+    }
+    return found | ({"window_size": max(windows)} if any(windows) else {})
 
 
 def run_encoder(network: ImageEncoderViT, pixels_B3SS: Tensor, block_hooks: BlockHooks) -> Tensor:
@@ -240,8 +262,9 @@ def concatenate(parts: Sequence[Tensor], dim: int) -> Tensor:
 def resample_encoder_positions(weights: dict[str, Tensor], network: ImageEncoderViT) -> dict[str, Tensor]:
     """SAM's weights with position embeddings of the sizes that `network` has.
 
-    Absolute ones are resampled bicubically with antialias, as in timm and transformers, and relative ones linearly, as
-    in segment_anything.
+    Absolute ones are resampled bicubically with antialias, as in timm and transformers. Relative ones of blocks that
+    attend to the whole map are resampled linearly, as in segment_anything. Those of windows are not: with other windows
+    it is another network.
     """
     resampled = dict(weights)
     for name, own in network.state_dict().items():
@@ -251,6 +274,9 @@ def resample_encoder_positions(weights: dict[str, Tensor], network: ImageEncoder
             continue
         if name == "pos_embed":
             resampled[key] = resample_abs_pos_embed_nhwc(table, list(own.shape[1:3]))
-        elif name.endswith(("rel_pos_h", "rel_pos_w")):
+        elif (
+            name.endswith(("rel_pos_h", "rel_pos_w"))
+            and not network.get_submodule(name.rpartition(".attn.")[0]).window_size
+        ):
             resampled[key] = F.interpolate(table.to(own.dtype).T[None], len(own), mode="linear")[0].T
     return resampled

@@ -1,8 +1,9 @@
 """SAM-Vary: the vision vocabulary of Vary and GOT, a SAM encoder trained to read documents (arXiv 2312.06109)."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from eaglebench.experts.pixel_statistics import CLIP_MEAN, CLIP_STD
@@ -10,6 +11,7 @@ from eaglebench.experts.sam import (
     OTHER_PARTS,
     SEGMENT_ANYTHING,
     build_encoder,
+    describe_encoder,
     resample_encoder_positions,
     run_encoder,
     segment_anything_rules,
@@ -83,12 +85,14 @@ class SamVary(VisionTransformer):
         neck_channels: channels of the neck's map.
         channels: channels of the last convolution's map; the first one's has half as many.
         unshuffle: see `VisionExpert`.
+        mlp_ratio: hidden width of the MLPs over `width`.
 
     Raises:
         UserError: `image_size` is no multiple of the stride.
     """
 
     key_mappings = (VARY, TRANSFORMERS_GOT, TRANSFORMERS_DEEPSEEK, FROM_SAM)
+    model_types = ("got_ocr2_vision", "got_ocr2", "deepseek_ocr2_sam_vision_model", "sam_vision_model", "sam")
 
     def __init__(
         self,
@@ -102,6 +106,7 @@ class SamVary(VisionTransformer):
         neck_channels: PositiveInt = 256,
         channels: PositiveInt = 1024,
         unshuffle: PositiveInt = 1,
+        mlp_ratio: PositiveFloat = 4.0,
     ) -> None:
         super().__init__(
             image_size=image_size,
@@ -111,7 +116,9 @@ class SamVary(VisionTransformer):
             std=CLIP_STD,
             unshuffle=unshuffle,
         )
-        self.network = build_encoder(image_size, patch_size, width, depth, heads, window, global_blocks, neck_channels)
+        self.network = build_encoder(
+            image_size, patch_size, width, depth, heads, window, global_blocks, neck_channels, mlp_ratio
+        )
         self.neck_channels = neck_channels
         self.block_map = (width, image_size // patch_size)
         self.reduce = nn.Sequential(
@@ -137,6 +144,10 @@ class SamVary(VisionTransformer):
 
     def resample_positions(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         return resample_encoder_positions(weights, self.network)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return describe_encoder(self.network)
 
     def blocks(self) -> Sequence[nn.Module]:
         return list(self.network.blocks)

@@ -11,9 +11,12 @@ from torch import Tensor, nn
 
 from eaglebench.experts.backbones import check_map, find_blocks
 from eaglebench.experts.base import VisionExpert
-from eaglebench.utils.errors import UserError, first_line
-from eaglebench.weights.files import copy_weights
-from eaglebench.weights.key_mapping import OWN_PREFIX
+from eaglebench.experts.timm_config import build_configured, build_described, check_tag, describe_network
+from eaglebench.utils.errors import UserError
+from eaglebench.weights.hub import explain_hub_error, prepare_hub
+from eaglebench.weights.misfits import copy_weights
+from eaglebench.weights.sources import read_config
+from eaglebench.weights.wrappers import strip_wrappers
 
 PRETRAINED = "pretrained"  # as a checkpoint: timm's own weights
 
@@ -78,39 +81,68 @@ class Timm(VisionExpert):
     def blocks(self) -> Sequence[nn.Module]:
         return find_blocks(self.network)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        network = build_described(self.backbone, {}, f"backbone={self.backbone}")
+        return describe_network(network) | {"mean": list(self.statistics[0]), "std": list(self.statistics[1])}
+
+    def read_settings(self, where: Path | str) -> dict[str, Any]:
+        """The settings of the network, and the statistics, in the config that timm writes beside its weights."""
+        named = build_configured(where)
+        if named is None:
+            return {}
+        config = read_config(where, "config.json")
+        config = config.get("pretrained_cfg") or config
+        return describe_network(named) | {name: config[name] for name in ("mean", "std") if name in config}
+
     def load_upstream(self, weights: Mapping[str, Tensor], source: str = "the state dict") -> None:
-        """Load this project's own weights, or timm's of the whole network, with its head and at its native side.
+        """Load this project's own weights, or timm's of the network at its native side; a head plays no part.
 
         Raises:
-            UserError: keys are missing, unexpected or wrongly shaped.
+            UserError: weights do not fit (see `copy_weights`).
         """
-        if any(key.startswith(OWN_PREFIX) for key in weights):
-            copy_weights(self, weights, source)
+        own = self.state_dict().keys()
+        if own == (stripped := strip_wrappers(weights, own)).keys():
+            copy_weights(self, stripped, source)
             return
         whole = timm.create_model(self.backbone, pretrained=False)
-        copy_weights(whole, weights, source)
+        initial, body = whole.state_dict(), self.network.state_dict().keys()
+        head = {key: tensor for key, tensor in initial.items() if key not in body}
+        stripped = strip_wrappers(weights, body)
+        prefixes = head_prefixes(whole)
+        given = {key: tensor for key, tensor in stripped.items() if key not in head and not key.startswith(prefixes)}
+        copy_weights(whole, given | head, source)
         self.copy_from(whole)
 
     def load_checkpoint(self, where: Path | str, wanted_by: str) -> None:
         """Load a checkpoint as every expert does, or timm's own weights if `where` is `pretrained`.
 
         Raises:
-            UserError: the weights cannot be downloaded or read, or do not fit.
+            UserError: the weights cannot be downloaded or read, do not fit, or need another activation.
         """
+        check_tag(self.network, self.backbone, wanted_by)
         if str(where) != PRETRAINED:
             super().load_checkpoint(where, wanted_by)
             return
+        prepare_hub()
         try:
             self.copy_from(timm.create_model(self.backbone, pretrained=True))
         except (RuntimeError, OSError, ValueError) as error:
             raise UserError(
-                f"timm's weights of {self.backbone} for {wanted_by} could not be downloaded ({first_line(error)})."
+                f"timm's weights of {self.backbone} for {wanted_by} could not be downloaded "
+                f"({explain_hub_error(error)})."
             ) from error
 
     def copy_from(self, whole: nn.Module) -> None:
         """Copy the weights of a whole timm network of the native side; its head is removed."""
         remove_head(whole, self.image_size, self.native_size)
         copy_weights(self.network, whole.state_dict(), f"timm's {self.backbone}")
+
+
+def head_prefixes(network: Any) -> tuple[str, ...]:
+    """What the keys of a timm network's classifiers begin with, whether or not it has them itself."""
+    names = network.pretrained_cfg.get("classifier") or ()
+    return tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
 
 
 def remove_head(network: Any, side: int, native: int) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from eaglebench.utils.errors import UserError
+
 
 @dataclass
 class LanguageModel:
@@ -31,6 +33,23 @@ class LanguageModel:
         # Read once: where a strategy shards the weights, the local tensors have other shapes.
         entries, self.width = map(int, self.network.get_input_embeddings().weight.shape)
         self.image_token_id = max(len(self.tokenizer), entries)
+
+    def check_positions(self) -> None:
+        """Check that the network was made for `max_length` positions: past them, its answers are noise.
+
+        Positions that are scaled beyond the config's number are not checked.
+
+        Raises:
+            UserError: it was made for fewer.
+        """
+        config = self.network.config
+        positions = getattr(config, "max_position_embeddings", None)
+        scaling = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+        if isinstance(positions, int) and scaling in ("default", "llama3") and self.max_length > positions:
+            raise UserError(
+                f"llm.max_length={self.max_length} is more than the {positions} positions that the language model was "
+                f"made for: set llm.max_length={positions} or less."
+            )
 
 
 def decoder_blocks(network: PreTrainedModel) -> list[nn.Module]:

@@ -1,23 +1,37 @@
 """Language models from a hub name or a local folder, with their weights or without."""
 
 import importlib.util
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pydantic import PositiveInt
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedConfig
+from sentencepiece import SentencePieceProcessor
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    LlamaTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from eaglebench.language.base import LanguageModel
 from eaglebench.language.tokenizer import tiny_tokenizer
-from eaglebench.utils.errors import UserError, first_line
+from eaglebench.utils.errors import UserError
+from eaglebench.weights.hub import prepare_hub_for
+from eaglebench.weights.transformers_models import load_transformers, transformers_errors
+
+SENTENCEPIECE, TOKENIZER_JSON = "tokenizer.model", ("tokenizer.json", "tokenizer_config.json")  # in a folder
+PROBE = "The red star, 12 px; naïve café, 你好."
 
 
 def load_pretrained(
     model: str,
-    template: Literal["compact", "vicuna_v1", "plain", "chatml"],
+    template: Literal["compact", "vicuna_v1", "plain", "chatml", "llama3"],
     max_length: PositiveInt,
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     quantize: Literal["4bit"] | None = None,
@@ -36,16 +50,59 @@ def load_pretrained(
             bfloat16, as in QLoRA (arXiv 2305.14314).
 
     Raises:
-        UserError: the model cannot be loaded, or `quantize` needs a package that is not installed.
+        UserError: the model cannot be loaded whole, its tokenizer has more ids than its embedding has rows, it has
+            fewer positions than `max_length`, or `quantize` needs a package that is not installed.
     """
-    with report_loading_errors(model):
-        tokenizer = AutoTokenizer.from_pretrained(model)
-        network = AutoModelForCausalLM.from_pretrained(
-            model, dtype=dtype, attn_implementation="sdpa", quantization_config=build_quantization(quantize)
+    prepare_hub_for(model)
+    with transformers_errors(f"llm.model={model} cannot be loaded"):
+        tokenizer = load_tokenizer(model)
+        network = load_transformers(
+            AutoModelForCausalLM,
+            model,
+            "llm",
+            dtype=dtype,
+            attn_implementation="sdpa",
+            quantization_config=build_quantization(quantize),
         )
+    check_vocabulary(model, tokenizer, network)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
-    return LanguageModel(network, tokenizer, template, max_length)
+    language = LanguageModel(network, tokenizer, template, max_length)
+    language.check_positions()
+    return language
+
+
+def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a hub name or a local folder.
+
+    Of a folder with a SentencePiece file alone, transformers does not know the class. LLaMA's gives its ids; another
+    one lacks the space before the first word.
+
+    Raises:
+        UserError: the ids are not those that SentencePiece itself gives.
+    """
+    alone = Path(model) / SENTENCEPIECE
+    if not alone.is_file() or any((Path(model) / name).is_file() for name in TOKENIZER_JSON):
+        return AutoTokenizer.from_pretrained(model)
+    tokenizer = LlamaTokenizer.from_pretrained(model)
+    expected = SentencePieceProcessor(model_file=str(alone)).encode(PROBE)
+    if tokenizer(PROBE, add_special_tokens=False)["input_ids"] != expected:
+        raise UserError(f"{alone} is not a SentencePiece file of LLaMA's kind: give a folder with tokenizer.json.")
+    return tokenizer
+
+
+def check_vocabulary(model: str, tokenizer: PreTrainedTokenizerBase, network: PreTrainedModel) -> None:
+    """Refuse a tokenizer with ids for which the embedding has no rows.
+
+    Raises:
+        UserError: there are such ids.
+    """
+    ids, rows = max(tokenizer.get_vocab().values()) + 1, len(network.get_input_embeddings().weight)
+    if ids > rows:
+        raise UserError(
+            f"llm.model={model}: its tokenizer has {ids} ids, and its embedding {rows} rows: give a folder whose "
+            "tokenizer belongs to its weights, or enlarge the embedding (transformers' resize_token_embeddings)."
+        )
 
 
 def build_quantization(quantize: Literal["4bit"] | None) -> BitsAndBytesConfig | None:
@@ -68,7 +125,7 @@ def build_quantization(quantize: Literal["4bit"] | None) -> BitsAndBytesConfig |
 
 def build_from_architecture(
     model: str,
-    template: Literal["compact", "vicuna_v1", "plain", "chatml"],
+    template: Literal["compact", "vicuna_v1", "plain", "chatml", "llama3"],
     max_length: PositiveInt,
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     architecture: Mapping[str, Any] | None = None,
@@ -87,7 +144,7 @@ def build_from_architecture(
     Raises:
         UserError: the model is no local folder and `architecture` is missing, or transformers refuses the config.
     """
-    with report_loading_errors(model):
+    with transformers_errors(f"llm.model={model} cannot be loaded"):
         config = read_architecture(model, architecture)
         network = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="sdpa")
     return LanguageModel(network, tiny_tokenizer(), template, max_length)
@@ -107,14 +164,3 @@ def read_architecture(model: str, architecture: Mapping[str, Any] | None) -> Pre
             "num_hidden_layers ...), or the folder of the model."
         )
     return AutoConfig.for_model(**architecture)
-
-
-@contextmanager
-def report_loading_errors(model: str) -> Iterator[None]:
-    """A context that turns transformers' loading errors into a UserError about `model`."""
-    try:
-        yield
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            f"llm.model={model} cannot be loaded ({first_line(error)}): give a local folder or a hub name."
-        ) from error

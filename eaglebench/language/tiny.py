@@ -17,7 +17,7 @@ def build_tiny_llama(
     heads: PositiveInt,
     mlp_width: PositiveInt,
     checkpoint: Path | None = None,
-    template: Literal["compact", "vicuna_v1", "plain", "chatml"] = "compact",
+    template: Literal["compact", "vicuna_v1", "plain", "chatml", "llama3"] = "compact",
     max_length: PositiveInt = 512,
 ) -> LanguageModel:
     """Build a small LLaMA with the weights of a file, or with random weights from torch's current random state.

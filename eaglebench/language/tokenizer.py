@@ -17,8 +17,8 @@ VOCABULARY = 512
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer that ships with the package."""
-    return PreTrainedTokenizerFast(tokenizer_file=str(FILE), eos_token=END, pad_token=PAD)
+    """The tokenizer that ships with the package. In a text, its control tokens are characters like any others."""
+    return PreTrainedTokenizerFast(tokenizer_file=str(FILE), eos_token=END, pad_token=PAD, split_special_tokens=True)
 
 
 def train_tokenizer() -> Tokenizer:

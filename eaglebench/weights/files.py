@@ -1,5 +1,7 @@
 """Weight files: safetensors, and torch files that hold nothing but tensors."""
 
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +13,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from eaglebench.utils.errors import UserError, first_line
+from eaglebench.utils.temporary import temporary_file
+from eaglebench.weights.misfits import copy_weights
+from eaglebench.weights.wrappers import strip_wrappers
 
-MAX_NAMED_KEYS = 10  # that an error lists of each kind
-WRAPPERS = ("ema_state", "module", "model", "state_dict")  # keys under which training code saves the state dict
+# Keys under which training code saves the state dict, one inside the other.
+WRAPPERS = ("ema_state", "module", "model", "state_dict", "model_state_dict", "weights", "params")
 
 
 def read_weights(path: Path, wanted_by: str) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors` file or of a torch file, by key; one of WRAPPERS around them is removed.
+    """The tensors of a `.safetensors` file or of a torch file, by key; WRAPPERS around them are removed.
 
     Torch files are read with `weights_only=True`, so that no pickled code runs.
 
@@ -41,29 +46,39 @@ def read_weights(path: Path, wanted_by: str) -> dict[str, Tensor]:
         raise UserError(
             f"the checkpoint {path} of {wanted_by} holds more than tensors, so it is not opened."
         ) from error
-    if isinstance(weights, dict):
-        weights = next((weights[name] for name in WRAPPERS if isinstance(weights.get(name), dict)), weights)
+    while isinstance(weights, dict) and (
+        inner := next((weights[name] for name in WRAPPERS if isinstance(weights.get(name), dict)), None)
+    ):
+        weights = inner
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise UserError(f"the checkpoint {path} of {wanted_by} is not a dictionary of tensors.")
     return dict(weights)
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors, to a temporary file that is then renamed."""
-    temporary = path.with_name(f".{path.name}")
-    # Cloned, because safetensors refuses tensors that share memory, as tied embeddings do.
-    save_file({name: tensor.detach().cpu().clone() for name, tensor in weights.items()}, temporary)
-    temporary.chmod(0o644)
-    temporary.rename(path)
+    """Write tensors as safetensors, to a temporary file that is then renamed.
+
+    Raises:
+        OSError: the disk is full, cannot be written or fails; it names `path`.
+    """
+    with temporary_file(path) as temporary:
+        try:
+            # Cloned, because safetensors refuses tensors that share memory, as tied embeddings do.
+            save_file({name: tensor.detach().cpu().clone() for name, tensor in weights.items()}, temporary)
+        except SafetensorError as error:
+            if named := re.search(r"\(os error (\d+)\)", str(error)):  # as Rust names it
+                raise OSError(int(named[1]), os.strerror(int(named[1]))) from error
+            raise
 
 
 def load_weights(module: nn.Module, path: Path, wanted_by: str) -> None:
-    """Load a file into a module.
+    """Load a file into a module; what wrappers put into its keys is taken off.
 
     Raises:
-        UserError: the file cannot be read, or its keys and shapes are not those of the module.
+        UserError: the file cannot be read, or its weights do not fit the module (see `copy_weights`).
     """
-    copy_weights(module, read_weights(path, wanted_by), f"the checkpoint {path} of {wanted_by}")
+    weights = strip_wrappers(read_weights(path, wanted_by), module.state_dict().keys())
+    copy_weights(module, weights, f"the checkpoint {path} of {wanted_by}")
 
 
 @contextmanager
@@ -82,25 +97,3 @@ def with_checkpoint_hint(owner: str) -> Iterator[None]:
         raise UserError(
             f"{error} Give {owner}.checkpoint=FILE that fits, or {owner}.checkpoint=none to start from random weights."
         ) from error
-
-
-def copy_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
-    """Copy tensors into a module.
-
-    Raises:
-        UserError: keys are missing, unexpected or wrongly shaped. It names `source` and the first ten of each kind.
-    """
-    own = module.state_dict()
-    problems = {
-        "missing": sorted(own.keys() - weights.keys()),
-        "unexpected": sorted(weights.keys() - own.keys()),
-        "wrongly shaped": sorted(
-            f"{key} {tuple(weights[key].shape)} for {tuple(own[key].shape)}"
-            for key in own.keys() & weights.keys()
-            if own[key].shape != weights[key].shape
-        ),
-    }
-    reasons = [f"{len(keys)} {kind} ({', '.join(keys[:MAX_NAMED_KEYS])})" for kind, keys in problems.items() if keys]
-    if reasons:
-        raise UserError(f"{source} does not fit: {'; '.join(reasons)}.")
-    module.load_state_dict(dict(weights), strict=True)

@@ -1,27 +1,21 @@
 """Which library's key names a checkpoint has, and how those keys map to an expert's own."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from eaglebench.utils.errors import UserError
-from eaglebench.weights.sources import read_config
+from eaglebench.weights.wrappers import strip_wrappers
 
-OWN_PREFIX = "network."  # of keys in weights that this project wrote
 # Eagle's released models hold their towers by number, in the order of their config.
-EAGLE_TOWER = re.compile(r"(?:model\.)?vision_tower\.vision_towers\.(\d+)\.vision_tower\.(.*)")
-DATA_PARALLEL_PREFIX = "module."  # before each key of a model that was saved from torch's (Distributed)DataParallel
+EAGLE_TOWER = re.compile(r"(?:.*\.)?vision_tower\.vision_towers\.(\d+)\.vision_tower\.(.*)")
 # What a whole open_clip model holds besides its image tower.
 OPEN_CLIP_TEXT = (
     r"(text|transformer|ln_final|token_embedding)\..*",
     "positional_embedding|text_projection|logit_scale|logit_bias|attn_mask",
 )
-# Fields that change what a network computes and leave the shapes of its weights as they are; transformers' names.
-SHAPELESS_FIELDS = ("hidden_act", "dense_act_fn", "num_attention_heads", "layer_norm_eps")
 Rule = tuple[str, ...]
 
 
@@ -48,26 +42,39 @@ class KeyMapping:
         """Whether a checkpoint with these keys is one of this library."""
         return any(re.fullmatch(self.marker, key) for key in keys)
 
+    def rename_key(self, key: str) -> list[str]:
+        """The expert's own keys for a key of the library: several for fused tensors, none for what is unused.
+
+        A key that no rule matches does not change.
+        """
+        if any(re.fullmatch(pattern, key) for pattern in self.unused):
+            return []
+        for pattern, *templates in self.rules:
+            if match := re.fullmatch(pattern, key):
+                return [match.expand(template) for template in templates]
+        return [key]
+
     def rename(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors under the expert's own keys, without unused ones. A key that no rule matches does not change."""
+        """The tensors under the expert's own keys, without unused ones."""
         renamed: dict[str, Tensor] = {}
         for key, tensor in weights.items():
-            if any(re.fullmatch(pattern, key) for pattern in self.unused):
-                continue
-            for pattern, *templates in self.rules:
-                if match := re.fullmatch(pattern, key):
-                    parts = tensor.chunk(len(templates))
-                    renamed |= {match.expand(template): part for template, part in zip(templates, parts, strict=True)}
-                    break
-            else:
-                renamed[key] = tensor
+            own = self.rename_key(key)
+            renamed |= zip(own, tensor.chunk(len(own)) if len(own) > 1 else (tensor,) * len(own), strict=True)
         return renamed
+
+    def strip(self, weights: Mapping[str, Tensor], own: Set[str]) -> dict[str, Tensor]:
+        """The tensors under the library's keys, without what wrappers put into them; `own` are the expert's keys."""
+        needed = {key for key in own if not any(re.fullmatch(pattern, key) for pattern in self.optional)}
+        return strip_wrappers(weights, needed, lambda key: needed.intersection(self.rename_key(key)))
+
+
+OWN = KeyMapping("eaglebench's own", marker=r"network\..*", rules=())  # keys in weights that this project wrote
 
 
 def to_own_keys(
     mappings: Sequence[KeyMapping], weights: Mapping[str, Tensor], initial: Mapping[str, Tensor], source: str
 ) -> dict[str, Tensor]:
-    """The weights of a checkpoint under an expert's own keys, whichever library the checkpoint comes from.
+    """The weights of a checkpoint under an expert's own keys, whichever library and wrappers the checkpoint comes from.
 
     Args:
         mappings: of the libraries whose checkpoints the expert reads.
@@ -78,59 +85,39 @@ def to_own_keys(
     Raises:
         UserError: no mapping matches, or several of Eagle's towers do.
     """
-    if all(key.startswith(DATA_PARALLEL_PREFIX) for key in weights):
-        weights = {key.removeprefix(DATA_PARALLEL_PREFIX): tensor for key, tensor in weights.items()}
-    if any(key.startswith(OWN_PREFIX) for key in weights):
-        return dict(weights)
-    found = [
-        (mapping, tower)
-        for tower in split_towers(weights)
-        for mapping in [next((mapping for mapping in mappings if mapping.matches(tower)), None)]
-        if mapping is not None
-    ]
+    known = (OWN, *mappings)
+    matches = (find_mapping(known, tower, initial.keys()) for tower in split_towers(weights))
+    found = [match for match in matches if match is not None]
     if not found:
-        known = ", ".join(mapping.name for mapping in mappings) or "eaglebench's own"
+        names = ", ".join(mapping.name for mapping in mappings) or OWN.name
         keys = ", ".join(sorted(weights)[:3])
-        raise UserError(f"{source} is in no format that this expert reads ({known}): its keys are like {keys}.")
+        raise UserError(f"{source} is in no format that this expert reads ({names}): its keys are like {keys}.")
     if len(found) > 1:
         raise UserError(f"{source} holds {len(found)} towers of this kind: give a file with one.")
     ((mapping, tower),) = found
-    renamed = mapping.rename(tower)
     defaults = {
         key: value for key, value in initial.items() if any(re.fullmatch(pattern, key) for pattern in mapping.optional)
     }
-    return defaults | renamed
+    return defaults | mapping.rename(tower)
 
 
-def check_config(network: nn.Module, where: Path | str, source: str) -> None:
-    """Compare the SHAPELESS_FIELDS of a transformers network with the config file next to its weights, if there is one.
+def find_mapping(
+    mappings: Sequence[KeyMapping], weights: Mapping[str, Tensor], own: Set[str]
+) -> tuple[KeyMapping, dict[str, Tensor]] | None:
+    """The library of a checkpoint, and the checkpoint without what wrappers put into its keys; None for no library.
 
-    Raises:
-        UserError: a field differs. `source` names the weights.
+    The first mapping whose marker the keys show is taken. Where wrappers hide them, it is the one that gives the most
+    of the expert's weights, `own`.
     """
-    own = getattr(network, "config", None)
-    if own is None:
-        return
-    expected = read_shapeless_fields(where, own.model_type)
-    wrong = [
-        f"{name}={expected[name]} instead of {getattr(own, name)}"
-        for name in expected
-        if getattr(own, name, expected[name]) != expected[name]
-    ]
-    if wrong:
-        raise UserError(f"{source} was made with {', '.join(wrong)}: give the expert the same.")
-
-
-def read_shapeless_fields(where: Path | str, model_type: str) -> dict[str, Any]:
-    """The SHAPELESS_FIELDS in the config file next to weights: transformers' for `model_type`, or else open_clip's."""
-    config = read_config(where, "config.json")
-    if config:
-        vision = config.get("vision_config", config)
-        if vision.get("model_type") != model_type:
-            return {}
-        return {name: vision[name] for name in SHAPELESS_FIELDS if name in vision}
-    model = read_config(where, "open_clip_config.json").get("model_cfg")
-    return {"hidden_act": "quick_gelu" if model.get("quick_gelu") else "gelu"} if model else {}
+    for mapping in mappings:
+        if mapping.matches(weights):
+            return mapping, mapping.strip(weights, own)
+    stripped = [(mapping, mapping.strip(weights, own)) for mapping in mappings]
+    return max(
+        ((mapping, tower) for mapping, tower in stripped if mapping.matches(tower)),
+        key=lambda match: len(own & {name for key in match[1] for name in match[0].rename_key(key)}),
+        default=None,
+    )
 
 
 def split_towers(weights: Mapping[str, Tensor]) -> list[Mapping[str, Tensor]]:

@@ -8,9 +8,9 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from torch import Tensor
 
-from eaglebench.utils.errors import UserError, first_line
+from eaglebench.utils.errors import UserError
 from eaglebench.weights.files import read_weights
-from eaglebench.weights.hub import HUB_NAME, SUFFIXES, is_hub_name
+from eaglebench.weights.hub import HUB_NAME, SUFFIXES, explain_hub_error, is_hub_name, prepare_hub
 
 # File names of the weights in a folder or a repository, the safer formats first.
 WEIGHT_FILES = (
@@ -49,6 +49,7 @@ def download_weights(name: str, wanted_by: str) -> Path:
     """
     match = HUB_NAME.fullmatch(name)
     assert match is not None
+    prepare_hub()
     repository, revision = match["repository"], match["revision"]
     reason = "none of its files has a usual name for weights"
     for file in [match["file"]] if match["file"] else WEIGHT_FILES:
@@ -56,11 +57,10 @@ def download_weights(name: str, wanted_by: str) -> Path:
             path = Path(hf_hub_download(repository, file, revision=revision))
             for shard in sorted(set(read_shard_index(path, wanted_by).values())) if path.suffix == ".json" else ():
                 hf_hub_download(repository, str(Path(file).parent / shard), revision=revision)
-        except EntryNotFoundError as error:  # also raised for a repository that is neither reachable nor in the cache
-            reason = first_line(error)
         except (HfHubHTTPError, OSError, ValueError) as error:
-            reason = first_line(error)
-            break
+            reason = explain_hub_error(error)
+            if not isinstance(error, EntryNotFoundError):
+                break
         else:
             return path
     raise UserError(
@@ -70,15 +70,18 @@ def download_weights(name: str, wanted_by: str) -> Path:
 
 
 def read_config(where: Path | str, name: str) -> dict[str, Any]:
-    """The JSON file `name` next to the weights in a folder or a hub repository; empty if there is none."""
+    """The JSON file `name` beside the weights of a checkpoint; empty if there is none.
+
+    Beside a file or an index is its folder, here or in a repository of the hub.
+    """
     match = HUB_NAME.fullmatch(str(where)) if is_hub_name(str(where)) else None
     try:
         if match is None:
-            path = Path(where) / name
-        elif match["file"]:
-            return {}
+            path = (Path(where) if Path(where).is_dir() else Path(where).parent) / name
         else:
-            path = Path(hf_hub_download(match["repository"], name, revision=match["revision"]))
+            prepare_hub()
+            beside = str(Path(match["file"] or name).with_name(name))
+            path = Path(hf_hub_download(match["repository"], beside, revision=match["revision"]))
         config = json.loads(path.read_text(encoding="utf-8"))
     except (HfHubHTTPError, OSError, ValueError):
         return {}

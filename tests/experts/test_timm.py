@@ -1,11 +1,13 @@
 """Any timm backbone by its name computes what timm computes, at its own side and others."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from eaglebench.experts.timm import Timm
 from eaglebench.utils.errors import UserError
@@ -65,3 +67,32 @@ def test_a_run_builds_it_by_name() -> None:
 def test_an_unknown_backbone_is_refused() -> None:
     with pytest.raises(UserError, match=r"perhaps one of .*convnext"):
         Timm("convnext_gigantic")
+
+
+Weights = dict[str, Tensor]
+HEADS: dict[str, Callable[[Weights], Weights]] = {
+    "a head of other classes": lambda weights: {
+        key: tensor[:7] if key.startswith("head.") and "norm" not in key else tensor for key, tensor in weights.items()
+    },
+    "no head": lambda weights: {key: tensor for key, tensor in weights.items() if not key.startswith("head.")},
+    "no head under a wrapper": lambda weights: {f"module.{key}": weights[key] for key in weights if "head" not in key},
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("backbone", ["vit_tiny_patch16_224", "convnext_atto"])
+def test_a_head_of_timm_plays_no_part(backbone: str, head: str, tmp_path: Path) -> None:
+    whole = randomise(timm.create_model(backbone))
+    save_file(HEADS[head](whole.state_dict()), tmp_path / "model.safetensors")
+    expert = Timm(backbone)
+    expert.load_checkpoint(tmp_path, "the test")
+    own = whole.float().state_dict()
+    assert all(torch.equal(tensor, own[key]) for key, tensor in expert.network.state_dict().items())
+
+
+def test_a_body_of_timm_that_lacks_a_weight_is_refused(tmp_path: Path) -> None:
+    weights = timm.create_model("convnext_atto").state_dict()
+    del weights["stages.0.blocks.1.norm.weight"]
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=r"1 missing \(stages.0.blocks.1.norm.weight\)"):
+        Timm("convnext_atto").load_checkpoint(tmp_path, "the test")

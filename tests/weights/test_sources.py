@@ -92,8 +92,9 @@ def test_one_file_of_a_repository_is_read(hub: Path) -> None:
 def test_the_config_beside_weights_is_read(hub: Path, tmp_path: Path) -> None:
     (hub / "config.json").write_text('{"heads": 2}')
     assert read_config("lab/vision", "config.json") == read_config(hub, "config.json") == {"heads": 2}
-    assert read_config("lab/vision/det/eva02.pth", "config.json") == {}, "of one file, nothing is known"
-    for nothing in ("lab/other", hub / "model.safetensors", tmp_path):
+    for file in (hub / "model.safetensors", hub / "model.safetensors.index.json", "lab/vision/model.safetensors"):
+        assert read_config(file, "config.json") == {"heads": 2}, "of a file, the config beside it"
+    for nothing in ("lab/other", "lab/vision/det/eva02.pth", hub / "det" / "eva02.pth", tmp_path):
         assert read_config(nothing, "config.json") == {}
     (hub / "config.json").write_text("[1")
     assert read_config(hub, "config.json") == {}
