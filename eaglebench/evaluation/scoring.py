@@ -10,10 +10,12 @@ import numpy as np
 
 from eaglebench.evaluation.benchmarks import BENCHMARKS, build_average_entry
 from eaglebench.evaluation.metrics import METRICS
-from eaglebench.evaluation.metrics.aggregate import mean
+from eaglebench.evaluation.metrics.aggregate import find_rotated, mean
 from eaglebench.evaluation.metrics.rows import AnswerRows
+from eaglebench.evaluation.question_identity import name_metric
 from eaglebench.evaluation.questions import EvalQuestion
 from eaglebench.evaluation.significance import RESAMPLES, Interval, bootstrap_mean, bootstrap_statistic
+from eaglebench.utils.errors import UserError
 from eaglebench.utils.hashing import named_seed
 
 NORMAL_95 = 1.96  # standard errors from the mean to the bounds of a normal 95 % interval
@@ -37,13 +39,29 @@ class Scoring:
         """The score of an answer, in [0, 1].
 
         Raises:
-            UserError: the metric cannot score such references.
+            UserError: the metric cannot score such references; the message names the question.
         """
+        metric = METRICS[self.metric_of(question)]
+        try:
+            return metric(answer, question.references, question.meta.get("choices", ()))
+        except UserError as error:
+            raise UserError(f"{question.family}, question {question.sample.id}: {error}") from error
+
+    def metric_of(self, question: EvalQuestion) -> str:
+        """The name of the metric that scores a question."""
         if question.family in self.benchmarks:
-            name = BENCHMARKS[question.family].metric_for(question.meta.get("category"))
-        else:
-            name = self.metrics.get(question.family, self.default)
-        return METRICS[name](answer, question.references)
+            return BENCHMARKS[question.family].metric_for(question.meta)
+        return self.metrics.get(question.family, self.default)
+
+    def describe_differences(self, questions: Sequence[EvalQuestion]) -> str:
+        """How the metrics of some questions differ from the official scripts; empty if none does."""
+        names = dict.fromkeys(map(self.metric_of, questions))
+        return "; ".join(METRICS[name].differs for name in names if METRICS[name].differs)
+
+    def name_metric(self, family: str) -> str:
+        """The metric of a family's questions, as lines of predictions.jsonl name it."""
+        named = {"metrics": self.metrics, "default_metric": self.default, "benchmarks": self.benchmarks}
+        return name_metric(family, named)
 
     def score_all(self, questions: Sequence[EvalQuestion], answers: Sequence[str]) -> list[float]:
         """The score of each answer, in [0, 1].
@@ -61,7 +79,12 @@ class Scoring:
         """
         scores = self.score_all(questions, answers)
         return [
-            {"prediction": answer, "references": question.references, "score": score, "meta": question.meta}
+            {
+                "prediction": answer,
+                "references": question.references,
+                "score": score,
+                "meta": {**question.meta, "rotations_of": find_rotated(question.sample.id)},
+            }
             for question, answer, score in zip(questions, answers, scores, strict=True)
         ]
 
@@ -85,8 +108,9 @@ def summarize(
 
     `overall` and each of `families` have `score`, the 95 % interval from `low` to `high`, `stderr`, `n`, and every
     blind score as `blind_NAME`. `blind` is the highest blind score: what is possible without the right image. The
-    overall score is the mean over families. A benchmark also has `figure`, its official score, and `differs` where
-    Eagle scored otherwise. With all of Eagle's eleven benchmarks there is `eagle_average`.
+    overall score is the mean over families. `metric_differs` says where the metric is not the official script. A
+    benchmark also has `figure`, its official score, and `differs` where Eagle scored otherwise. With all of Eagle's
+    eleven benchmarks there is `eagle_average`.
 
     Args:
         questions: in the order of all rows.
@@ -103,6 +127,8 @@ def summarize(
             name: scoring.score_family(family, [answers[place] for place in places]) for name, answers in blind.items()
         }
         families[family] = build_entry(scoring.score_family(family, own), interval, len(own), blinds)
+        if differences := scoring.describe_differences([questions[place] for place in places]):
+            families[family]["metric_differs"] = differences
         if family in scoring.benchmarks:
             families[family]["figure"] = round(BENCHMARKS[family].compute_official_score(own), 2)
             if BENCHMARKS[family].differs:

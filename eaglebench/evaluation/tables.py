@@ -11,11 +11,16 @@ from eaglebench.evaluation.benchmarks import EAGLE_AVERAGE
 def build_scores_table(scores: Mapping[str, Any]) -> Table:
     """A table of a `scores.json`: family, score ± standard error, blind score and number of questions.
 
-    Benchmarks have their official score too. The caption names those that are not scored as in Eagle's paper.
+    Benchmarks have their official score too. The caption names those that are not scored as in Eagle's paper, and the
+    metrics that differ from the official scripts.
     """
-    differing = [f"{name}: {row['differs']}" for name, row in scores["families"].items() if "differs" in row]
-    caption = "\n".join(["not scored as in Eagle's paper:", *differing]) if differing else None
-    table = Table(title="held-out scores", title_justify="left", caption=caption, caption_justify="left")
+    caption = [
+        *list_differences(scores, "differs", "not scored as in Eagle's paper:"),
+        *list_differences(scores, "metric_differs", "not scored as by the official script:"),
+    ]
+    table = Table(
+        title="held-out scores", title_justify="left", caption="\n".join(caption) or None, caption_justify="left"
+    )
     table.add_column("family")
     official = any("figure" in row for row in scores["families"].values())
     for column in ("score", "blind", "n", *(["official score"] if official else [])):
@@ -27,6 +32,12 @@ def build_scores_table(scores: Mapping[str, Any]) -> Table:
     overall = format_scores_row("overall", scores["overall"])
     table.add_row(*overall, *([] if average is None else [f"average {average:.1f}"]))
     return table
+
+
+def list_differences(scores: Mapping[str, Any], key: str, title: str) -> list[str]:
+    """A title and a line for each family that has a difference under a key; nothing if none has."""
+    lines = [f"{name}: {row[key]}" for name, row in scores["families"].items() if key in row]
+    return [title, *lines] if lines else []
 
 
 def format_scores_row(name: str, row: Mapping[str, Any]) -> tuple[str, str, str, str]:

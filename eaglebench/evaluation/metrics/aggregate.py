@@ -1,23 +1,12 @@
 """Aggregates: one number for all answers to a benchmark."""
 
+from collections.abc import Callable
 from statistics import fmean
 
-from eaglebench.evaluation.metrics.rows import AnswerRows
+from eaglebench.evaluation.metrics.rows import AnswerRow, AnswerRows
 
-PERCENT = 100
-# MME's other four categories are its cognition score, which Eagle does not count (section 7 of its tables).
-PERCEPTION = (
-    "existence",
-    "count",
-    "position",
-    "color",
-    "posters",
-    "celebrity",
-    "scene",
-    "landmark",
-    "artwork",
-    "OCR",
-)
+# MMBench asks a question again with its options rotated, under its number plus one million, two million and so on.
+DIGITS = 6
 
 
 def mean(rows: AnswerRows) -> float:
@@ -32,29 +21,22 @@ def count(rows: AnswerRows) -> float:
 
 def groups(rows: AnswerRows) -> float:
     """The share of categories with all answers right, in [0, 1]: MMVP's score, where a category is a pair of images."""
+    return average_groups(rows, lambda row: str(row["meta"]["category"]))
+
+
+def circular(rows: AnswerRows) -> float:
+    """The share of questions that are right in every rotation of their options, in [0, 1]: MMBench's score."""
+    return average_groups(rows, lambda row: str(row["meta"]["rotations_of"]))
+
+
+def average_groups(rows: AnswerRows, key: Callable[[AnswerRow], str]) -> float:
+    """The mean over groups of rows of the lowest score in each."""
     scores: dict[str, list[float]] = {}
     for row in rows:
-        scores.setdefault(row["meta"]["category"], []).append(row["score"])
+        scores.setdefault(key(row), []).append(row["score"])
     return fmean(min(group) for group in scores.values())
 
 
-def mme(rows: AnswerRows) -> float:
-    """MME perception: the sum over its ten categories of accuracy and accuracy+, from 0 to 2000."""
-    return sum(sum(percents) for category, percents in score_mme_categories(rows).items() if category in PERCEPTION)
-
-
-def score_mme_categories(rows: AnswerRows) -> dict[str, tuple[float, float]]:
-    """The accuracy and accuracy+ of each category, in percent.
-
-    Accuracy+ is the share of images whose questions are all answered right.
-    """
-    images: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
-        images.setdefault(row["meta"]["category"], {}).setdefault(row["meta"]["image"], []).append(row["score"])
-    return {
-        category: (
-            PERCENT * fmean(score for scores in by_image.values() for score in scores),
-            PERCENT * fmean(min(scores) for scores in by_image.values()),
-        )
-        for category, by_image in images.items()
-    }
+def find_rotated(identity: str) -> str:
+    """The number of the question that a question of MMBench is a rotation of; any other id unchanged."""
+    return (identity[-DIGITS:].lstrip("0") or "0") if identity.isdecimal() else identity

@@ -1,10 +1,11 @@
-"""Multiple choice: SEED, AI2D, ScienceQA, MMBench, MMMU, RealWorldQA and MMVP."""
+"""Multiple choice of your own data: a letter as models write it, or the text of the right option."""
 
 import re
 from collections.abc import Sequence
 
 from eaglebench.evaluation.metrics.exact import normalise
 
+DIFFERS = "letters are found in sentences too; benchmarks of multiple choice have their official metrics"
 NO_SECOND_LETTER = r"(?!\s*(?:,|/|&|or\b|and\b)\s*[(\[]?[A-Za-z]\b(?!'))"  # an answer with two letters gives none
 # The strictest pattern first; the first that matches decides.
 PATTERNS = (

@@ -17,10 +17,10 @@ def exact(prediction: str, references: Sequence[str]) -> float:
 
 
 def exact_words(prediction: str, references: Sequence[str]) -> float:
-    """1 if the answer equals a reference, ignoring case, spaces and ASCII punctuation (GQA as lmms-eval scores it)."""
-    return float(remove_punctuation(prediction) in map(remove_punctuation, references))
+    """1 if the answer equals a reference, ignoring case and ASCII punctuation (GQA)."""
+    return float(remove_punctuation(prediction.strip()) in map(remove_punctuation, references))
 
 
 def remove_punctuation(text: str) -> str:
-    """The text in lower case, with single spaces and without punctuation."""
-    return " ".join(text.lower().translate(NO_PUNCTUATION).split())
+    """The text in lower case without punctuation; spaces stay, also those around a sign that is removed."""
+    return text.lower().translate(NO_PUNCTUATION)

@@ -1,6 +1,5 @@
 """Relaxed accuracy: ChartQA's metric."""
 
-import math
 from collections.abc import Sequence
 
 TOLERANCE = 0.05
@@ -12,17 +11,16 @@ def relaxed(prediction: str, references: Sequence[str]) -> float:
 
 
 def is_close(prediction: str, reference: str) -> bool:
-    """Whether an answer matches one reference."""
+    """Whether an answer matches one reference. Infinity and NaN are close to nothing, not even to themselves."""
     predicted, expected = parse_number(prediction), parse_number(reference)
     if predicted is None or not expected:
         return prediction.lower() == reference.lower()
-    return abs(predicted - expected) <= TOLERANCE * abs(expected)
+    return abs(predicted - expected) / abs(expected) <= TOLERANCE
 
 
 def parse_number(text: str) -> float | None:
     """The number that a text spells, 5% being 0.05; None for other texts, and for thousands separators."""
     try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None

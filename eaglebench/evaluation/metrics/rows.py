@@ -3,5 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# One for each answer: `prediction`, `references`, `score` in [0, 1], and the question's `meta` (`category`, `image`).
-AnswerRows = Sequence[Mapping[str, Any]]
+# `prediction`, `references`, `score` in [0, 1], and the question's `meta` (`category`, `image`, `rotations_of`).
+AnswerRow = Mapping[str, Any]
+AnswerRows = Sequence[AnswerRow]  # one for each answer

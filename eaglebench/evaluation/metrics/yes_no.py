@@ -1,13 +1,23 @@
-"""Yes/no questions: POPE and MME."""
+"""Yes/no questions of your own data: an answer may be a sentence."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from eaglebench.evaluation.metrics.rows import AnswerRows
+from eaglebench.utils.errors import UserError
 
+DIFFERS = "yes and no are found in a sentence too; pope and mme are the official metrics of these benchmarks"
 YES, NO = "yes", "no"
 FIRST_WORD = {"yes": YES, "y": YES, "no": NO, "n": NO}
 ANYWHERE = {"yes": YES, "no": NO, "not": NO}
+
+
+def yes_no(prediction: str, references: Sequence[str]) -> float:
+    """1 if answer and reference agree on yes or no; an answer with neither, or both, is wrong.
+
+    Raises:
+        UserError: no reference is yes or no.
+    """
+    return float(parse_yes_no(prediction) in find_truths("yes_no", references, parse_yes_no))
 
 
 def parse_yes_no(text: str) -> str | None:
@@ -19,35 +29,19 @@ def parse_yes_no(text: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def yes_no(prediction: str, references: Sequence[str]) -> float:
-    """1 if answer and reference agree on yes or no; an answer with neither, or both, is wrong."""
-    answer = parse_yes_no(prediction)
-    return float(answer is not None and answer in map(parse_yes_no, references))
+def read_word(text: str) -> str | None:
+    """`yes` or `no` if a text is nothing else, but for case and full stops; else None."""
+    word = text.lower().strip(" .")
+    return word if word in (YES, NO) else None
 
 
-def yes_precision(rows: AnswerRows) -> float:
-    """The share of answers `yes` that are right, in [0, 1]; 0 if there are none."""
-    answers, truths = parse_rows(rows)
-    return compute_share([truth == YES for answer, truth in zip(answers, truths, strict=True) if answer == YES])
+def find_truths(metric: str, references: Sequence[str], read: Callable[[str], str | None] = read_word) -> list[str]:
+    """The references as `yes` or `no`.
 
-
-def yes_recall(rows: AnswerRows) -> float:
-    """The share of questions with the reference `yes` that are answered `yes`, in [0, 1]; 0 if there are none."""
-    answers, truths = parse_rows(rows)
-    return compute_share([answer == YES for answer, truth in zip(answers, truths, strict=True) if truth == YES])
-
-
-def yes_f1(rows: AnswerRows) -> float:
-    """The harmonic mean of precision and recall of yes, over all rows together (POPE); 0 if no yes is right."""
-    precision, recall = yes_precision(rows), yes_recall(rows)
-    return 2 * precision * recall / (precision + recall) if precision and recall else 0.0
-
-
-def parse_rows(rows: AnswerRows) -> tuple[list[str | None], list[str | None]]:
-    """The answers and their first references as `yes`, `no` or None."""
-    return [parse_yes_no(row["prediction"]) for row in rows], [parse_yes_no(row["references"][0]) for row in rows]
-
-
-def compute_share(hits: Sequence[bool]) -> float:
-    """The share of true values, in [0, 1]; 0 for an empty list."""
-    return sum(hits) / len(hits) if hits else 0.0
+    Raises:
+        UserError: none is either, so that no answer could be right.
+    """
+    truths = [truth for truth in map(read, references) if truth is not None]
+    if not truths:
+        raise UserError(f"the metric {metric} needs yes or no as the reference, and got {references[0]!r}.")
+    return truths

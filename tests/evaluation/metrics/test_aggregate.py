@@ -1,11 +1,12 @@
-"""One figure for all answers: MME's pairs of questions, OCRBench's count."""
+"""One figure for all answers: MME's pairs of questions, OCRBench's count, MMBench's rotations."""
 
 from typing import Any
 
 import pytest
 
-from eaglebench.evaluation.metrics import AGGREGATES, METRICS
-from eaglebench.evaluation.metrics.aggregate import PERCEPTION, mme, score_mme_categories
+from eaglebench.evaluation.metrics import AGGREGATES
+from eaglebench.evaluation.metrics.aggregate import find_rotated
+from eaglebench.evaluation.metrics.mme import PERCEPTION, score_mme_categories, sum_perception
 
 
 def row(category: str, image: str, score: float) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def test_groups_are_right_where_all_their_answers_are() -> None:
 def test_mme_counts_answers_and_images_that_are_all_right() -> None:
     rows = [row("count", "a", 1), row("count", "a", 1), row("count", "b", 1), row("count", "b", 0)]
     assert score_mme_categories(rows) == {"count": (75.0, 50.0)}
-    assert mme(rows) == 125.0
+    assert sum_perception(rows) == 125.0
 
 
 def test_an_image_of_two_categories_is_one_of_each() -> None:
@@ -36,14 +37,24 @@ def test_an_image_of_two_categories_is_one_of_each() -> None:
 
 @pytest.mark.parametrize(("score", "total"), [(1, 2000), (0, 0)])
 def test_mme_goes_from_0_to_2000(score: float, total: float) -> None:
-    assert mme([row(category, image, score) for category in PERCEPTION for image in "aabb"]) == total
+    assert sum_perception([row(category, image, score) for category in PERCEPTION for image in "aabb"]) == total
 
 
 def test_cognition_does_not_count() -> None:
-    assert mme([row("code_reasoning", "a", 1), row("code_reasoning", "a", 1), row("OCR", "b", 0)]) == 0
+    assert sum_perception([row("code_reasoning", "a", 1), row("code_reasoning", "a", 1), row("OCR", "b", 0)]) == 0
 
 
-@pytest.mark.parametrize("name", METRICS)
-@pytest.mark.parametrize("answer", ["", "yes", "B.", "12 %", "ünïcode 日本 x"])
-def test_every_metric_gives_a_fraction(name: str, answer: str) -> None:
-    assert 0 <= METRICS[name](answer, ["yes", "B", "12", "x"]) <= 1
+@pytest.mark.parametrize(
+    ("identity", "rotated"),
+    [("241", "241"), ("1000241", "241"), ("3000241", "241"), ("1000000", "0"), ("0", "0"), ("q-7", "q-7"), ("", "")],
+)
+def test_a_rotation_of_mmbench_is_of_its_question(identity: str, rotated: str) -> None:
+    assert find_rotated(identity) == rotated
+
+
+def test_a_question_is_right_where_all_its_rotations_are() -> None:
+    rows = [
+        {"score": score, "meta": {"rotations_of": question}}
+        for question, score in (("1", 1), ("1", 1), ("2", 1), ("2", 0))
+    ]
+    assert AGGREGATES["circular"](rows) == 0.5

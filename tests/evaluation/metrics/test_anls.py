@@ -1,4 +1,4 @@
-"""ANLS, by its definition: 1 - distance / longer length, nothing from a half on, the best reference."""
+"""ANLS, by its definition: 1 - distance / longer length, nothing below a half, the best reference."""
 
 import pytest
 
@@ -10,15 +10,18 @@ from eaglebench.evaluation.metrics.anls import anls
     [
         ("427", ["427"], 1.0),
         ("428", ["427"], 2 / 3),
-        ("48", ["47"], 0.0),  # a distance of a half scores nothing
+        ("48", ["47"], 0.5),  # a half counts
+        ("12", ["13"], 0.5),
+        ("12", ["345"], 0.0),
+        ("abcd", ["abxyz"], 0.0),
         ("abc", ["abcde"], 0.6),
         ("HELLO", ["hello"], 1.0),
         ("hallo", ["hello"], 0.8),
         ("", ["hello"], 0.0),
-        ("", [""], 1.0),
         ("hello there", ["hello"], 0.0),
         ("Acme Inc.", ["Acme Inc"], 8 / 9),  # punctuation counts
         (" acme   inc ", ["Acme Inc"], 1.0),
+        ("acme   ink", ["Acme Inc"], 0.9),  # one of ten characters, as they were written
         ("hallo", ["other", "hello", "hullo"], 0.8),
         ("naïve", ["naive"], 0.8),
         ("日本語", ["日本国"], 2 / 3),

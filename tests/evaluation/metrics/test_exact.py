@@ -27,6 +27,9 @@ def test_exact(prediction: str, references: list[str], score: float) -> None:
     ("prediction", "references", "score"),
     [
         ("T-shirt!", ["tshirt"], 1),
+        (" dog.\n", ["dog"], 1),
+        ("yes - it is", ["yes it is"], 0),  # two spaces stay
+        ("- dog", ["dog"], 0),
         ("yes, it is", ["yes it is"], 1),
         ("the dog", ["dog"], 0),
         ("", ["dog"], 0),

@@ -27,8 +27,11 @@ from eaglebench.evaluation.metrics.relaxed import relaxed
         ("red.", ["red"], 0),
         ("red", ["7"], 0),
         ("7", ["red"], 0),
+        ("52%%", ["0.5"], 1),
         ("nan", ["7"], 0),
         ("inf", ["7"], 0),
+        ("nan", ["nan"], 0),  # close to nothing
+        ("inf", ["inf"], 0),
         ("", ["7"], 0),
         ("9", ["7", "9"], 1),
         ("\uff12\uff10", ["20"], 1),  # full-width digits

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eaglebench.evaluation.metrics.vqa import normalise, vqa
+from eaglebench.evaluation.metrics.vqa import normalise, normalise_words, vqa, vqa_words
 from eaglebench.utils.errors import UserError
 
 
@@ -58,13 +58,40 @@ def test_an_empty_answer_scores_nothing() -> None:
         ("ow's'at", "'ow's'at"),
         ("oclock", "o'clock"),
         ("im", "im"),
+        ("somebody'd", "somebodyd"),  # the official list turns this one round
+        ("somebodyd", "somebodyd"),
+        ("1,,000 t-shirts", "1000 tshirts"),
         ("line\nend\ttab", "line end tab"),
+        ("a,\rb", "b"),  # a carriage return is no space, so the comma becomes one
+        ("." * 40 + "x", "." * 8 + "x"),  # the official script removes 32 full stops at most
         ("ÉTÉ", "été"),
         ("", ""),
     ],
 )
 def test_normalisation(text: str, plain: str) -> None:
     assert normalise(text) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("The dog's", "dog 's"),
+        ("what?ever", "whatever"),  # where VQAv2 parts it
+        ("1,000", "1000"),
+        ("red,white", "redwhite"),
+        ("U.S.A.", "usa"),
+        ("t-shirt", "t shirt"),
+        ("It's two", "it 's 2"),
+        ("", ""),
+    ],
+)
+def test_normalisation_of_textvqa_and_vizwiz(text: str, plain: str) -> None:
+    assert normalise_words(text) == plain
+
+
+def test_the_two_normalisations_score_differently() -> None:
+    assert vqa_words("red,white", ["redwhite"] * 10) == 1.0
+    assert vqa("red,white", ["redwhite"] * 10) == 0.0
 
 
 def test_one_answer_cannot_be_scored() -> None:

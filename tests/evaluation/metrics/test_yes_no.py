@@ -1,9 +1,8 @@
-"""Yes or no, and POPE's figures over many answers."""
+"""Yes or no in answers to questions of your own."""
 
 import pytest
 
-from eaglebench.evaluation.metrics import AGGREGATES
-from eaglebench.evaluation.metrics.yes_no import parse_yes_no, yes_no, yes_precision, yes_recall
+from eaglebench.evaluation.metrics.yes_no import parse_yes_no, yes_no
 
 
 @pytest.mark.parametrize(
@@ -30,27 +29,13 @@ def test_parse_yes_no(text: str, expected: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("prediction", "references", "score"),
-    [("YES", ["yes"], 1), ("No", ["Yes"], 0), ("", ["no"], 0), ("perhaps", ["perhaps"], 0), ("no", ["yes", "no"], 1)],
+    [
+        ("YES", ["yes"], 1),
+        ("No", ["Yes"], 0),
+        ("", ["no"], 0),
+        ("no", ["yes", "no"], 1),
+        ("yes", ["Yes, there is."], 1),
+    ],
 )
 def test_yes_no(prediction: str, references: list[str], score: float) -> None:
     assert yes_no(prediction, references) == score
-
-
-def rows(*pairs: tuple[str, str]) -> list[dict[str, object]]:
-    return [{"prediction": prediction, "references": [reference]} for prediction, reference in pairs]
-
-
-def test_figures_of_many_answers() -> None:
-    # 3 right and 1 wrong yes; 2 questions whose yes was missed, one of them by saying nothing.
-    asked = rows(
-        ("yes", "yes"), ("Yes.", "yes"), ("yes", "yes"), ("yes", "no"),
-        ("no", "yes"), ("hm", "yes"), ("no", "no"), ("No", "no"),
-    )  # fmt: skip
-    assert yes_precision(asked) == 3 / 4
-    assert yes_recall(asked) == 3 / 5
-    assert AGGREGATES["yes_f1"](asked) == pytest.approx(2 / 3)
-
-
-@pytest.mark.parametrize("asked", [rows(("no", "no"), ("no", "yes")), rows(("yes", "no")), rows(("no", "no"))])
-def test_no_right_yes_gives_nothing(asked: list[dict[str, object]]) -> None:
-    assert AGGREGATES["yes_f1"](asked) == 0
