@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from eaglebench.data.conversation import IGNORE, ConversationEncoder, Encoded
-from eaglebench.data.image_errors import UNREADABLE
 from eaglebench.data.sample import Sample
-from eaglebench.utils.errors import UserError
+from eaglebench.data.unreadable import name_unreadable
 
 
 @dataclass
@@ -72,7 +71,7 @@ class ConversationDataset(Dataset[Item]):
         read_image: Callable[[Path], Tensor],
         blind: bool = False,
     ) -> None:
-        self.samples = [Sample(s.id, None, s.turns) for s in samples] if blind else list(samples)
+        self.samples = [replace(sample, image=None) for sample in samples] if blind else list(samples)
         self.encoder = encoder
         self.read_image = read_image
         self._encoded: dict[int, Encoded] = {}
@@ -111,10 +110,8 @@ def read_sample_image(sample: Sample, read_image: Callable[[Path], Tensor]) -> T
     """
     if sample.image is None:
         return None
-    try:
+    with name_unreadable(f"sample {sample.id}: its image {sample.image}"):
         return read_image(sample.image)
-    except UNREADABLE as error:
-        raise UserError(f"sample {sample.id}: its image {sample.image} cannot be read ({error}).") from error
 
 
 class Collator:

@@ -34,8 +34,10 @@ class Sample:
         id: identifies the sample in messages and in the answer log.
         image: file of the image, shown in the first turn; None for text alone.
         turns: questions and answers in order.
+        system: takes the place of the chat template's system text; None: the template's own.
     """
 
     id: str
     image: Path | None
     turns: tuple[Turn, ...]
+    system: str | None = None

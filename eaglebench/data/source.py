@@ -9,6 +9,7 @@ from typing import NamedTuple
 from eaglebench.data.images import ImageReader
 from eaglebench.data.llava import read_samples
 from eaglebench.data.sample import Sample
+from eaglebench.data.square import ImageSettings
 from eaglebench.data.synthetic.engine import World, render_world
 
 
@@ -61,6 +62,7 @@ class DataSource:
         train: training samples of the stages that have none of their own.
         val: evaluation samples; empty if the user gave none.
         digest: hash of `train` (see `Split`).
+        images: how images become squares.
         cache_mb: size in MiB of the cache of decoded images, per image side.
         workers: number of data loader processes.
         of_stages: training samples of the stages that have their own, by stage name.
@@ -69,6 +71,7 @@ class DataSource:
     train: list[Sample]
     val: list[Sample]
     digest: str
+    images: ImageSettings
     cache_mb: int
     workers: int
     of_stages: Mapping[str, Split] = field(default_factory=dict)
@@ -80,4 +83,4 @@ class DataSource:
 
     def reader(self, side: int) -> ImageReader:
         """The reader of images with `side` pixels, shared by all stages so that each image is decoded once."""
-        return self._readers.setdefault(side, ImageReader(side, self.cache_mb))
+        return self._readers.setdefault(side, ImageReader(side, self.cache_mb, self.images))

@@ -51,7 +51,7 @@ class AnswerPasses:
     read_images: Callable[[int], ImageReader] = field(init=False)
 
     def __post_init__(self) -> None:
-        readers = cache(partial(ImageReader, megabytes=self.settings.cache_mb))
+        readers = cache(partial(ImageReader, megabytes=self.settings.cache_mb, settings=self.settings.images))
         object.__setattr__(self, "read_images", readers)  # the dataclass is frozen
 
     def answer(self, name: str, model: EvaluatedModel, questions: Sequence[EvalQuestion], title: str) -> list[str]:
@@ -62,7 +62,8 @@ class AnswerPasses:
             title: of the pass, for its progress bar.
 
         Raises:
-            UserError: transformers refuses the options of generation, or an image cannot be read.
+            UserError: questions do not fit in the context, transformers refuses the options of generation, or an image
+                cannot be read.
         """
         log = AnswerLog(self.folder / f"{LOG_PREFIX}{name}.jsonl", self.list_dependencies(model, questions))
         cached = log.cached_answers()
@@ -75,6 +76,14 @@ class AnswerPasses:
         network = model.load()
         side = network.image_side if network.experts else 1  # a model without experts reads no image
         generator = build_generator(network, self.language, self.read_images(side), self.settings, self.settings.device)
+        limits, wanted = generator.limits.fit(questions, generator.encoder), generator.limits.wanted
+        shorter = [limit for limit, question in zip(limits, questions, strict=True) if limit < wanted(question)]
+        if shorter:
+            self.console.print(
+                f"{title}: {len(shorter)} of {len(questions)} answers are shortened to the {min(shorter)} tokens or "
+                f"more that their prompts leave of llm.max_length={self.language.max_length}",
+                soft_wrap=True,
+            )
         recorded = log.record(cached, generator.answer(questions, len(cached)))
         quiet = not self.console.is_terminal
         answers = list(track(recorded, title, len(questions), console=self.console, disable=quiet))
@@ -91,6 +100,7 @@ class AnswerPasses:
             self.settings.token_limits,
             self.settings.generate,
             self.settings.seed,
+            self.settings.images.shape,
             [repr(question) for question in questions],
         ]
 

@@ -1,6 +1,7 @@
 """Two runs on the same questions: their scores by family, and whether the difference is significant."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from eaglebench.evaluation.question_identity import METRIC, find_image_digest, list_references
 from eaglebench.evaluation.significance import PairedTest, paired_test
 from eaglebench.runs import PREDICTIONS, benchmark_predictions
 from eaglebench.utils.errors import UserError
@@ -30,37 +32,65 @@ def read_answers(folder: Path) -> Answers:
     """The answers of a finished run, or of a folder that task=eval wrote for one benchmark or for all of them.
 
     Raises:
-        UserError: the folder has no answers, or the same question twice.
+        UserError: the folder has no answers, the same question twice, or a line that is no answer.
     """
     paths = [folder / PREDICTIONS] if (folder / PREDICTIONS).is_file() else benchmark_predictions(folder)
-    if not paths:
-        raise UserError(f"{folder} is not the folder of an evaluated run (no {PREDICTIONS} in it).")
     answers: dict[Key, Mapping[str, Any]] = {}
     for path in paths:
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                row = json.loads(line)
-                key = (row["family"], row["id"], row.get("turn", 0), row["question"])
-                if key in answers:
-                    raise UserError(
-                        f"{path} has the question {row['id']} of {row['family']} twice: give each an id of its own."
-                    )
-                answers[key] = row
+        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+            row = parse_answer(line)
+            if row is None:
+                raise UserError(f"{path}, line {number} is no answer to a question: evaluate the run again, task=eval.")
+            key = (row["family"], row["id"], row.get("turn", 0), row["question"])
+            if key in answers:
+                raise UserError(
+                    f"{path} has the question {row['id']} of {row['family']} twice: give each an id of its own."
+                )
+            answers[key] = row
+    if not answers:
+        empty = f"{paths[0]} is empty" if paths else f"no {PREDICTIONS} in it"
+        raise UserError(f"{folder} is not the folder of an evaluated run ({empty}).")
     return answers
 
 
+def parse_answer(line: bytes) -> dict[str, Any] | None:
+    """A line of predictions.jsonl; None if it is damaged, or lacks what a comparison needs."""
+    try:
+        row = json.loads(line)
+        if not math.isfinite(row["score"]) or not isinstance(row.get("turn", 0), int):
+            return None
+        texts = [row[name] for name in ("family", "id", "question")]
+        return row if all(isinstance(text, str) for text in texts) and list_references(row) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
 def check_same_questions(first: Answers, second: Answers) -> None:
-    """Check that two runs answered the same questions with the same references.
+    """Check that two runs answered the same questions, about the same images, with the same references and metrics.
+
+    What older runs do not say of images and metrics is taken as the same.
 
     Raises:
         UserError: they did not.
     """
-    if first.keys() != second.keys() or any(first[key]["reference"] != second[key]["reference"] for key in first):
+    common = first.keys() & second.keys()
+    alone = len(first) - len(common), len(second) - len(common)
+    other = {
+        "other references": sum(list_references(first[key]) != list_references(second[key]) for key in common),
+        "another image": sum(differ(*(find_image_digest(run[key]) for run in (first, second))) for key in common),
+        "another metric": sum(differ(*(run[key].get(METRIC) for run in (first, second))) for key in common),
+    }
+    if any(alone) or any(other.values()):
+        found = ", ".join(f"{count} with {what}" for what, count in other.items() if count) or "all alike"
         raise UserError(
-            f"the two runs answered different questions ({len(first.keys() - second.keys())} of the first alone, "
-            f"{len(second.keys() - first.keys())} of the second alone; or references differ): "
-            "evaluate both on the same data with task=eval."
+            f"the two runs answered different questions ({alone[0]} of the first alone, {alone[1]} of the second "
+            f"alone; {len(common)} of both, {found}): evaluate both on the same data with task=eval."
         )
+
+
+def differ(first: object, second: object) -> bool:
+    """Whether both are known and not the same."""
+    return None not in (first, second) and first != second
 
 
 def compare_answers(first: Answers, second: Answers) -> dict[str, FamilyComparison]:
@@ -77,7 +107,7 @@ def compare_answers(first: Answers, second: Answers) -> dict[str, FamilyComparis
 
     def compare(chosen: list[Key], weigh: Mapping[str, float]) -> FamilyComparison:
         own, other = ([answers[key]["score"] * weigh.get(key[0], 1.0) for key in chosen] for answers in (first, second))
-        units = [first[key]["image"] or key[1] for key in chosen]
+        units = [first[key].get("image") or key[1] for key in chosen]
         seed = named_seed(0, chosen[0][0])
         test = paired_test(own, other, units, seed)
         return FamilyComparison(sum(own) / len(own), sum(other) / len(other), test)

@@ -11,6 +11,7 @@ from eaglebench.evaluation.answering import AnswerPasses, EvaluatedModel
 from eaglebench.evaluation.benchmarks import BENCHMARKS
 from eaglebench.evaluation.evaluation_settings import EvaluationSettings
 from eaglebench.evaluation.figure import draw_samples
+from eaglebench.evaluation.question_identity import IMAGE_DIGEST, METRIC, digest_image
 from eaglebench.evaluation.questions import EvalQuestion, drop_image, list_questions, shuffle_images
 from eaglebench.evaluation.scoring import Scoring, summarize
 from eaglebench.language.base import LanguageModel
@@ -44,7 +45,7 @@ def evaluate(
     blind_answers = answer_blind(passes, model, blind, questions)
     blind_rows = {name: scoring.build_rows(questions, answers) for name, answers in blind_answers.items()}
     scores = summarize(questions, rows, blind_rows, scoring)
-    predictions = build_predictions(questions, rows, blind_answers)
+    predictions = build_predictions(questions, rows, blind_answers, scoring)
     write_jsonl(folder / PREDICTIONS, predictions)
     write_json(folder / SCORES, scores)
     draw_samples(predictions, folder / PICTURE)
@@ -72,7 +73,10 @@ def answer_blind(
 
 
 def build_predictions(
-    questions: Sequence[EvalQuestion], rows: Sequence[Mapping[str, Any]], blind_answers: Mapping[str, Sequence[str]]
+    questions: Sequence[EvalQuestion],
+    rows: Sequence[Mapping[str, Any]],
+    blind_answers: Mapping[str, Sequence[str]],
+    scoring: Scoring,
 ) -> list[dict[str, Any]]:
     """The lines of predictions.jsonl, one for each question."""
     return [
@@ -86,6 +90,9 @@ def build_predictions(
             "references": question.references,
             "prediction": rows[index]["prediction"],
             "score": rows[index]["score"],
+            # With these, others can tell which runs answered the same questions.
+            METRIC: scoring.name_metric(question.family),
+            IMAGE_DIGEST: digest_image(question.sample.image),
             **{f"blind_{name}": answers[index] for name, answers in blind_answers.items()},
             "meta": dict(question.sample.turns[question.turn].meta),
         }

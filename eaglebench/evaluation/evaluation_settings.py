@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eaglebench.data.square import ImageSettings
+from eaglebench.evaluation.answer_room import AnswerLimits, Overlong
 from eaglebench.evaluation.benchmarks import BENCHMARKS
 from eaglebench.evaluation.scoring import Scoring
 
@@ -15,6 +17,7 @@ class EvaluationSettings:
     Attributes:
         batch_size: questions that are answered at once.
         max_new_tokens: most tokens of an answer, outside the benchmarks.
+        overlong: what happens to questions that do not fit in the context, see `AnswerLimits`.
         generate: options of transformers' `generate`; greedy decoding if None or empty.
         metrics: names of metrics by family.
         default_metric: the metric of families that `metrics` does not name.
@@ -23,10 +26,12 @@ class EvaluationSettings:
         device: where answers are generated.
         seed: of the shuffled images and of sampled answers.
         cache_mb: memory for decoded images, in MB.
+        images: how images become squares.
     """
 
     batch_size: int
     max_new_tokens: int
+    overlong: Overlong
     generate: Mapping[str, Any] | None
     metrics: Mapping[str, str]
     default_metric: str
@@ -35,6 +40,7 @@ class EvaluationSettings:
     device: str
     seed: int
     cache_mb: int
+    images: ImageSettings
 
     @property
     def scoring(self) -> Scoring:
@@ -45,3 +51,8 @@ class EvaluationSettings:
     def token_limits(self) -> dict[str, int]:
         """The most new tokens of an answer, by benchmark."""
         return {name: BENCHMARKS[name].max_new_tokens for name in self.benchmarks}
+
+    @property
+    def limits(self) -> AnswerLimits:
+        """How long answers may become."""
+        return AnswerLimits(self.max_new_tokens, self.token_limits, self.overlong)

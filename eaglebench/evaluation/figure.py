@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from eaglebench.data.open_image import open_thumbnail
+from eaglebench.data.unreadable import name_unreadable
 
 COLUMNS = 7
 PER_FAMILY = 2  # samples, at least
@@ -13,6 +14,7 @@ CELL = (2.1, 2.75)  # width and height, inches
 RIGHT, WRONG = "#1a7f37", "#c0392b"
 MAX_LINE = 30  # characters
 TEXT = 0.16  # height of the text above or below an image, as a share of its cell
+SIDE = 512  # most pixels of an image, more than a cell shows
 
 
 def draw_samples(predictions: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -23,6 +25,9 @@ def draw_samples(predictions: Sequence[Mapping[str, Any]], path: Path) -> None:
     Args:
         predictions: rows of predictions.jsonl.
         path: the PNG.
+
+    Raises:
+        UserError: an image cannot be read.
     """
     # Imported here: it takes as long as all else that reads scores and predictions.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -38,8 +43,8 @@ def draw_samples(predictions: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes = figure.add_subplot(lines, columns, place + 1)
         axes.set_axis_off()
         if row["image"] is not None:
-            with Image.open(row["image"]) as image:
-                axes.imshow(image.convert("RGB"))
+            with name_unreadable(f"the image {row['image']}"):
+                axes.imshow(open_thumbnail(row["image"], SIDE, max_pixels=None))
         asked = f"{row['family']}\n{shorten(row['question'])}"
         axes.text(0.5, 1.04, asked, transform=axes.transAxes, ha="center", va="bottom", fontsize=8)
         answers = f"reference: {shorten(row['reference'])}\nmodel: {shorten(row['prediction'])}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from eaglebench.data.collate import Collator, read_sample_image
 from eaglebench.data.conversation import ConversationEncoder
+from eaglebench.evaluation.answer_room import AnswerLimits, Overlong
 from eaglebench.evaluation.evaluation_settings import EvaluationSettings
 from eaglebench.evaluation.questions import EvalQuestion
 from eaglebench.language.base import LanguageModel
@@ -35,6 +37,7 @@ class AnswerGenerator:
         options: of transformers' `generate` (`num_beams`, `do_sample`, `temperature` ...); greedy decoding if None or
             empty.
         seed: of sampled answers.
+        overlong: what happens to a question whose prompt leaves too little room for its answer, see `AnswerLimits`.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class AnswerGenerator:
         token_limits: Mapping[str, int] | None = None,
         options: Mapping[str, Any] | None = None,
         seed: int = 0,
+        overlong: Overlong = "refuse",
     ) -> None:
         self.model = model.to(device).eval()
         self.encoder = encoder
@@ -58,8 +62,7 @@ class AnswerGenerator:
         self.collator = Collator(tokenizer.pad_token_id)
         self.device = device
         self.batch_size = batch_size
-        self.max_new_tokens = max_new_tokens
-        self.token_limits = token_limits or {}
+        self.limits = AnswerLimits(max_new_tokens, token_limits or {}, overlong)
         self.options = options or {}
         self.seed = seed
 
@@ -70,17 +73,15 @@ class AnswerGenerator:
         logits.
 
         Raises:
-            UserError: transformers refuses the options, or an image cannot be read.
+            UserError: some questions do not fit in the context, which is found before any is answered; transformers
+                refuses the options, or an image cannot be read.
         """
-        for _, same_limit in groupby(questions, self.token_limit):
-            for batch in split_batches(same_limit, self.batch_size):
+        limits = self.limits.fit(questions, self.encoder)
+        for _, same_limit in groupby(zip(questions, limits, strict=True), itemgetter(1)):
+            for batch in split_batches((question for question, _ in same_limit), self.batch_size):
                 if skip < len(batch):
                     yield from self.answer_batch(batch)[skip:]
                 skip = max(0, skip - len(batch))
-
-    def token_limit(self, question: EvalQuestion) -> int:
-        """The most new tokens of the answer to a question."""
-        return self.token_limits.get(question.family, self.max_new_tokens)
 
     # Not inference_mode: tensors that a fusion caches for the next batch may be used in training.
     @torch.no_grad()
@@ -91,20 +92,28 @@ class AnswerGenerator:
             UserError: transformers refuses the options, or an image cannot be read.
         """
         prompts = [self.encoder.encode_prompt(question.sample, question.turn) for question in questions]
+        limit = min(self.limits.wanted(questions[0]), self.encoder.max_length - max(map(len, prompts)))
         images = [read_sample_image(question.sample, self.read_image) for question in questions]
         batch = self.collator.collate_prompts(prompts, images, [question.sample.id for question in questions])
         with torch.random.fork_rng():
             # A seed for each batch: a resumed evaluation samples what an uninterrupted one would.
             torch.manual_seed(named_seed(self.seed, f"{questions[0].sample.id} {questions[0].turn}"))
             try:
-                tokens = self.model.generate(batch.to(self.device), self.token_limit(questions[0]), **self.options)
+                options = {**self.stop_options, **self.options}
+                tokens = self.model.generate(batch.to(self.device), limit, self.encoder.end_ids, **options)
             except (ValueError, TypeError) as error:
                 if not self.options:
                     raise
                 raise UserError(
                     f"evaluation.generate={dict(self.options)} cannot be used: {first_line(error)}"
                 ) from error
-        return [text.strip() for text in self.tokenizer.batch_decode(tokens, skip_special_tokens=True)]
+        return [self.encoder.decode_answer(row) for row in tokens.tolist()]
+
+    @property
+    def stop_options(self) -> dict[str, Any]:
+        """transformers' options that stop at the template's end where that is no token of the tokenizer."""
+        end = self.encoder.end_text
+        return {} if end is None else {"stop_strings": [end], "tokenizer": self.tokenizer}
 
 
 def split_batches(questions: Iterable[EvalQuestion], size: int) -> Iterator[list[EvalQuestion]]:
@@ -133,4 +142,5 @@ def build_generator(
         token_limits=settings.token_limits,
         options=settings.generate,
         seed=settings.seed,
+        overlong=settings.overlong,
     )

@@ -24,6 +24,11 @@ class EvalQuestion:
     turn: int
 
     @property
+    def name(self) -> str:
+        """The sample's id, with the number of the turn where the sample has several."""
+        return self.sample.id if len(self.sample.turns) == 1 else f"{self.sample.id} turn {self.turn + 1}"
+
+    @property
     def family(self) -> str:
         """The name that the question is scored under."""
         return self.sample.turns[self.turn].family or DEFAULT_FAMILY

@@ -9,11 +9,14 @@ from typing import Any, Literal
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
+from eaglebench.data.open_image import open_thumbnail
+from eaglebench.data.unreadable import name_unreadable
 from eaglebench.training.run_logger import Rows, RunLogger
 from eaglebench.utils.errors import UserError, first_line
 
 Mode = Literal["online", "offline", "disabled"]
 IMAGE_COLUMN = "image"  # the column of a table that holds paths of image files
+IMAGE_SIDE = 512  # most pixels of a side of an image in a table
 
 
 class WandbRunLogger(WandbLogger, RunLogger):
@@ -125,8 +128,15 @@ def build_table(rows: Rows) -> wandb.Table:
 
 
 def to_cell(column: str, value: Any) -> Any:
-    """The value as W&B shows it; paths in the image column become images."""
-    return wandb.Image(value) if column == IMAGE_COLUMN and value is not None else value
+    """The value as W&B shows it; paths in the image column become images.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    if column != IMAGE_COLUMN or value is None:
+        return value
+    with name_unreadable(f"the image {value}"):
+        return wandb.Image(open_thumbnail(value, IMAGE_SIDE, max_pixels=None))
 
 
 def resolve_mode(mode: str | None) -> str | None:

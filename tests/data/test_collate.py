@@ -9,9 +9,12 @@ from PIL import Image
 
 from eaglebench.data.collate import Collator, Item, read_sample_image
 from eaglebench.data.conversation import IGNORE, Encoded
-from eaglebench.data.images import PADDING, ImageReader, load_image, pad_and_resize
+from eaglebench.data.images import ImageReader, load_image
 from eaglebench.data.sample import Sample
+from eaglebench.data.square import PADDING, ImageSettings
 from eaglebench.utils.errors import UserError
+
+PADDED = ImageSettings("pad")
 
 
 def test_conversations_are_padded_on_the_right() -> None:
@@ -38,18 +41,18 @@ def test_prompts_are_padded_on_the_left() -> None:
 
 def test_an_image_is_padded_to_a_centred_square_and_resized_once(tmp_path: Path) -> None:
     Image.new("RGB", (40, 20), (255, 0, 0)).save(tmp_path / "wide.png")
-    image = load_image(tmp_path / "wide.png", 40)
+    image = load_image(tmp_path / "wide.png", 40, PADDED)
     assert image.shape == (3, 40, 40)
     assert image.dtype == torch.uint8
     assert tuple(image[:, 0, 0].tolist()) == PADDING
     assert tuple(image[:, 20, 20].tolist()) == (255, 0, 0)
-    assert load_image(tmp_path / "wide.png", 16).shape == (3, 16, 16)
+    assert load_image(tmp_path / "wide.png", 16, PADDED).shape == (3, 16, 16)
 
 
 def test_a_square_image_of_the_right_side_is_untouched(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    assert np.array_equal(load_image(tmp_path / "a.png", 12).permute(1, 2, 0).numpy(), pixels)
+    assert np.array_equal(load_image(tmp_path / "a.png", 12, PADDED).permute(1, 2, 0).numpy(), pixels)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA"])
@@ -57,13 +60,13 @@ def test_a_picture_gives_what_its_file_gives(tmp_path: Path, mode: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (9, 14, 3), dtype=np.uint8)
     picture = Image.fromarray(pixels).convert(mode)
     picture.save(tmp_path / "a.png")
-    assert torch.equal(pad_and_resize(picture, 12), load_image(tmp_path / "a.png", 12))
+    assert torch.equal(load_image(picture, 12, PADDED), load_image(tmp_path / "a.png", 12, PADDED))
 
 
 def test_images_are_remembered_within_the_budget(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.new("RGB", (4, 4)).save(path)
-    remembering, forgetful = ImageReader(4, megabytes=1), ImageReader(4, megabytes=0)
+    remembering, forgetful = ImageReader(4, 1, PADDED), ImageReader(4, 0, PADDED)
     assert remembering(path) is remembering(path)
     assert forgetful(path) is not forgetful(path)
 
@@ -71,4 +74,4 @@ def test_images_are_remembered_within_the_budget(tmp_path: Path) -> None:
 def test_an_unreadable_image_is_named_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"sample s1: its image .*a\.png cannot be read"):
-        read_sample_image(Sample("s1", tmp_path / "a.png", ()), ImageReader(4, 1))
+        read_sample_image(Sample("s1", tmp_path / "a.png", ()), ImageReader(4, 1, PADDED))

@@ -1,5 +1,6 @@
 """Reading users' files: what is good is read whole, what is bad is named."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -40,20 +41,18 @@ def test_jsonl_and_other_names_of_roles(tmp_path: Path) -> None:
 
 BAD = {
     "does not exist": {"image": "none.png", "conversations": turns("<image>", "x")},
-    "is broken": {"image": "broken.png", "conversations": turns("<image>", "x")},
-    "must say <image> exactly once": {"image": "a.png", "conversations": turns("what", "x")},
+    "cannot be used (": {"image": "broken.png", "conversations": turns("<image>", "x")},
+    "must say <image> exactly once, and says it 0 times": {"image": "a.png", "conversations": turns("what", "x")},
     "no later one": {"image": "a.png", "conversations": turns("<image>", "x", "<image>", "y")},
     "says <image> but names no image": {"conversations": turns("<image>", "x")},
     "unknown role 'robot'": {"conversations": [{"from": "human", "value": "a"}, {"from": "robot", "value": "b"}]},
-    "spoken by 'gpt' where 'human' is due": {
-        "conversations": [{"from": "gpt", "value": "a"}, {"from": "gpt", "value": "b"}]
-    },
+    "it begins with an answer": {"conversations": [{"from": "gpt", "value": "a"}, {"from": "gpt", "value": "b"}]},
     "turn 2 has an empty answer": {"conversations": turns("what", "  ")},
     "turn 2 has no 'value'": {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt"}]},
     "its last question has no answer": {"conversations": turns("what")},
     "has no conversations": {},
     "lies outside": {"image": "../a.png", "conversations": turns("<image>", "x")},
-    "not one file name": {"image": ["a.png"], "conversations": turns("<image>", "x")},
+    "has 2 images": {"image": ["a.png", "a.png"], "conversations": turns("<image>", "x")},
 }
 
 
@@ -86,10 +85,10 @@ def test_as_many_as_max_bad_are_skipped_and_logged(tmp_path: Path) -> None:
 
 
 def test_a_broken_image_is_found_again_after_it_was_remembered(tmp_path: Path) -> None:
-    path = write_records(tmp_path, [GOOD, {"id": "bad", **BAD["is broken"]}])
+    path = write_records(tmp_path, [GOOD, {"id": "bad", **BAD["cannot be used ("]}])
     (tmp_path / "broken.png").write_bytes(b"no image")
     for _ in range(2):
-        with pytest.raises(UserError, match=r"bad: its image .* is broken"):
+        with pytest.raises(UserError, match=r"bad: its image .* cannot be used"):
             read_samples(path, checked=tmp_path / "checked")
     (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes())
     assert len(read_samples(path, checked=tmp_path / "checked")) == 2
@@ -97,7 +96,12 @@ def test_a_broken_image_is_found_again_after_it_was_remembered(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [("{", "is not valid JSON"), ('{"id": 1}', "must hold a list"), ("[]", "has no usable record")],
+    [
+        ("[{", "is not valid JSON"),
+        ("{", "must hold a list"),
+        ('{"id": 1}', "must hold a list"),
+        ("[]", "has no usable record"),
+    ],
 )
 def test_a_file_that_is_no_data_is_refused(tmp_path: Path, content: str, reason: str) -> None:
     path = tmp_path / "data.json"
@@ -120,3 +124,14 @@ def test_the_digest_follows_text_and_images(tmp_path: Path) -> None:
     assert hash_samples(samples) == before
     (tmp_path / "a.png").write_bytes(b"longer than before" * 100)
     assert hash_samples(samples) != before
+
+
+def test_a_system_text_counts_and_its_absence_does_not(tmp_path: Path) -> None:
+    (plain,) = read_samples(write_records(tmp_path, [GOOD]))
+    (brief,) = read_samples(write_records(tmp_path, [GOOD | {"system": "Be brief."}]))
+    assert hash_samples([plain]) != hash_samples([brief])
+    state = hashlib.sha256(repr((plain.id, plain.turns)).encode())
+    assert plain.image is not None
+    stat = plain.image.stat()
+    state.update(f"{plain.image.name}\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
+    assert hash_samples([plain]) == state.hexdigest()[:16]  # as before there were system texts: stored stages stay

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from random import Random
 
@@ -20,6 +21,7 @@ from eaglebench.data.synthetic.engine import (
     render_validation_records,
     render_world,
 )
+from eaglebench.utils.errors import UserError
 
 WORLD = World(train_images=40, val_questions=5, canvas=64, mixture={kind: 1.0 for kind in KINDS}, seed=3)
 
@@ -45,6 +47,19 @@ def test_it_is_rendered_once(folder: Path) -> None:
     before = (folder / "val.json").stat().st_mtime_ns
     assert render_world(WORLD, folder.parent) == folder
     assert (folder / "val.json").stat().st_mtime_ns == before
+
+
+def test_a_process_that_is_killed_while_it_renders_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object) -> None:
+        raise BrokenProcessPool
+
+    with monkeypatch.context() as patch:
+        patch.setattr("eaglebench.data.synthetic.engine.render_into", kill)
+        with pytest.raises(UserError, match=r"a process that renders images was killed.*renders them again"):
+            render_world(WORLD, tmp_path, workers=1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_seed_gives_another_world(folder: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The benchmarks of Eagle's tables, and the average over eleven of them."""
 
+from typing import Any
+
 import pytest
 
 from eaglebench.evaluation.benchmarks import BENCHMARKS, EAGLE11, compute_eagle_average
@@ -73,7 +75,7 @@ def test_a_perfect_model_gets_1000() -> None:
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_description_names_what_there_is(name: str) -> None:
     benchmark = BENCHMARKS[name]
-    assert {benchmark.metric, *benchmark.metrics.values()} <= set(METRICS)
+    assert {benchmark.metric, benchmark.open_metric or "exact", *benchmark.metrics.values()} <= set(METRICS)
     assert benchmark.aggregate in AGGREGATES
     assert benchmark.suffix == "" or benchmark.suffix.startswith("\n")
 
@@ -88,7 +90,39 @@ def test_the_official_score_is_the_scaled_aggregate() -> None:
     assert BENCHMARKS["ocrbench"].compute_official_score(rows) == 1.0
 
 
-def test_handwritten_mathematics_has_its_own_metric() -> None:
-    assert BENCHMARKS["ocrbench"].metric_for("Handwritten Mathematical Expression Recognition") == "contains_formula"
-    assert BENCHMARKS["ocrbench"].metric_for("Doc-oriented VQA") == "contains"
-    assert BENCHMARKS["gqa"].metric_for(None) == "exact_words"
+@pytest.mark.parametrize(
+    ("name", "meta", "metric"),
+    [
+        ("ocrbench", {"category": "Handwritten Mathematical Expression Recognition"}, "contains_formula"),
+        ("ocrbench", {"category": "Doc-oriented VQA"}, "contains"),
+        ("gqa", {"category": None}, "exact_words"),
+        ("gqa", {}, "exact_words"),
+        ("mmmu", {"choices": ["a", "b"]}, "mmmu"),
+        ("mmmu", {"category": "Art"}, "mmmu_open"),
+    ],
+)
+def test_category_and_options_choose_the_metric(name: str, meta: dict[str, Any], metric: str) -> None:
+    assert BENCHMARKS[name].metric_for(meta) == metric
+
+
+def rows_of(*pairs: tuple[str, str]) -> list[dict[str, Any]]:
+    return [{"meta": {"category": category, "image": image}} for category, image in pairs]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "problem"),
+    [
+        ("mme", rows_of(("count", "a.png"), ("count", "a.png"), ("count", "b.png")), "and count b.png has 1"),
+        ("mme", rows_of(("count", "a.png"), ("color", "a.png")), "and count a.png has 1"),
+        ("mmvp", rows_of(("pair 1", "1.jpg"), ("pair 1", "2.jpg"), ("pair 2", "3.jpg")), "and pair 2 has 1"),
+        ("mmvp", rows_of(*[("pair 1", "1.jpg")] * 3), "and pair 1 has 3"),
+    ],
+)
+def test_half_a_pair_is_refused(name: str, rows: list[dict[str, Any]], problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        BENCHMARKS[name].check_categories(name, rows)
+
+
+def test_whole_pairs_are_not() -> None:
+    BENCHMARKS["mme"].check_categories("mme", rows_of(*[("count", "a.png")] * 2, *[("color", "a.png")] * 2))
+    BENCHMARKS["mmvp"].check_categories("mmvp", rows_of(("pair 1", "1.jpg"), ("pair 1", "2.jpg")))

@@ -11,6 +11,7 @@ import pytest
 from eaglebench.config.identity import run_identity
 from eaglebench.evaluation.generation import AnswerGenerator
 from eaglebench.report.entries import read_entry
+from eaglebench.utils.hashing import hash_file
 from tests.conftest import Outcome
 
 
@@ -68,9 +69,13 @@ def test_predictions_say_what_they_are_scored_against(run: Path, command: Callab
         "references",
         "prediction",
         "score",
+        "metric",
+        "image_digest",
         "blind_trained",
         "meta",
     } == set(rows[0])
+    assert {(row["family"], row["metric"]) for row in rows} >= {("chart", "relaxed"), ("area", "exact")}
+    assert all(hash_file(Path(row["image"])).startswith(row["image_digest"]) for row in rows)
     assert all(row["references"] == [row["reference"]] for row in rows)
     scores = json.loads((run / "eval/scores.json").read_text())
     assert "blind_shuffled" not in scores["overall"]
@@ -147,7 +152,7 @@ def test_benchmarks_that_are_asked_one_by_one_come_together(
     assert scores["families"].keys() == {"gqa", "seed"}
     assert "blind" not in scores["overall"]
     assert not list(run.glob("benchmarks/*/.answers*"))
-    entry = read_entry(run, run_identity)
+    entry = read_entry(run, run_identity, limit=0)
     assert entry.run is not None and {"gqa", "seed", "chart"} <= entry.run.scores["families"].keys()
     assert entry.run.scores["overall"] == json.loads((run / "scores.json").read_text())["overall"]
     (run / "benchmarks/scores.json").write_text(json.dumps({**scores, "of": "other weights"}))
@@ -169,7 +174,7 @@ def test_a_few_questions_of_a_benchmark_do_not_replace_all(
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("vizwiz", "the metric vqa needs the answers of ten people to a question and got 1"),
+        ("vizwiz", "vizwiz, question 0: the metric vqa_words needs the answers of ten people to a question and got 1"),
         ("mme", "mme is aggregated by category, and the category of its questions is None"),
     ],
 )
@@ -179,6 +184,24 @@ def test_what_cannot_be_scored_is_refused_before_anything_is_answered(
     outcome = command("task=eval", f"run={run}", *benchmark_overrides(files, "gqa", name))
     assert (outcome.code, batches) == (2, [])
     assert problem in outcome.err
+
+
+def test_questions_that_do_not_fit_are_refused_before_any_is_answered(
+    run: Path, files: Path, batches: list[int], command: Callable[..., Outcome]
+) -> None:
+    """Those of all benchmarks before the first one is asked; a benchmark's own limit is shortened to the context."""
+    line = {"id": "long", "image": "a.png", "question": "how many shapes " * 200, "answers": ["4"]}
+    (files / "chartqa.jsonl").write_text(json.dumps(line) + "\n")
+    outcome = command("task=eval", f"run={run}", *benchmark_overrides(files, "gqa", "chartqa"))
+    assert (outcome.code, batches) == (2, [])
+    assert "1 of 71 questions do not fit in llm.max_length=512" in outcome.err
+    assert "(long: " in outcome.err
+    outcome = command("task=eval", f"run={run}", "evaluation.max_new_tokens=500")
+    assert (outcome.code, batches) == (2, [])
+    assert "or set evaluation.overlong=shorten_answer" in outcome.err
+    outcome = command("task=eval", f"run={run}", *benchmark_overrides(files, "seed"))
+    assert (outcome.code, batches) == (0, [1])
+    assert "answering: 1 of 1 answers are shortened to the" in outcome.out
 
 
 def test_a_finished_benchmark_is_not_asked_again_for_another(

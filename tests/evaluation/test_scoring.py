@@ -6,6 +6,7 @@ import pytest
 
 from eaglebench.data.sample import Sample, Turn
 from eaglebench.evaluation.benchmarks import EAGLE11, compute_eagle_average
+from eaglebench.evaluation.metrics import METRICS
 from eaglebench.evaluation.questions import EvalQuestion
 from eaglebench.evaluation.scoring import Scoring, merge_families, summarize
 from tests.helpers.questions import make_question
@@ -78,6 +79,29 @@ def test_benchmarks_have_their_own_figures_and_the_average_is_their_mean() -> No
     }
     for key in ("low", "high", "stderr"):
         assert merged["overall"][key] == pytest.approx(result["overall"][key], abs=0.05)
+
+
+def test_metrics_that_are_not_the_official_ones_are_named() -> None:
+    names = {"pages": "f1", "exactly": "exact", "mmmu": "", "gqa": ""}
+    questions = [make_question(name, name) for name in ("pages", "exactly", "gqa", "mmmu")]
+    scoring = Scoring({name: metric for name, metric in names.items() if metric}, "exact", frozenset({"gqa", "mmmu"}))
+    result = summarize(questions, scoring.build_rows(questions, ["1"] * 4), {}, scoring)
+    named = {name: row["metric_differs"] for name, row in result["families"].items() if "metric_differs" in row}
+    assert named == {"pages": METRICS["f1"].differs, "mmmu": METRICS["mmmu_open"].differs}
+    assert merge_families(result["families"])["families"]["mmmu"]["metric_differs"] == METRICS["mmmu_open"].differs
+
+
+def test_rotated_options_of_mmbench_are_one_question() -> None:
+    """The first question is right in all rotations, the second in two of three."""
+    questions = [
+        EvalQuestion(Sample(identity, None, (Turn("q", "A", "mmbench", ("A",), {"choices": ["x", "y"]}),)), 0)
+        for identity in ("7", "1000007", "8", "1000008", "2000008")
+    ]
+    scoring = Scoring({}, "exact", frozenset({"mmbench"}))
+    result = summarize(questions, scoring.build_rows(questions, ["A", "A", "A", "B", "A"]), {}, scoring)
+    row = result["families"]["mmbench"]
+    assert (row["figure"], row["score"], row["n"]) == (50.0, 0.5, 5)
+    assert (row["low"], row["high"]) == (0.0, 1.0)
 
 
 def test_families_are_resampled_independently() -> None:

@@ -19,3 +19,10 @@ def test_benchmarks_that_are_not_counted_as_in_the_paper_are_named_below() -> No
         {"overall": row, "families": {"gqa": row, "docvqa": {**row, "differs": "it names no split"}}}
     )
     assert table.caption == "not scored as in Eagle's paper:\ndocvqa: it names no split"
+
+
+def test_metrics_that_differ_from_the_official_script_are_named_below() -> None:
+    row = {"score": 0.5, "stderr": 0.05, "n": 100}
+    families = {"mine": {**row, "metric_differs": "synonyms do not match"}, "yours": row}
+    table = build_scores_table({"overall": row, "families": families})
+    assert table.caption == "not scored as by the official script:\nmine: synonyms do not match"

@@ -9,9 +9,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ImageDraw, ImageFont
 
-from eaglebench.data.converters.base import LazyImage, Record, Source, letter, read_json
+from eaglebench.data.converters.base import LazyImage, Record, Source, letter
+from eaglebench.data.json_records import read_json
+from eaglebench.data.open_image import open_image
+from eaglebench.data.text_files import read_text
+from eaglebench.data.unreadable import name_unreadable
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 FONT_OF_HEIGHT = 0.9  # font size of a letter, relative to the height of its box
@@ -20,7 +24,7 @@ LEAST_FONT = 10  # smallest font size, in pixels
 
 def convert(source: Source) -> Iterator[Record]:
     """Yield one record per question about a test image; the category is `labels` or `diagram`."""
-    test = set(source.file("ai2d_test_ids.csv").read_text(encoding="utf-8").split())
+    test = set(read_text(source.file("ai2d_test_ids.csv")).split())
     for path in source.files("questions/*.json"):
         name = path.name.removesuffix(".json")
         if Path(name).stem not in test:
@@ -40,9 +44,13 @@ def convert(source: Source) -> Iterator[Record]:
 
 
 def draw_labels(image: Path, annotations: Path) -> bytes:
-    """Replace the words of a diagram by their labels, and return it as a PNG."""
-    with Image.open(image) as opened:
-        diagram = opened.convert("RGB")
+    """Replace the words of a diagram by their labels, and return it as a PNG.
+
+    Raises:
+        UserError: the diagram cannot be read.
+    """
+    with name_unreadable(f"the image {image}"):
+        diagram = open_image(image)
     draw = ImageDraw.Draw(diagram)
     for word in read_json(annotations)["text"].values():
         left, top, right, bottom = word_box(word)

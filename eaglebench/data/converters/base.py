@@ -1,15 +1,23 @@
 """What the converters share: records, the files of a source folder, and writing benchmark files."""
 
-import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eaglebench.data.benchmark import LETTERS
+from eaglebench.data.image_folder import find_bounds
+from eaglebench.data.json_records import read_json, read_lines
+from eaglebench.data.text_files import read_table
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import write_bytes, write_jsonl
+from eaglebench.utils.hashing import hash_json
+from eaglebench.utils.quoting import quote
+
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")  # of a file: no folder, not hidden, not too long
+HASH_LENGTH = 8  # hex digits
 
 
 @dataclass(frozen=True)
@@ -17,7 +25,7 @@ class LazyImage:
     """An image that is not a file of the source, and that is written beside the benchmark file.
 
     Attributes:
-        name: name of the file to write.
+        name: name of the file to write, often made of an id of the source; `name_file` makes it a plain one.
         content: returns the bytes of the file; only called if the file does not exist yet.
     """
 
@@ -49,6 +57,8 @@ class Record:
 class Source:
     """A folder with the official release of a benchmark, unpacked; files may be in any folder below it.
 
+    Names in the release only choose among the files that are there, and no file is read through a link that leads out.
+
     Raises:
         UserError: there is no such folder.
     """
@@ -57,6 +67,7 @@ class Source:
         if not folder.is_dir():
             raise UserError(f"convert.source={folder} is not a folder: unpack the benchmark into one.")
         self.folder = folder
+        self._bounds = find_bounds(folder.resolve())
         self.by_name: dict[str, list[Path]] = {}
         for parent, _, names in os.walk(folder):
             for name in names:
@@ -66,12 +77,12 @@ class Source:
         """The files that match a glob pattern, sorted.
 
         Raises:
-            UserError: no file matches.
+            UserError: no file matches, or one is a link that leads out of the folder.
         """
         found = sorted(path for path in self.folder.rglob(pattern) if path.is_file())
         if not found:
             raise UserError(f"{self.folder} has no file {pattern}: unpack it there.")
-        return found
+        return [self.check_inside(path) for path in found]
 
     def file(self, pattern: str) -> Path:
         """The only file that matches a glob pattern.
@@ -94,49 +105,73 @@ class Source:
         """
         return read_json(self.file(pattern))
 
+    def lines(self, pattern: str) -> Iterator[Any]:
+        """Yield the records of the only file that matches a glob pattern, with one JSON value a line.
+
+        Raises:
+            UserError: no file matches, or several, or a line is not valid JSON.
+        """
+        path = self.file(pattern)
+        for entry in read_lines(path):
+            if entry.error is not None:
+                raise UserError(f"{path} {entry.place}: {entry.error}; correct that line.")
+            yield entry.value
+
+    def table(self, pattern: str, delimiter: str = ",") -> Iterator[dict[str, str]]:
+        """Yield the rows of the only CSV file that matches a glob pattern.
+
+        Raises:
+            UserError: no file matches, or several, or it cannot be read.
+        """
+        return read_table(self.file(pattern), delimiter)
+
     def image(self, name: str) -> Path:
         """The image with this name. Folders in the name only count where several images share the last part.
 
         Raises:
-            UserError: there is no such image, or more than one.
+            UserError: there is no such image, or more than one, or it is a link that leads out of the folder.
         """
         found = self.by_name.get(Path(name).name, [])
         if len(found) > 1:
             found = [path for path in found if path.as_posix().endswith(f"/{name}")]
         if len(found) != 1:
-            raise UserError(f"{self.folder} has {len(found) or 'no'} images {name}: it must have one.")
-        return found[0]
+            raise UserError(f"{self.folder} has {len(found) or 'no'} images {quote(name)}: it must have one.")
+        return self.check_inside(found[0])
 
+    def check_inside(self, path: Path) -> Path:
+        """Return a file of the folder.
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        UserError: the file is not valid JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid JSON: {error}.") from error
-
-
-def read_lines(path: Path) -> Iterator[Any]:
-    """Yield the records of a file with one JSON object a line.
-
-    Raises:
-        UserError: a line is not valid JSON.
-    """
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path} line {number} is not valid JSON: {error}.") from error
+        Raises:
+            UserError: it is a link that leads out of the folder.
+        """
+        if not path.resolve().is_relative_to(self._bounds):
+            raise UserError(f"{path} is a link that leads outside {self.folder}: put the file itself there.")
+        return path
 
 
 def letter(index: int) -> str:
-    """The letter of the option at an index: A for 0."""
+    """The letter of the option at an index: A for 0.
+
+    Raises:
+        IndexError: there is no such letter.
+    """
+    if index < 0:
+        raise IndexError(f"no option has the index {index}")
     return LETTERS[index]
+
+
+def name_file(name: str) -> str:
+    """A file name that leads to no other folder: `name` itself if it is plain.
+
+    Otherwise it is the plain characters of `name`, a hash that tells it from other names, and the suffix.
+    """
+    if PLAIN_NAME.fullmatch(name):
+        return name
+    stem, dot, suffix = name.rpartition(".")
+    if not dot or not PLAIN_NAME.fullmatch(suffix):
+        stem, dot, suffix = name, "", ""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", stem)[:40]
+    return f"{plain}-{hash_json(name, HASH_LENGTH)}{dot}{suffix}"
 
 
 def write_records(records: Iterable[Record], to: Path) -> int:
@@ -156,10 +191,13 @@ def write_records(records: Iterable[Record], to: Path) -> int:
     """
     rows: list[dict[str, Any]] = []
     root = to.parent.resolve()
+    folder = (root / to.stem).resolve()
     for record in records:
         image = record.image
         if isinstance(image, LazyImage):
-            path = root / to.stem / image.name
+            path = folder / name_file(image.name)
+            if not path.resolve().is_relative_to(folder):
+                raise UserError(f"{path} is a link that leads elsewhere, and is not written through: remove it.")
             if not path.exists():
                 write_bytes(path, image.content())
             image = path

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from eaglebench.data.converters.base import Record, Source
+from eaglebench.data.text_files import read_text
 from eaglebench.utils.errors import UserError
 
 IMAGES = {".jpg", ".png", ".jpeg"}
@@ -23,7 +24,7 @@ def convert(source: Source) -> Iterator[Record]:
         images = [image for image in sorted(folder.rglob(f"{path.stem}.*")) if image.suffix.lower() in IMAGES]
         if not images:  # a README
             continue
-        lines = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line.split("\t") for line in read_text(path).split("\n") if line.strip()]
         if len(images) > 1 or len(lines) != QUESTIONS_OF_AN_IMAGE or any(len(line) != 2 for line in lines):
             raise UserError(f"{path} must hold two lines of question, tab and answer, about one image beside it.")
         for number, (question, answer) in enumerate(lines):

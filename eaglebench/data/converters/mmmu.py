@@ -9,6 +9,8 @@ from typing import Any
 from PIL import Image
 
 from eaglebench.data.converters.base import LazyImage, Record, Source
+from eaglebench.data.open_image import MAX_PIXELS, open_image
+from eaglebench.data.unreadable import name_unreadable
 from eaglebench.utils.errors import UserError
 
 MOST_IMAGES = 7  # per question
@@ -34,7 +36,7 @@ def convert(source: Source) -> Iterator[Record]:
             options = ast.literal_eval(row["options"])
             yield Record(
                 row["id"],
-                LazyImage(f"{row['id']}.png", partial(join_images, images)) if images else None,
+                LazyImage(f"{row['id']}.png", partial(join_images, row["id"], images)) if images else None,
                 row["question"],
                 [row["answer"]] if options else parse_answers(row["answer"]),
                 parse_subject(row),
@@ -53,11 +55,23 @@ def parse_subject(row: Mapping[str, Any]) -> str:
     return str(rest.rpartition("_")[0])
 
 
-def join_images(images: Sequence[bytes]) -> bytes:
-    """Put images side by side from left to right, on white and at their own sizes, and return a PNG."""
-    opened = [Image.open(BytesIO(image)).convert("RGB") for image in images]
+def join_images(question: str, images: Sequence[bytes]) -> bytes:
+    """Put images side by side from left to right, on white and at their own sizes, and return a PNG.
+
+    Args:
+        question: its id, for messages.
+        images: the bytes of the question's image files.
+
+    Raises:
+        UserError: an image cannot be read, or together they would be too large.
+    """
+    with name_unreadable(f"an image of {question}"):
+        opened = [open_image(image) for image in images]
     width = sum(image.width for image in opened) + GAP * (len(opened) - 1)
-    together = Image.new("RGB", (width, max(image.height for image in opened)), "white")
+    height = max(image.height for image in opened)
+    if width * height > MAX_PIXELS:
+        raise UserError(f"the images of {question} have {width:,} x {height:,} pixels side by side: shrink them.")
+    together = Image.new("RGB", (width, height), "white")
     left = 0
     for image in opened:
         together.paste(image, (left, 0))

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from eaglebench.data.converters.base import Record, Source, read_lines
+from eaglebench.data.converters.base import Record, Source
 
 
 def convert(source: Source) -> Iterator[Record]:
     """Yield one record per question; the category is the sampling strategy of its object."""
     for category in ("random", "popular", "adversarial"):
-        for question in read_lines(source.file(f"coco_pope_{category}.json")):
+        for question in source.lines(f"coco_pope_{category}.json"):
             identity = f"{category}-{question['question_id']}"
             yield Record(identity, source.image(question["image"]), question["text"], [question["label"]], category)

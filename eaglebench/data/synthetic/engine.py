@@ -3,9 +3,9 @@
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -15,8 +15,11 @@ from typing import Any, NamedTuple
 
 from eaglebench.data.synthetic import chart, document, overlap, shapes, text
 from eaglebench.data.synthetic.drawing import SceneQuestion
+from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import write_text
 from eaglebench.utils.hashing import hash_json
+from eaglebench.utils.processes import start_worker, without_main
+from eaglebench.utils.temporary import clear_leftovers_once, remove_folder, temporary_folder
 
 # Raise it whenever a renderer draws or asks something else: rendered folders are reused by these numbers.
 VERSION = 11
@@ -97,32 +100,45 @@ def render_world(world: World, root: Path, workers: int | None = None, log: Call
 
     Returns:
         The folder of the rendered world, in `root`.
+
+    Raises:
+        UserError: a process that renders was killed.
     """
     folder = root / f"synthetic-{world.digest()}"
+    clear_leftovers_once(root)
     if (folder / "val.json").is_file():
         return folder
     log(f"rendering {world.train_images} training images and the validation questions into {folder}")
-    temporary = root / f".{folder.name}.{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    (temporary / "images").mkdir(parents=True)
-    try:
-        with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-            render = partial(pool.map, partial(render_file, world, temporary / "images"), chunksize=64)
-            jobs = list_training_jobs(world)
-            rendered = list(render(jobs))
-            seen = {one.digest for one in rendered}
-            records = [to_record(job, one.questions) for job, one in zip(jobs, rendered, strict=True)]
-            write_text(temporary / "train.json", json.dumps(records))
-            write_text(temporary / "val.json", json.dumps(render_validation_records(world, render, seen)))
+    with temporary_folder(folder) as temporary:
+        try:
+            render_into(temporary, world, workers or os.cpu_count() or 1)
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a process that renders images was killed, as Linux does when memory runs out: the same command "
+                "renders them again."
+            ) from error
         try:
             temporary.rename(folder)
         except OSError:
             # Another process rendered the same world meanwhile; its folder holds the same bytes.
             if not (folder / "val.json").is_file():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+                log(f"{folder} is incomplete, and is replaced")
+                remove_folder(folder)
+                temporary.rename(folder)
     return folder
+
+
+def render_into(folder: Path, world: World, workers: int) -> None:
+    """Render a world into an empty folder with so many processes."""
+    (folder / "images").mkdir()
+    with without_main(), ProcessPoolExecutor(workers, get_context("spawn"), start_worker) as pool:
+        render = partial(pool.map, partial(render_file, world, folder / "images"), chunksize=64)
+        jobs = list_training_jobs(world)
+        rendered = list(render(jobs))
+        seen = {one.digest for one in rendered}
+        records = [to_record(job, one.questions) for job, one in zip(jobs, rendered, strict=True)]
+        write_text(folder / "train.json", json.dumps(records))
+        write_text(folder / "val.json", json.dumps(render_validation_records(world, render, seen)))
 
 
 def list_training_jobs(world: World) -> list[RenderJob]:

@@ -10,9 +10,11 @@ from PIL import Image
 from rich.progress import track
 
 from eaglebench.config.build import load_trained_model
+from eaglebench.config.build_data import build_image_settings
 from eaglebench.config.read import read_config
-from eaglebench.data.images import pad_and_resize
+from eaglebench.data.images import load_image
 from eaglebench.data.sample import Sample
+from eaglebench.evaluation.answer_room import AnswerLimits
 from eaglebench.evaluation.generation import AnswerGenerator
 from eaglebench.evaluation.questions import EvalQuestion
 from eaglebench.integrations.lmms_eval.messages import GenerationLimits, parse_conversation, parse_generation
@@ -57,6 +59,7 @@ class EagleBench(lmms):  # type: ignore[misc]  # lmms-eval is untyped
         config = read_config(read_run_config(folder), plugins.split("+") if plugins else ())
         self.model, language = load_trained_model(config, folder)
         self.encoder, self.tokenizer = build_encoder(self.model, language), language.tokenizer
+        self.images = build_image_settings(config.data)
         self.device = device or config.trainer.device
         self.batch_size = int(batch_size)
         self.max_new_tokens = max_new_tokens or config.evaluation.max_new_tokens
@@ -65,17 +68,18 @@ class EagleBench(lmms):  # type: ignore[misc]  # lmms-eval is untyped
         """The answers to all requests, in their order; requests of one token limit are answered together.
 
         Raises:
-            UserError: a request asks for what a run cannot do.
+            UserError: a request asks for what a run cannot do, or its prompt fills the context of the language model.
         """
         limits = [self.parse_limits(request) for request in requests]
+        most = self.fit_answers(requests, [one.max_new_tokens for one in limits])
         batches: list[list[int]] = []
-        for max_new_tokens in dict.fromkeys(one.max_new_tokens for one in limits):
-            indices = [index for index, one in enumerate(limits) if one.max_new_tokens == max_new_tokens]
+        for max_new_tokens in dict.fromkeys(most):
+            indices = [index for index, own in enumerate(most) if own == max_new_tokens]
             batches += [indices[start : start + self.batch_size] for start in range(0, len(indices), self.batch_size)]
         answers = [""] * len(requests)
         console = new_console()
         for indices in track(batches, "answering", console=console, disable=not console.is_terminal):
-            batch = self.answer_batch([requests[index] for index in indices], limits[indices[0]].max_new_tokens)
+            batch = self.answer_batch([requests[index] for index in indices], most[indices[0]])
             for index, answer in zip(indices, batch, strict=True):
                 answers[index] = limits[index].truncate(answer)
         return answers
@@ -89,27 +93,52 @@ class EagleBench(lmms):  # type: ignore[misc]  # lmms-eval is untyped
         _, _, settings, _, task, _ = request.args
         return parse_generation(task, settings, self.max_new_tokens)
 
+    def fit_answers(self, requests: Sequence[Instance], wanted: Sequence[int]) -> list[int]:
+        """The most new tokens of each answer: those that its task wants, or the fewer that its prompt leaves.
+
+        Raises:
+            UserError: a prompt fills the context.
+        """
+        questions = [self.read_question(request)[0] for request in requests]
+        most = [0] * len(questions)
+        for tokens in dict.fromkeys(wanted):
+            indices = [index for index, own in enumerate(wanted) if own == tokens]
+            limits = AnswerLimits(tokens, overlong="shorten_answer")
+            fitting = limits.fit([questions[index] for index in indices], self.encoder)
+            for index, fit in zip(indices, fitting, strict=True):
+                most[index] = fit
+        return most
+
+    def read_question(self, request: Instance) -> tuple[EvalQuestion, Image.Image | None]:
+        """The question of a request, with its image.
+
+        Raises:
+            UserError: it has more than one image, or other media.
+        """
+        _, doc_to_messages, _, doc_id, task, split = request.args
+        name = f"{task}-{doc_id}"
+        messages = doc_to_messages(self.task_dict[task][split][doc_id])
+        turns, image = parse_conversation(name, messages, self.images.max_pixels)
+        return EvalQuestion(Sample(name, None if image is None else Path(name), turns), len(turns) - 1), image
+
     def answer_batch(self, requests: Sequence[Instance], max_new_tokens: int) -> list[str]:
         """The answers to one batch of requests, generated as in our own evaluation.
 
         Raises:
-            UserError: a request has more than one image, or other media.
+            UserError: a request has more than one image, one that cannot be read, or other media.
         """
         questions: list[EvalQuestion] = []
         images: dict[Path, Image.Image] = {}
         for request in requests:
-            _, doc_to_messages, _, doc_id, task, split = request.args
-            name = f"{task}-{doc_id}"
-            turns, image = parse_conversation(name, doc_to_messages(self.task_dict[task][split][doc_id]))
+            question, image = self.read_question(request)
             if image is not None:
-                images[Path(name)] = image
-            sample = Sample(name, None if image is None else Path(name), turns)
-            questions.append(EvalQuestion(sample, len(turns) - 1))
+                images[Path(question.sample.id)] = image
+            questions.append(question)
         generator = AnswerGenerator(
             self.model,
             self.encoder,
             self.tokenizer,
-            lambda name: pad_and_resize(images[name], self.model.image_side),
+            lambda name: load_image(images[name], self.model.image_side, self.images),
             device=self.device,
             batch_size=len(questions),
             max_new_tokens=max_new_tokens,

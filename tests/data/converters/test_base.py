@@ -34,9 +34,9 @@ def test_an_image_is_found_by_its_name_or_by_as_much_of_its_path_as_it_takes(tmp
     source = Source(tmp_path)
     assert source.image("2.png") == source.image("other/2.png") == tmp_path / "b/2.png"
     assert source.image("a/1.png") == tmp_path / "a/1.png"
-    with pytest.raises(UserError, match=r"has 2 images 1\.png"):
+    with pytest.raises(UserError, match=r"has 2 images '1\.png'"):
         source.image("1.png")
-    with pytest.raises(UserError, match=r"has no images 3\.png"):
+    with pytest.raises(UserError, match=r"has no images '3\.png'"):
         source.image("3.png")
 
 
