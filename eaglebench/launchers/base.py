@@ -209,16 +209,19 @@ def try_lock(file: TextIOWrapper) -> bool:
 
 @contextmanager
 def stop_on_exit(launcher: Launcher) -> Iterator[None]:
-    """Stop the launcher when an exception, Ctrl-C or SIGTERM ends the context; SIGTERM ends this process."""
+    """Stop the launcher when an exception, Ctrl-C, SIGTERM or a closed terminal ends the context, and this process."""
 
     def exit_process(number: int, frame: FrameType | None) -> None:
         sys.exit(TERMINATED)
 
-    previous = signal.signal(signal.SIGTERM, exit_process)
+    previous = {signal.SIGTERM: signal.signal(signal.SIGTERM, exit_process)}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
+        previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, exit_process)
     try:
         yield
     except BaseException:
         launcher.stop()
         raise
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -15,6 +15,7 @@ from pydantic import PositiveInt
 
 from eaglebench.launchers.base import JOBS, Job, Launcher, Slot
 from eaglebench.utils.errors import TERMINATED, UserError
+from eaglebench.utils.processes import parent_environment
 
 SHUTDOWN_SECONDS = 120  # that processes have to write a checkpoint after SIGTERM
 ERROR_PREFIX = "error: "  # of the line in which the command line reports a user's mistake
@@ -33,7 +34,7 @@ class LocalLauncher(Launcher):
     """Runs jobs on this machine.
 
     Trials that run side by side share the CPU cores, and get GPUs of their own. When the launcher is stopped, it sends
-    them SIGTERM, on which each writes a checkpoint.
+    them SIGTERM, on which each writes a checkpoint; the kernel does so when the launcher is killed.
 
     Args:
         at_once: trials that run side by side.
@@ -69,7 +70,7 @@ class LocalLauncher(Launcher):
             log_start = log.seek(0, os.SEEK_END)
             process = subprocess.Popen(
                 [sys.executable, "-m", "eaglebench", *job.arguments],
-                env={**os.environ, **self.environment_of(job, slot)},
+                env={**os.environ, **parent_environment(), **self.environment_of(job, slot)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -124,6 +125,7 @@ def run_processes(count: int, arguments: Sequence[str]) -> None:
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_SECONDS))
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or DDP warns that every weight is used
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // count)))
+    os.environ.update(parent_environment())
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

@@ -39,7 +39,7 @@ class Joint(Stage):
         lr: Mapping[str, NonNegativeFloat],
         hyperparameters: Hyperparameters,
         unfreeze_at: Mapping[str, NonNegativeInt] | None = None,
-        template: Literal["compact", "vicuna_v1", "plain", "chatml"] | None = None,
+        template: Literal["compact", "vicuna_v1", "plain", "chatml", "llama3"] | None = None,
     ) -> None:
         super().__init__(name, lr, hyperparameters, unfreeze_at)
         if template is not None and template not in TEMPLATES:
@@ -125,7 +125,7 @@ class PreAlign(Joint):
         projector: Callable[..., Fusion],
         projector_config: Mapping[str, Any],
         unfreeze_at: Mapping[str, NonNegativeInt] | None = None,
-        template: Literal["compact", "vicuna_v1", "plain", "chatml"] | None = None,
+        template: Literal["compact", "vicuna_v1", "plain", "chatml", "llama3"] | None = None,
     ) -> None:
         super().__init__(name, lr, hyperparameters, unfreeze_at, template)
         self.projector = projector

@@ -1,22 +1,20 @@
 """What the store holds, who uses it, and how it is pruned. Imports neither torch nor Lightning."""
 
-import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import Timeout
-
-from eaglebench.stages.artefact_files import MANIFEST, UNFINISHED, artefact_key, artefact_lock, remove_artefact
+from eaglebench.stages.artefact_files import DAMAGED, MANIFEST, UNFINISHED, artefact_key, lock_if_free
+from eaglebench.stages.manifest import read_manifest, read_parents
 from eaglebench.training.checkpoint_files import list_checkpoints, step_of
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import read_json_object
+from eaglebench.utils.temporary import clear_leftovers, remove_folder
 
 UNUSED, INTERRUPTED, ALL = "unused", "unfinished", "all"
 SELECTORS = (UNUSED, INTERRUPTED, ALL)  # what `prune` takes beside names
-FINISHED, CORRUPT, LEFTOVER = "finished", "corrupt", "left by a crash"
-A_DAY = 86_400.0  # seconds
+FINISHED, CORRUPT = "finished", "corrupt"
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class StoreEntry:
         folder: of the artefact.
         bytes: of all its files.
         written: when it was last written, seconds since 1970.
-        state: `finished`, `unfinished, step N`, `corrupt`, or `left by a crash`.
+        state: `finished`, `unfinished, step N`, or `corrupt`.
         used_by: names of runs, and of artefacts that were trained from it.
     """
 
@@ -44,15 +42,16 @@ class StoreEntry:
 
 
 def list_entries(root: Path, runs: Iterable[Path]) -> list[StoreEntry]:
-    """All artefacts of a store, the last written first.
+    """All artefacts of a store, the last written first. What dead processes left on their way is removed.
 
     Args:
         root: the folder of the store.
         runs: folders of the runs that may use them.
     """
+    clear_leftovers(root)
     users = find_users(root, runs)
     entries = []
-    for folder in [*list_folders(root), *list_folders(root / UNFINISHED), *list_leftovers(root)]:
+    for folder in [*list_folders(root), *list_folders(root / UNFINISHED), *list_folders(root / DAMAGED)]:
         files = list(iterate_files(folder))
         entries.append(
             StoreEntry(
@@ -79,30 +78,29 @@ def list_folders(root: Path) -> list[Path]:
     return [path for path in root.glob("*") if path.is_dir() and not path.name.startswith(".")] if root.is_dir() else []
 
 
-def list_leftovers(root: Path) -> list[Path]:
-    """Folders that were being written or removed, and that their process has not touched for a day."""
-    found = [path for path in root.glob(".*.*.*") if path.is_dir()] if root.is_dir() else []
-    return [path for path in found if time.time() - path.stat().st_mtime > A_DAY]
-
-
 def find_state(folder: Path) -> str:
     """The state of an artefact, see `StoreEntry.state`; checksums are compared only when a stage uses it."""
-    if folder.name.startswith("."):
-        return LEFTOVER
     if folder.parent.name == UNFINISHED:
         return f"unfinished, step {max(map(step_of, list_checkpoints(folder)), default=0)}"
-    return CORRUPT if read_json_object(folder / MANIFEST) is None else FINISHED
+    if folder.parent.name == DAMAGED:
+        return CORRUPT
+    try:
+        read_manifest(folder)
+    except (OSError, ValueError):
+        return CORRUPT
+    return FINISHED
 
 
 def find_users(root: Path, runs: Iterable[Path]) -> dict[str, list[str]]:
     """The names of the runs, and of the artefacts in the store, that use each key."""
     users: dict[str, list[str]] = {}
     for run in sorted(runs):
-        for stage in (read_json_object(run / MANIFEST) or {}).get("stages", ()):
-            users.setdefault(stage["key"], []).append(run.name)
+        stages = (read_json_object(run / MANIFEST) or {}).get("stages")
+        for stage in stages if isinstance(stages, list) else ():
+            if isinstance(stage, dict):  # in a run's manifest that is not damaged, all of them
+                users.setdefault(str(stage.get("key")), []).append(run.name)
     for folder in [*list_folders(root), *list_folders(root / UNFINISHED)]:
-        description = (read_json_object(folder / MANIFEST) or {}).get("description", {})
-        for parent in sorted(set(description.get("parents", {}).values())):
+        for parent in read_parents(folder):
             users.setdefault(parent, []).append(folder.name)
     return users
 
@@ -125,18 +123,15 @@ def select_entries(entries: Sequence[StoreEntry], wanted: Collection[str]) -> li
         if entry.name in wanted
         or ALL in wanted
         or (UNUSED in wanted and not entry.used_by and entry.state == FINISHED)
-        or (INTERRUPTED in wanted and (entry.folder.parent.name == UNFINISHED or entry.state == LEFTOVER))
+        or (INTERRUPTED in wanted and entry.state != FINISHED)
     ]
 
 
 def remove_entry(entry: StoreEntry) -> bool:
     """Remove an artefact; False, and nothing is removed, if a process is training it now."""
-    is_unfinished = entry.folder.parent.name == UNFINISHED
-    lock = artefact_lock(entry.folder if is_unfinished else entry.folder.parent / UNFINISHED / entry.name)
-    Path(lock.lock_file).parent.mkdir(exist_ok=True)
-    try:
-        with lock.acquire(blocking=False):
-            remove_artefact(entry.folder)
-    except Timeout:
-        return False
-    return True
+    parent = entry.folder.parent
+    root = parent.parent if parent.name in (UNFINISHED, DAMAGED) else parent
+    with lock_if_free(root / UNFINISHED / entry.name) as free:
+        if free:
+            remove_folder(entry.folder)
+    return free

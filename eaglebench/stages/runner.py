@@ -19,7 +19,7 @@ from eaglebench.stages.artefact_files import MANIFEST, artefact_name
 from eaglebench.stages.base import Stage, StageUnit
 from eaglebench.stages.store import SCHEMA, Artefact, Store
 from eaglebench.stages.trained_weights import TrainedWeights
-from eaglebench.training.curves import relog_losses
+from eaglebench.training.curves import log_curves
 from eaglebench.training.hyperparameters import SKIP
 from eaglebench.training.trainer import StageTrainer
 from eaglebench.utils.distributed import broadcast_from_main, is_distributed, is_main_process
@@ -121,8 +121,7 @@ class Runner:
             )
         if reused:
             self.log(f"{unit.label}: taken from the store ({key})")
-            losses = artefact.manifest["losses"]
-            relog_losses(self.trainer.loggers, unit.label, losses, len(losses))
+            log_curves(self.trainer.loggers, artefact.manifest["curves"])
         trained.add(key, output_parts, artefact.weights)
         return StageResult(unit.label, key, reused, artefact.manifest)
 
@@ -171,7 +170,7 @@ class Runner:
         if checkpoint_folder is not None and is_main_process():  # shows pruning which artefacts are in use
             write_json(checkpoint_folder / MANIFEST, {"description": description})
         output_parts = stage.output_parts(unit, self.factory)
-        losses, weights = self.trainer.train(
+        losses, weights, curves = self.trainer.train(
             setup, stage.hyperparameters, unit.label, self.data.workers, checkpoint_folder, validate, output_parts
         )
         manifest = {
@@ -181,6 +180,7 @@ class Runner:
             "last_loss": mean_finite(losses[-LAST:]),
             "seconds": round(time.monotonic() - started, 1),
             "losses": [mean_finite([loss]) for loss in losses],
+            "curves": curves,
             "description": description,
             "versions": collect_versions(),
         }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from eaglebench.weights.files import copy_weights
+from eaglebench.weights.misfits import copy_weights
 
 
 @dataclass

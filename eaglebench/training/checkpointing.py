@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from eaglebench.training.batch_sampler import BatchOrder
 from eaglebench.training.checkpoint_files import (
     NAME,
+    STATE,
     commit,
     is_intact,
     list_checkpoints,
@@ -25,11 +27,14 @@ from eaglebench.training.checkpoint_files import (
     step_of,
 )
 from eaglebench.training.micro_batches import is_last_micro_batch
-from eaglebench.training.preemption import WARNING_SIGNALS
+from eaglebench.training.preemption import list_stop_signals
 from eaglebench.training.requeue import in_slurm_job, requeue_job
 from eaglebench.training.strategies import checkpoint_layout
 from eaglebench.utils.distributed import broadcast_from_main
-from eaglebench.utils.errors import UserError, first_line
+from eaglebench.utils.errors import UserError, first_line, is_disk_full
+from eaglebench.utils.files import write_bytes
+
+PROBE, PROBE_BYTES = ".probe", 2**20  # a file that is written to see whether a disk is full
 
 
 class DirectCheckpointIO(TorchCheckpointIO):
@@ -45,7 +50,7 @@ class DirectCheckpointIO(TorchCheckpointIO):
 class CheckpointCallback(pl.Callback):
     """Writes a checkpoint every few steps, and one more on a signal to stop, after which it stops the training.
 
-    A new checkpoint replaces the one before it once it is complete.
+    The last two are kept: a damaged one costs the steps since the one before it, and not the whole training.
 
     Args:
         folder: of this training alone; None: nothing is written.
@@ -69,12 +74,14 @@ class CheckpointCallback(pl.Callback):
     def find_latest(self, label: str, strategy: Strategy) -> Path | None:
         """The checkpoint to resume from, None if there is none. Corrupt ones are removed, which is logged.
 
+        What Lightning reads is STATE in it.
+
         Args:
             label: of the unit, for messages.
             strategy: that will read the checkpoint.
 
         Raises:
-            UserError: the checkpoint has another layout than the strategy reads.
+            UserError: the checkpoint has another layout than the strategy reads, or the disk fails.
         """
         latest = broadcast_from_main(self.find_newest_intact)
         if latest is not None and latest.suffix != f".{checkpoint_layout(strategy)}":
@@ -87,16 +94,28 @@ class CheckpointCallback(pl.Callback):
         return latest
 
     def find_newest_intact(self) -> Path | None:
-        """The checkpoint of the highest step that has its checksums; corrupt ones before it are removed."""
-        for checkpoint in sorted(self.list_complete(), key=step_of, reverse=True):
-            if is_intact(checkpoint):
-                return checkpoint
-            self.print_line(f"{checkpoint} is corrupt (wrong checksum), and not used")
+        """The checkpoint of the highest step that has its checksums; corrupt ones of later steps are removed.
+
+        Raises:
+            UserError: the disk fails.
+        """
+        corrupt, intact = [], None
+        for checkpoint in self.list_complete():
+            try:
+                if is_intact(checkpoint):
+                    intact = checkpoint
+                    break
+            except OSError as error:  # says nothing of what the file holds
+                raise UserError(f"the checkpoint {checkpoint} cannot be read ({error}).") from error
+            corrupt.append(checkpoint)
+        instead = "this stage starts anew" if intact is None else f"the one of step {step_of(intact)} is"
+        for checkpoint in corrupt:
+            self.print_line(f"{checkpoint} is corrupt (wrong checksum), and not used: {instead}")
             remove_checkpoint(checkpoint)
-        return None
+        return intact
 
     def list_complete(self) -> list[Path]:
-        """The checkpoints of this training that are completely written."""
+        """The checkpoints of this training that are completely written, that of the last step first."""
         return [] if self.folder is None else list_checkpoints(self.folder)
 
     def on_load_checkpoint(
@@ -115,7 +134,7 @@ class CheckpointCallback(pl.Callback):
         if threading.current_thread() is threading.main_thread():
             # Lightning's own handler stops in the middle of a batch and writes nothing. Lightning restores the handlers
             # that were there before the training.
-            for number in WARNING_SIGNALS if in_slurm_job() else (signal.SIGTERM,):
+            for number in list_stop_signals():
                 signal.signal(number, self.request_stop)
 
     def request_stop(self, number: int, *_: Any) -> None:
@@ -157,26 +176,37 @@ class CheckpointCallback(pl.Callback):
         raise SIGTERMException
 
     def write(self, trainer: pl.Trainer, folder: Path) -> None:
-        """Write a checkpoint of the last optimizer step, and remove those before it.
+        """Write a checkpoint of the last optimizer step; the one before it is kept.
 
         Raises:
             UserError: the disk is full or fails; the checkpoint before it is kept.
         """
         name = NAME.format(trainer.global_step, checkpoint_layout(trainer.strategy))
-        temporary, target = folder / f".{name}", folder / name
-        older = broadcast_from_main(self.list_complete)
+        temporary = folder / f".{name}"
         try:
             broadcast_from_main(partial(make_room, temporary))
-            trainer.save_checkpoint(temporary)
-            broadcast_from_main(partial(commit, temporary, target))
+            trainer.save_checkpoint(temporary / STATE)
+            broadcast_from_main(partial(commit, temporary, folder / name))
         except (OSError, RuntimeError, CheckpointException) as error:
-            remove_checkpoint(temporary)
-            start = f"step {max(map(step_of, older))}" if older else "the start of this stage"
+            cause = error if isinstance(error, OSError) else find_disk_error(folder) or error
+            reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else first_line(cause)
+            way_out = "make room, and the" if is_disk_full(cause) else "the"
+            with suppress(OSError):
+                remove_checkpoint(temporary)
+            older = self.list_complete()
+            start = f"step {step_of(older[0])}" if older else "the start of this stage"
             raise UserError(
-                f"the checkpoint of step {trainer.global_step} cannot be written to {folder} ({first_line(error)}): "
-                f"make room, and the same command resumes from {start}."
+                f"the checkpoint of step {trainer.global_step} cannot be written to {folder} ({reason}): "
+                f"{way_out} same command resumes from {start}."
             ) from error
         self.written_step = trainer.global_step
-        if trainer.is_global_zero:
-            for checkpoint in older:
-                remove_checkpoint(checkpoint)
+
+
+def find_disk_error(folder: Path) -> OSError | None:
+    """Why nothing can be written to a folder, None if something can: torch does not say why a write failed."""
+    try:
+        write_bytes(folder / PROBE, bytes(PROBE_BYTES))
+        (folder / PROBE).unlink()
+    except OSError as error:
+        return error
+    return None

@@ -1,8 +1,11 @@
-"""Loss curves in the loggers."""
+"""Curves in the loggers: losses, gradient norms and validation values by optimizer step."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lightning.fabric.loggers.logger import Logger
+
+# An optimizer step and values by full name, in the order in which they were logged.
+Curves = Sequence[tuple[int, Mapping[str, float]]]
 
 
 def log_interval(steps: int) -> int:
@@ -10,17 +13,9 @@ def log_interval(steps: int) -> int:
     return max(1, min(10, steps))
 
 
-def relog_losses(loggers: Iterable[Logger], label: str, losses: Sequence[float | None], steps: int) -> None:
-    """Log the losses of an earlier process, so that the log of each run has whole curves.
-
-    Args:
-        loggers: of the run.
-        label: of the unit, before the names of logged values.
-        losses: of each optimizer step; None where a step was skipped, which is not logged.
-        steps: of the whole training.
-    """
-    interval = log_interval(steps)
+def log_curves(loggers: Iterable[Logger], curves: Curves) -> None:
+    """Log curves, those of an earlier process too, so that the log of each run has whole curves."""
     for logger in loggers:
-        for step in range(interval - 1, len(losses), interval):
-            if (loss := losses[step]) is not None:
-                logger.log_metrics({f"{label}/loss": loss}, step)
+        for step, values in curves:
+            logger.log_metrics(dict(values), step)
+        logger.save()

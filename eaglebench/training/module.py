@@ -1,7 +1,7 @@
 """The LightningModule of every stage."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.strategies import DeepSpeedStrategy, ModelParallelStrategy
 from torch import Tensor
 
-from eaglebench.training.curves import log_interval, relog_losses
+from eaglebench.training.curves import log_curves, log_interval
 from eaglebench.training.hyperparameters import SKIP, Hyperparameters
 from eaglebench.training.micro_batches import is_last_micro_batch
 from eaglebench.training.nonfinite import first_nonfinite_part
@@ -20,7 +20,7 @@ from eaglebench.utils.distributed import all_gather, is_distributed, is_main_pro
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.hashing import named_seed
 
-LOSSES = "losses"  # in a checkpoint
+LOSSES, CURVES = "losses", "curves"  # in a checkpoint
 
 
 def cosine_with_warmup(step: int, steps: int, warmup: float) -> float:
@@ -51,6 +51,7 @@ class TrainingModule(pl.LightningModule):
 
     Attributes:
         losses: of each optimizer step so far; NaN where it was skipped.
+        curves: what was logged so far: an optimizer step, counted from 0, and values by full name.
         weights: of the output parts by full name, once the training is over; empty in all but the main process.
 
     Raises:
@@ -75,6 +76,7 @@ class TrainingModule(pl.LightningModule):
         self.label = label
         self.seed = seed
         self.losses: list[float] = []
+        self.curves: list[tuple[int, dict[str, float]]] = []
         self.micro_batch_losses: list[Tensor] = []  # of the current step
         self.micro_batch_index = 0
         freeze(self.parts, setup.learning_rates)
@@ -164,14 +166,26 @@ class TrainingModule(pl.LightningModule):
         loss = self.trainer.strategy.reduce(torch.stack(self.micro_batch_losses).mean(), reduce_op="mean")
         self.micro_batch_losses.clear()
         self.losses.append(float(loss))
-        self.log(f"{self.label}/loss", loss)
+        values = self.check_gradients(optimizer)
+        if not len(self.losses) % log_interval(self.steps):
+            self.log_values({"loss": self.losses[-1], **values}, len(self.losses) - 1)
+
+    def check_gradients(self, optimizer: torch.optim.Optimizer) -> dict[str, float]:
+        """Drop the gradients of parts that do not train in this step, and all of a step that is skipped.
+
+        Returns:
+            The gradient norm of each part, or the number of skipped steps, by name; empty where they are not known.
+
+        Raises:
+            UserError: a gradient is NaN or Inf, and steps are not to be skipped.
+        """
         for name, step in self.training_setup.unfreeze_at.items():
             if self.global_step < step:
                 # Dropped, not left uncomputed: strategies of several processes need the same parameters to train
                 # throughout.
                 self.parts[name].zero_grad(set_to_none=True)
         if self.uses_deepspeed and (self.global_step + 1) % log_interval(self.steps):
-            return  # its gradients are sharded: gathering them takes as long as a step's communication
+            return {}  # its gradients are sharded: gathering them takes as long as a step's communication
         norms = self.gradient_norms()
         for name, norm in norms.items():
             if norm == 0:
@@ -179,16 +193,29 @@ class TrainingModule(pl.LightningModule):
                 # dropped, so that AdamW leaves its moments alone in both cases.
                 self.parts[name].zero_grad(set_to_none=True)
         if self.trainer.precision == "16-mixed":
-            return  # its gradient scaler expects NaN and Inf, and handles them
+            return {}  # its gradient scaler expects NaN and Inf, and handles them
         nonfinite = [name for name, norm in norms.items() if not math.isfinite(norm)]
         if nonfinite and self.hyperparameters.nonfinite != SKIP:
             raise self.nonfinite_error(f"the gradient of {', '.join(nonfinite)}")
         if nonfinite:
             self.losses[-1] = math.nan  # marks a step that was skipped
             optimizer.zero_grad(set_to_none=True)
-            self.log(f"{self.label}/skipped steps", float(self.skipped_steps))
-        else:
-            self.log_dict({f"{self.label}/gradient norm of {name}": norm for name, norm in norms.items()})
+            return {"skipped steps": float(self.skipped_steps)}
+        return {f"gradient norm of {name}": norm for name, norm in norms.items()}
+
+    def log_values(self, values: Mapping[str, float], step: int) -> None:
+        """Log the finite ones of some values, and keep them for the checkpoints.
+
+        Not with Lightning's `log`: it logs after a checkpoint of the same step is written, which would lack them.
+
+        Args:
+            values: by name, without the label of the unit.
+            step: the optimizer step, counted from 0.
+        """
+        row = {f"{self.label}/{name}": value for name, value in values.items() if math.isfinite(value)}
+        if row:
+            self.curves.append((step, row))
+            log_curves(self.loggers, self.curves[-1:])
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
@@ -233,11 +260,11 @@ class TrainingModule(pl.LightningModule):
             frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
             state = checkpoint["state_dict"]
             checkpoint["state_dict"] = {key: value for key, value in state.items() if key not in frozen}
-        checkpoint[LOSSES] = self.losses
+        checkpoint[LOSSES], checkpoint[CURVES] = self.losses, self.curves
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.losses = list(checkpoint[LOSSES])
-        relog_losses(self.loggers, self.label, self.losses, self.steps)
+        self.losses, self.curves = list(checkpoint[LOSSES]), list(checkpoint[CURVES])
+        log_curves(self.loggers, self.curves)
 
     def configure_optimizers(self) -> Any:
         setup, numbers = self.training_setup, self.hyperparameters

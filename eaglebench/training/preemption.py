@@ -14,6 +14,15 @@ from eaglebench.utils.errors import TERMINATED
 WARNING_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
+def list_stop_signals() -> list[signal.Signals]:
+    """The signals on which a training writes a checkpoint and stops: also that of a terminal that is closed.
+
+    nohup has a process ignore the latter, and it goes on.
+    """
+    stop = [*WARNING_SIGNALS] if in_slurm_job() else [signal.SIGTERM]
+    return stop if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [*stop, signal.SIGHUP]
+
+
 @contextmanager
 def requeue_on_warning(log: Callable[[str], None]) -> Iterator[None]:
     """Within this context, a warning of SLURM requeues the job and exits with TERMINATED. Does nothing outside a job.

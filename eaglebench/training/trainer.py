@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from eaglebench.training.batch_sampler import BatchOrder
-from eaglebench.training.checkpoint_files import step_of
+from eaglebench.training.checkpoint_files import STATE, step_of
 from eaglebench.training.checkpointing import CheckpointCallback, DirectCheckpointIO
-from eaglebench.training.curves import log_interval
+from eaglebench.training.curves import Curves
 from eaglebench.training.devices import FP32, Devices
 from eaglebench.training.hyperparameters import Hyperparameters, micro_batch_size
 from eaglebench.training.micro_batches import MicroBatchDataset, MicroBatchSampler
@@ -31,6 +31,7 @@ from eaglebench.training.strategies import ddp, find_cluster_environment, releas
 from eaglebench.training.validation import ValidationCallback, ValidationFunction
 from eaglebench.utils.errors import TERMINATED, UserError, first_line
 from eaglebench.utils.hashing import named_seed
+from eaglebench.utils.processes import start_worker
 
 
 class TrainingResult(NamedTuple):
@@ -39,10 +40,12 @@ class TrainingResult(NamedTuple):
     Attributes:
         losses: of each optimizer step.
         weights: of the output parts by full name; empty in all but the main process.
+        curves: all that was logged, by step.
     """
 
     losses: list[float]
     weights: dict[str, Tensor]
+    curves: Curves
 
 
 class StageTrainer:
@@ -127,13 +130,13 @@ class StageTrainer:
         module = TrainingModule(setup, hyperparameters, steps, label, seed, output_parts)
         order = BatchOrder(samples, hyperparameters.batch_size, steps, seed)
         checkpoints = CheckpointCallback(checkpoint_folder, self.checkpoint_every, order, self.console.print)
-        callbacks = [StageProgress(label, steps, self.console), checkpoints]
+        # The checkpoints first: the progress fails where the terminal was closed.
+        callbacks = [checkpoints, StageProgress(label, steps, self.console)]
         if validate is not None and self.validate_every:
             callbacks.append(ValidationCallback(validate, self.validate_every, self.console))
         trainer = self.build_lightning_trainer(
             max_steps=steps,
             gradient_clip_val=hyperparameters.grad_clip or None,
-            log_every_n_steps=log_interval(steps),
             callbacks=callbacks,
         )
         latest = checkpoints.find_latest(label, trainer.strategy)
@@ -146,6 +149,7 @@ class StageTrainer:
             sampler=sampler,
             batch_size=None,
             num_workers=workers,
+            worker_init_fn=start_worker,
         )
         self.run_lightning(trainer, module, loader, checkpoints, latest)
         if len(module.losses) != steps:
@@ -157,7 +161,7 @@ class StageTrainer:
             self.console.print(
                 f"{label}: {module.skipped_steps} of {steps} steps were skipped, because gradients were not finite"
             )
-        return TrainingResult(module.losses, module.weights)
+        return TrainingResult(module.losses, module.weights, module.curves)
 
     def run_lightning(
         self,
@@ -174,7 +178,7 @@ class StageTrainer:
             KeyboardInterrupt: of Ctrl-C.
         """
         try:
-            trainer.fit(module, loader, ckpt_path=latest, weights_only=True)
+            trainer.fit(module, loader, ckpt_path=None if latest is None else latest / STATE, weights_only=True)
         except SIGTERMException as exit:
             received = (checkpoints.received or signal.SIGTERM).name
             there = f"step {trainer.global_step}" if checkpoints.folder is not None else "the start of this stage"
@@ -189,7 +193,7 @@ class StageTrainer:
         finally:
             release_memory(trainer.strategy)
         if checkpoints.received:  # too late for the callback: the handler outside of the training gets it
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), checkpoints.received)
 
     def build_lightning_trainer(self, **arguments: Any) -> pl.Trainer:
         """Lightning's Trainer for one training.

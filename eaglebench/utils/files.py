@@ -1,10 +1,10 @@
 """Text and JSON files, written atomically: after a crash a file is the old one or the new one, never half of either."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from eaglebench.utils.temporary import temporary_file
 
 
 def write_text(path: Path, text: str) -> None:
@@ -13,17 +13,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to a temporary file next to `path` and rename it; missing folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    """Write `content` to a temporary file next to `path` and rename it; missing folders are made.
+
+    Raises:
+        OSError: the disk is full, cannot be written or fails; it names `path`.
+    """
+    with temporary_file(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -40,6 +36,6 @@ def read_json_object(path: Path) -> dict[str, Any] | None:
     """The object in a JSON file; None if the file is missing or does not hold one."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -14,6 +14,7 @@ from eaglebench.utils.errors import UserError
 from tests.conftest import Outcome
 
 OTHER = f"launcher._target_={__name__}.OtherLauncher"
+OURS = f"plugins=[{__name__}]"
 
 
 class OtherLauncher(Launcher):
@@ -29,7 +30,7 @@ class OtherLauncher(Launcher):
 
     def start(self, job: Job, slot: Slot) -> None:
         job.folder.mkdir(parents=True)
-        (job.folder / "scores.json").write_text(json.dumps({"overall": {"score": self.score}}))
+        (job.folder / "scores.json").write_text(json.dumps({"overall": {"score": self.score}, "families": {}}))
         (job.folder / "manifest.json").write_text("{}")
 
     def wait(self, job: Job, log: Callable[[str], None]) -> str | None:
@@ -41,25 +42,27 @@ class OtherLauncher(Launcher):
 
 
 def test_its_fields_are_arguments_of_its_constructor() -> None:
-    launcher = build_launcher(compose_command([OTHER, "launcher.at_once=3", "+launcher.score=0.25"]).config.launcher)
+    launcher = build_launcher(
+        compose_command([OURS, OTHER, "launcher.at_once=3", "+launcher.score=0.25"]).config.launcher
+    )
     assert isinstance(launcher, OtherLauncher)
     assert (launcher.at_once, launcher.score) == (3, 0.25)
     with pytest.raises(UserError, match=r"launcher\.scores is unknown: did you mean launcher\.score\?"):
-        compose_command([OTHER, "+launcher.scores=0.25"])
+        compose_command([OURS, OTHER, "+launcher.scores=0.25"])
 
 
 def test_it_runs_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     trials = [Trial(f"seed {seed}", (f"seed={seed}",)) for seed in (2, 3)]
     console = Console(record=True, width=200)
-    command = compose_command(["task=sweep", "sweep=any.yaml", OTHER])
+    command = compose_command(["task=sweep", "sweep=any.yaml", OURS, OTHER])
     found = run_trials(trials, command, build_launcher(command.config.launcher), console)
-    assert [result.scores for result in found] == [{"overall": {"score": 0.5}}, None]
+    assert [result.scores for result in found] == [{"overall": {"score": 0.5}, "families": {}}, None]
     assert found[1].error == "seed 3 fails (full output: elsewhere)"
     assert f"seed 2: waits for {found[0].folder.name}" in console.export_text()
 
 
 def test_it_runs_a_training(command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    outcome = command("fast=true", OTHER)
+    outcome = command("fast=true", OURS, OTHER)
     assert (outcome.code, outcome.out.partition("-")[0]) == (0, "took clip+sam")

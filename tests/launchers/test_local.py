@@ -15,9 +15,11 @@ import torch
 from eaglebench.config.compose import compose_command
 from eaglebench.launchers.base import Job, Slot, job_of
 from eaglebench.launchers.local import LocalLauncher
+from eaglebench.utils.processes import PARENT
 from tests.conftest import Outcome
 from tests.helpers.cluster import wait_until
 from tests.helpers.commands import ONE_STAGE, TWO_PROCESSES, run_eaglebench
+from tests.helpers.processes import wait_until_gone
 
 
 def job(*overrides: str) -> Job:
@@ -53,10 +55,28 @@ def test_trials_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert LocalLauncher(2).environment_of(job("trainer.devices=2"), Slot(0, 0)) == {"OMP_NUM_THREADS": "2"}
 
 
+def test_a_trial_ends_with_its_launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It knows the process that it has to follow."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho ${PARENT}\n")
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(program))
+    launcher, one = LocalLauncher(), job("fast=true")
+    launcher.output_path(one).parent.mkdir(parents=True)
+    with (tmp_path / "lock").open("w") as lock:
+        launcher.start(one, Slot(0, lock.fileno()))
+        assert launcher.wait(one, print) is None
+    assert launcher.output_path(one).read_text() == f"{os.getpid()}\n"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_processes_resume_after_their_parent_was_stopped(number: signal.Signals, tmp_path: Path) -> None:
-    """With SIGTERM each writes a checkpoint first; Ctrl-C leaves the one that is there."""
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)],
+)
+def test_processes_resume_after_their_parent_was_stopped(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    """With SIGTERM each writes a checkpoint first; Ctrl-C leaves the one that is there. None outlives its parent."""
     overrides = [*ONE_STAGE[:-1], "checkpoint_every=5", *TWO_PROCESSES, f"hydra.run.dir={tmp_path}/run"]
     with (tmp_path / "log").open("w") as log:
         running = subprocess.Popen(
@@ -64,7 +84,8 @@ def test_processes_resume_after_their_parent_was_stopped(number: signal.Signals,
         )
     wait_until(lambda: "sft: step 15/60" in (tmp_path / "log").read_text(), "it to train", 120)
     running.send_signal(number)
-    assert running.wait(60) == (143 if number == signal.SIGTERM else 130)
+    assert running.wait(60) == code
+    assert wait_until_gone(tmp_path, 60) == []
     assert "Traceback" not in (tmp_path / "log").read_text()
     again = run_eaglebench(tmp_path, None, *overrides)
     assert again.returncode == 0, again.stderr

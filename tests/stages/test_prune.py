@@ -9,15 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
-from eaglebench.stages.artefact_files import MANIFEST
+from eaglebench.stages.artefact_files import DAMAGED, MANIFEST, set_aside
 from eaglebench.stages.prune import ALL, UNUSED, list_entries, remove_entry, select_entries
-from eaglebench.stages.store import Artefact, Store
+from eaglebench.stages.store import Store
 from eaglebench.utils.errors import UserError
+from eaglebench.utils.temporary import temporary_folder
 from tests.conftest import Outcome
-
-ARTEFACT = Artefact({"experts.sam.w": torch.arange(4.0)}, {"label": "pre_align/sam", "description": {"parents": {}}})
+from tests.helpers.artefacts import make_artefact
 
 
 def test_pruning_needs_neither_torch_nor_lightning() -> None:
@@ -30,15 +29,15 @@ def test_pruning_needs_neither_torch_nor_lightning() -> None:
 def filled(tmp_path: Path) -> tuple[Path, Path]:
     """A store of five artefacts, and the folder of a run that uses one."""
     store = Store(tmp_path / "store")
-    store.put("pre_align/sam", "aaa", ARTEFACT)
-    store.put("sft", "bbb", Artefact({}, {"description": {"parents": {"experts.sam": "aaa"}}}))
-    store.put("blind", "ccc", Artefact({}, {}))
+    store.put("pre_align/sam", "aaa", make_artefact())
+    store.put("sft", "bbb", make_artefact({"experts.sam": "aaa"}))
+    store.put("blind", "ccc", make_artefact())
     checkpoint_folder = store.checkpoint_folder("sft", "ddd")
     assert checkpoint_folder is not None
     checkpoint_folder.mkdir(parents=True)
     (checkpoint_folder / "step-30.ckpt").write_bytes(b"x" * 2_000_000)
     (checkpoint_folder / MANIFEST).write_text(json.dumps({"description": {"parents": {"fusion": "eee"}}}))
-    store.put("projector", "eee", Artefact({}, {}))
+    store.put("projector", "eee", make_artefact())
     run = tmp_path / "runs" / "mine"
     run.mkdir(parents=True)
     (run / MANIFEST).write_text(json.dumps({"stages": [{"key": "bbb"}]}))
@@ -69,19 +68,32 @@ def test_names_and_selectors_choose_what_is_removed(filled: tuple[Path, Path]) -
         select_entries(listed, ["nothing-like-it"])
 
 
-def test_what_a_crash_left_on_its_way_goes_with_what_is_unfinished(tmp_path: Path) -> None:
-    aside, busy = tmp_path / ".sft-0123.77.123", tmp_path / ".sft-4567.78.456"
-    for folder in (aside, busy):
-        folder.mkdir()
-        (folder / "weights.safetensors").write_bytes(b"half")
-    day_before_yesterday = time.time() - 2 * 86_400
-    os.utime(aside, (day_before_yesterday, day_before_yesterday))
-    (entry,) = select_entries(list_entries(tmp_path, []), ["unfinished"])
-    assert (entry.folder, entry.bytes, entry.state) == (aside, 4, "left by a crash")
-    assert select_entries(list_entries(tmp_path, []), ["unused"]) == []
+def test_what_a_dead_process_left_on_its_way_is_removed_and_not_what_a_living_one_writes(tmp_path: Path) -> None:
+    """Whatever the clock says: a process holds a lock on what it writes."""
+    program = """
+import os, sys
+from pathlib import Path
+from eaglebench.utils.temporary import temporary_folder
+with temporary_folder(Path(sys.argv[1]) / "sft-0123") as folder:
+    (folder / "weights.safetensors").write_bytes(b"half")
+    os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", program, tmp_path]).returncode == 9
+    (left,) = tmp_path.iterdir()
+    with temporary_folder(tmp_path / "sft-4567") as busy:
+        assert list_entries(tmp_path, []) == []
+        assert busy.is_dir()
+        assert not left.exists()
+
+
+def test_what_was_set_aside_is_corrupt_and_goes_with_what_is_unfinished(filled: tuple[Path, Path]) -> None:
+    root, run = filled
+    set_aside(root / "sft-bbb")
+    (entry,) = (entry for entry in list_entries(root, [run]) if entry.name == "sft-bbb")
+    assert (entry.folder, entry.state) == (root / DAMAGED / "sft-bbb", "corrupt")
+    assert entry in select_entries(list_entries(root, [run]), ["unfinished"])
     assert remove_entry(entry)
-    assert not aside.exists()
-    assert busy.exists()
+    assert not entry.folder.exists()
 
 
 def test_what_is_being_trained_is_not_removed(filled: tuple[Path, Path]) -> None:
@@ -101,6 +113,9 @@ def test_the_command_lists_and_prunes(filled: tuple[Path, Path], command: Callab
     assert "sft-ddd" in listed.out
     assert "unfinished, step 30" in listed.out
     assert "5 in" in listed.out
+    for path in root.rglob("*"):
+        os.utime(path, (time.time() + 3600,) * 2)  # written before the clock jumped back
+    assert " 0 s " in command(*overrides).out
     pruned = command(*overrides, "prune=unused")
     assert "removed blind-ccc (finished)" in pruned.out
     assert "removed sft-ddd (unfinished, step 30)" in command(*overrides, "prune=[sft-ddd]").out

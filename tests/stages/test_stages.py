@@ -103,9 +103,9 @@ def test_the_loss_falls(shared: list[str]) -> None:
     for name in names:
         stage = stage_of(cfg, name)
         unit = stage.units(runner.factory)[0]
-        losses, _ = runner.trainer.train(
+        losses = runner.trainer.train(
             stage.build_setup(unit, runner.factory, runner.data), stage.hyperparameters, unit.label, 0
-        )
+        ).losses
         assert len(losses) == 40
         assert sum(losses[-5:]) < 0.7 * sum(losses[:5]), name
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from eaglebench.stages.artefact_files import MANIFEST, WEIGHTS
-from eaglebench.stages.store import Artefact, Store
+from eaglebench.stages.store import Store
 from eaglebench.utils.errors import UserError
+from tests.helpers.artefacts import make_artefact
 
-ARTEFACT = Artefact({"experts.sam.w": torch.arange(4.0)}, {"label": "pre_align/sam", "description": {"parents": {}}})
+ARTEFACT = make_artefact(label="pre_align/sam")
 
 
 def test_what_is_put_is_got(tmp_path: Path) -> None:
@@ -33,29 +33,6 @@ def test_without_a_root_nothing_is_kept() -> None:
     with store.exclusive("sft", "k"):
         assert store.get("sft", "k") is None
     assert store.checkpoint_folder("sft", "k") is None
-
-
-@pytest.mark.parametrize("damage", ["weights", "gone", "manifest", "no sum"])
-def test_a_corrupt_artefact_is_removed_and_logged(damage: str, tmp_path: Path) -> None:
-    logged: list[str] = []
-    store = Store(tmp_path, logged.append)
-    store.put("sft", "k", ARTEFACT)
-    weights, manifest = tmp_path / "sft-k" / WEIGHTS, tmp_path / "sft-k" / MANIFEST
-    if damage == "weights":
-        content = bytearray(weights.read_bytes())
-        content[-1] ^= 1
-        weights.write_bytes(content)
-    elif damage == "gone":
-        weights.unlink()
-    elif damage == "manifest":
-        manifest.write_text("{half")
-    else:
-        manifest.write_text("{}")
-    assert store.get("sft", "k") is None
-    assert logged == [f"sft: {tmp_path / 'sft-k'} is corrupt (wrong checksum): it is removed, and trained again"]
-    assert not (tmp_path / "sft-k").exists()
-    store.put("sft", "k", ARTEFACT)
-    assert store.get("sft", "k") is not None
 
 
 def test_what_cannot_be_read_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +84,22 @@ def test_a_full_disk_leaves_the_checkpoints_and_says_what_to_do(
     assert checkpoint_folder.exists()
     assert store.get("sft", "k") is None
     assert [path.name for path in tmp_path.iterdir()] == [".unfinished"]
+
+
+def test_what_a_crash_left_beside_a_finished_artefact_is_removed(tmp_path: Path) -> None:
+    """As between the rename of the artefact and the removal of its checkpoints."""
+    store = Store(tmp_path)
+    store.put("sft", "k", ARTEFACT)
+    checkpoint_folder = store.checkpoint_folder("sft", "k")
+    assert checkpoint_folder is not None
+    (checkpoint_folder / "step-3.ckpt").mkdir(parents=True)
+    lock = checkpoint_folder.with_name("sft-k.lock")
+    lock.touch()
+    with store.exclusive("sft", "k"):  # another process may still be at it
+        assert Store(tmp_path).get("sft", "k") is not None
+        assert checkpoint_folder.exists()
+    assert store.get("sft", "k") is not None
+    assert not list(checkpoint_folder.parent.iterdir())
 
 
 def hold(root: Path, held: Path) -> None:

@@ -3,72 +3,18 @@
 import errno
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import pytest
 import torch
-from rich.console import Console
 from torch import Tensor, nn
-from torch.utils.data import TensorDataset, default_collate
 
-from eaglebench.training.checkpoint_files import step_of
+from eaglebench.training.checkpoint_files import STATE, list_checkpoints, step_of
 from eaglebench.training.checkpointing import CheckpointCallback
-from eaglebench.training.hyperparameters import Hyperparameters
-from eaglebench.training.setup import TrainingSetup
-from eaglebench.training.trainer import StageTrainer
 from eaglebench.utils.errors import TERMINATED, UserError
-
-STEPS = 11
-
-
-class Crash(Exception):
-    """What a kill looks like from inside."""
-
-
-class Noisy(nn.Module):
-    """A network with dropout, one frozen part, and something to do at a step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.frozen = nn.Linear(6, 6)
-        self.trained = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 6), nn.BatchNorm1d(6))
-        self.passes = 0
-        self.at_pass: dict[int, Callable[[], None]] = {}
-
-    def forward(self, batch: list[Tensor]) -> Tensor:
-        self.passes += 1
-        self.at_pass.get(self.passes, lambda: None)()
-        return (self.trained(self.frozen(batch[0])) - batch[1]).square().mean()
-
-
-def run(
-    network: nn.Module,
-    folder: Path | None,
-    logged: list[str] | None = None,
-    every: int = 3,
-    micro_batch: int | None = None,
-    **arguments: Any,
-) -> list[float]:
-    data = torch.Generator().manual_seed(1)
-    setup = TrainingSetup(
-        network=network,
-        parts={"frozen": network.frozen, "trained": network.trained},
-        learning_rates={"frozen": 0.0, "trained": 0.1},
-        dataset=TensorDataset(torch.randn(10, 6, generator=data), torch.randn(10, 6, generator=data)),
-        collate=default_collate,
-        config_path="stages.unit",
-    )
-    hyperparameters = Hyperparameters(4, STEPS, None, 0.1, 0.01, (0.9, 0.99), 1.0, "stop", micro_batch)
-    console = Console(quiet=True)
-    if logged is not None:
-        console.print = lambda line, **_: logged.append(line) if "samples/s" not in line else None
-    trainer = StageTrainer({"accelerator": "cpu", "deterministic": True, **arguments}, [], 5, console, every)
-    losses, network.kept = trainer.train(setup, hyperparameters, "unit", 0, folder, output_parts=["trained"])
-    return losses
+from tests.helpers.interrupted import STEPS, Crash, Noisy, crash, run
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +31,9 @@ def check(network: Noisy, losses: list[float], unbroken: tuple[dict[str, Tensor]
     assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
 
 
-def crash() -> None:
-    raise Crash
+def written(folder: Path) -> list[str]:
+    """The names of the complete checkpoints, that of the last step first."""
+    return [path.name for path in list_checkpoints(folder)]
 
 
 @pytest.mark.parametrize("passes", range(1, STEPS + 1))
@@ -96,9 +43,8 @@ def test_it_ends_with_the_weights_of_an_unbroken_one(passes: int, tmp_path: Path
     broken.at_pass[passes] = crash
     with pytest.raises(Crash):
         run(broken, tmp_path)
-    written = [path.name for path in tmp_path.iterdir()]
     last = (passes - 1) // 3 * 3
-    assert written == ([f"step-{last}.ckpt"] if last else [])
+    assert written(tmp_path) == [f"step-{step}.ckpt" for step in (last, last - 3) if step > 0]
     network, logged = Noisy(), []
     check(network, run(network, tmp_path, logged), unbroken)
     assert network.passes == STEPS - last
@@ -128,13 +74,13 @@ def test_it_can_be_broken_again_and_again(tmp_path: Path, unbroken: Any) -> None
 def test_a_checkpoint_that_is_half_written_is_none(
     tmp_path: Path, unbroken: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = []
+    saved = []
 
     def dies(self: pl.Trainer, path: Path) -> None:
-        if written:
+        if saved:
             path.write_bytes(b"PK half")
             raise Crash
-        written.append(path)
+        saved.append(path)
         save(self, path)
 
     save = pl.Trainer.save_checkpoint
@@ -146,44 +92,66 @@ def test_a_checkpoint_that_is_half_written_is_none(
     network = Noisy()
     check(network, run(network, tmp_path), unbroken)
     assert network.passes == STEPS - 3
-    assert [path.name for path in tmp_path.iterdir()] == ["step-9.ckpt"]
+    assert {path.name for path in tmp_path.iterdir()} == {"step-6.ckpt", "step-9.ckpt"}
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), RuntimeError("PytorchStreamWriter failed writing file")]
+    ("error", "on_disk", "way_out"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), None, "make room, and the same command"),
+        (RuntimeError("PytorchStreamWriter failed writing file"), errno.EDQUOT, "make room, and the same command"),
+        (RuntimeError("PytorchStreamWriter failed writing file"), None, "the same command"),
+        (OSError(errno.EROFS, "Read-only file system"), errno.EROFS, "the same command"),
+    ],
 )
-def test_a_full_disk_stops_it_with_a_sentence_and_keeps_the_checkpoint_before(
-    error: Exception, tmp_path: Path, unbroken: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_disk_that_fails_stops_it_with_a_sentence_and_keeps_the_checkpoint_before(
+    error: Exception,
+    on_disk: int | None,
+    way_out: str,
+    tmp_path: Path,
+    unbroken: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def full(self: pl.Trainer, path: Path) -> None:
-        if path.name == ".step-6.ckpt":
+    """Room is asked for only where there is none; torch does not say, so that the disk is asked."""
+
+    def fail(self: pl.Trainer, path: Path) -> None:
+        if path.parent.name == ".step-6.ckpt":
             path.write_bytes(b"some of it")
+            if on_disk is not None:
+                monkeypatch.setattr("eaglebench.training.checkpointing.write_bytes", refuse)
             raise error
         save(self, path)
 
+    def refuse(*_: object) -> None:
+        raise OSError(on_disk, "refused")
+
     save = pl.Trainer.save_checkpoint
     with monkeypatch.context() as patch:
-        patch.setattr(pl.Trainer, "save_checkpoint", full)
-        with pytest.raises(UserError, match=r"step 6 cannot be written.*make room.*resumes from step 3"):
+        patch.setattr(pl.Trainer, "save_checkpoint", fail)
+        with pytest.raises(UserError, match=rf"step 6 cannot be written.*\): {way_out} resumes from step 3"):
             run(Noisy(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["step-3.ckpt"]
     network = Noisy()
     check(network, run(network, tmp_path), unbroken)
 
 
-def test_a_corrupt_checkpoint_is_logged_and_not_used(tmp_path: Path, unbroken: Any) -> None:
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_a_corrupt_checkpoint_is_logged_and_the_one_before_used(damaged: int, tmp_path: Path, unbroken: Any) -> None:
     broken = Noisy()
-    broken.at_pass[5] = crash
+    broken.at_pass[8] = crash
     with pytest.raises(Crash):
         run(broken, tmp_path)
-    file = tmp_path / "step-3.ckpt"
-    content = bytearray(file.read_bytes())
-    middle = slice(len(content) // 3, 2 * len(content) // 3)
-    content[middle] = bytes(byte ^ 0xFF for byte in content[middle])
-    file.write_bytes(content)
+    files = [path / STATE for path in list_checkpoints(tmp_path)[:damaged]]
+    for file in files:
+        content = bytearray(file.read_bytes())
+        content[-30] ^= 1  # in the directory of the archive
+        file.write_bytes(content)
     network, logged = Noisy(), []
     check(network, run(network, tmp_path, logged), unbroken)
-    assert logged == [f"{file} is corrupt (wrong checksum), and not used"]
+    instead = "the one of step 3 is" if damaged == 1 else "this stage starts anew"
+    lines = [f"{file.parent} is corrupt (wrong checksum), and not used: {instead}" for file in files]
+    assert logged == lines + ([f"unit: resumes from step 3 of {STEPS}"] if damaged == 1 else [])
+    assert network.passes == (STEPS - 3 if damaged == 1 else STEPS)
 
 
 @pytest.mark.parametrize("folder", [True, False])
@@ -206,9 +174,9 @@ def test_on_sigterm_it_writes_a_checkpoint_of_the_step_that_it_finishes(
 
 def test_a_checkpoint_holds_what_is_trained_and_nothing_that_runs_code(tmp_path: Path) -> None:
     run(Noisy(), tmp_path)
-    (file,) = tmp_path.iterdir()
-    assert step_of(file) == 9
-    weights = torch.load(file, weights_only=True)["state_dict"]
+    last = list_checkpoints(tmp_path)[0]
+    assert step_of(last) == 9
+    weights = torch.load(last / STATE, weights_only=True)["state_dict"]
     assert {name.split(".")[1] for name in weights} == {"trained"}
     assert CheckpointCallback(None, 1, None, print).find_newest_intact() is None
 
@@ -250,7 +218,7 @@ def test_on_sigterm_in_the_middle_of_a_batch_it_finishes_the_step(passes: int, t
     asked.at_pass[passes] = lambda: os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(SystemExit):
         run(asked, tmp_path, micro_batch=2)
-    assert [path.name for path in tmp_path.iterdir()] == [f"step-{(passes + 1) // 2}.ckpt"]
+    assert written(tmp_path)[0] == f"step-{(passes + 1) // 2}.ckpt"
     network = Noisy()
     check(network, run(network, tmp_path, micro_batch=2), (whole.state_dict(), losses))
 

@@ -1,0 +1,90 @@
+"""Processes that are started end with the one that started them, however that one ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from eaglebench.utils.errors import TERMINATED
+from eaglebench.utils.processes import PARENT
+from tests.helpers.processes import processes_in, wait_until_gone
+
+POOL = """
+import os, signal, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from eaglebench.utils.processes import start_worker
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(2, get_context("{method}"), start_worker)
+    for _ in range(2):
+        pool.submit(time.sleep, 60)
+    print("started", flush=True)
+    time.sleep(60)
+"""
+LOADER = """
+import time, torch
+from torch.utils.data import DataLoader
+from eaglebench.utils.processes import start_worker
+loader = iter(DataLoader(range(10**9), num_workers=2, worker_init_fn=start_worker))
+next(loader)
+print("started", flush=True)
+time.sleep(60)
+"""
+CHILD = '''
+import os, subprocess, sys, time
+from eaglebench.utils.processes import parent_environment
+child = """import time
+from eaglebench.utils.processes import end_with_parent
+end_with_parent()
+print("started", flush=True)
+time.sleep(60)"""
+subprocess.Popen([sys.executable, "-c", child], env={**os.environ, **parent_environment()}, start_new_session=True)
+time.sleep(60)
+'''
+PROGRAMS = {
+    "a pool that spawns": POOL.format(method="spawn"),
+    "a pool that forks from a server": POOL.format(method="forkserver"),
+    "a loader": LOADER,
+    "a trial": CHILD,
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+def test_what_a_process_started_dies_with_it(program: str, number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(program)
+    with subprocess.Popen([sys.executable, "program.py"], cwd=tmp_path, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None and parent.stdout.readline() == b"started\n"
+        deadline = time.monotonic() + 30
+        while len(processes_in(tmp_path)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(processes_in(tmp_path)) >= 2
+        parent.send_signal(number)
+        parent.wait()
+        assert wait_until_gone(tmp_path, seconds=15.0) == []
+
+
+def test_a_child_whose_parent_is_dead_already_does_not_begin() -> None:
+    program = "from eaglebench.utils.processes import end_with_parent; end_with_parent(); print('began')"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, PARENT: "1"}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (TERMINATED, "")
+
+
+def test_a_script_of_the_user_is_not_run_again_in_the_processes_that_render(tmp_path: Path) -> None:
+    """It needs no `if __name__ == "__main__"`."""
+    (tmp_path / "script.py").write_text(
+        "from pathlib import Path\n"
+        "from eaglebench.data.synthetic.engine import World, render_world\n"
+        "print('started')\n"
+        "world = World(train_images=2, val_questions=1, canvas=32, seed=0, mixture={'shapes': 1})\n"
+        "print((render_world(world, Path('.'), 1, log=lambda line: None) / 'val.json').is_file())\n"
+        "import __main__; print(__main__.__file__)\n"
+    )
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["started", "True", str(tmp_path / "script.py")], done.stderr
