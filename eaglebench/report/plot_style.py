@@ -23,6 +23,7 @@ STYLE = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "eaglebench",
     "text.parse_math": False,  # a dollar in a name is a dollar
+    "axes.formatter.useoffset": False,  # 0.5001, and not 1e-4 above 0.5
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.edgecolor": INK,
@@ -57,7 +58,7 @@ def new_axes(height: float) -> tuple[Figure, Axes]:
 def add_legend(axes: Axes, names: Sequence[str], below: bool = False) -> None:
     """Add a legend right of or below the plot, with the colour and marker of each number; at most MAX_ITEMS names."""
     handles = [
-        Line2D([], [], ls="", marker=MARKERS[i % len(MARKERS)], color=COLOURS[i % len(COLOURS)], label=name)
+        Line2D([], [], ls="", marker=MARKERS[i % len(MARKERS)], color=COLOURS[i % len(COLOURS)], label=shorten(name))
         for i, name in enumerate(names[:MAX_ITEMS])
     ]
     axes.figure.legend(handles=handles, loc="outside lower center" if below else "outside right upper")

@@ -1,22 +1,23 @@
 """The plots of a report as SVG; each is drawn only if there are enough data for it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from eaglebench.report.entries import RunEntry
 from eaglebench.report.plot import Plot
-from eaglebench.report.settings import Setting
+from eaglebench.report.rankings import Ranking
 
 
 def draw_plots(
-    settings: Sequence[Setting],
+    rankings: Sequence[Ranking],
     entries: Mapping[str, RunEntry],
     selections: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> Iterator[Plot]:
     """Yield the plots that there are enough data for.
 
     Args:
-        settings: those of the finished runs.
+        rankings: of the finished runs. A plot shows one of them; if there are several, its title says which.
         entries: the run folders by name.
         selections: the rounds of each selection of experts, by its name.
     """
@@ -26,9 +27,16 @@ def draw_plots(
     from eaglebench.report.setting_plots import plot_cost, plot_families, plot_fusion, plot_pre_alignment
 
     with use_style():
-        yield from plot_fusion(settings)
-        yield from plot_cost(settings, entries)
+        for ranking in rankings:
+            if len(rankings) > 1 and len(ranking.settings) < 2:
+                continue  # nothing to compare
+            suffix = f"-{ranking.questions.key}" if len(rankings) > 1 else ""
+            for plot in (
+                *plot_fusion(ranking.settings, suffix),
+                *plot_cost(ranking.settings, entries, suffix),
+                *plot_pre_alignment(ranking.settings, suffix),
+                *plot_families(ranking.settings, suffix),
+            ):
+                yield replace(plot, title=f"{plot.title}, {ranking.title}") if suffix else plot
         for name, rounds in selections.items():
             yield from plot_selection(name, rounds)
-        yield from plot_pre_alignment(settings)
-        yield from plot_families(settings)

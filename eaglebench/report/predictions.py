@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from eaglebench.data.open_image import open_thumbnail
+from eaglebench.data.unreadable import UnreadableImage
+from eaglebench.evaluation.question_identity import METRIC, identify_question, list_references, name_metric
+from eaglebench.report.question_sets import FamilyQuestions
 from eaglebench.report.run_files import is_number
 from eaglebench.utils.hashing import hash_json
 
@@ -28,52 +30,64 @@ class ChosenPredictions:
         rows: by the key of their question, which is the same in every run that answered it.
         total: the number of predictions in the files.
         damaged: the number of lines that cannot be read.
+        questions: all that were answered, by family.
     """
 
     rows: Mapping[str, Mapping[str, Any]]
     total: int
     damaged: int
+    questions: Mapping[str, FamilyQuestions]
 
 
-def choose_predictions(paths: Sequence[Path], limit: int) -> ChosenPredictions:
+def choose_predictions(paths: Sequence[Path], limit: int, evaluation: Mapping[str, Any]) -> ChosenPredictions:
     """At most `limit` predictions, evenly from all families; which ones depends on the questions alone.
 
     Args:
         paths: files like predictions.jsonl.
         limit: most predictions.
+        evaluation: of the run's config; it names the metrics of older predictions.
 
     Raises:
         OSError, ValueError: a file cannot be read.
     """
-    families: dict[str, dict[str, dict[str, Any]]] = {}
-    total = damaged = 0
+    families: dict[str, list[dict[str, Any]]] = {}
+    damaged = 0
     for path in paths:
         with path.open(encoding="utf-8") as file:
             for line in file:
-                if (row := parse_prediction(line)) is None:
+                if (row := parse_prediction(line, evaluation)) is None:
                     damaged += 1
-                    continue
-                total += 1
-                question = [row[name] for name in ("id", "family", "question", "references")]
-                families.setdefault(row["family"], {})[hash_json(question, KEY_LENGTH)] = row
+                else:
+                    families.setdefault(row["family"], []).append(row)
     ranked = sorted(
-        (rank, key, row) for rows in families.values() for rank, (key, row) in enumerate(sorted(rows.items()))
+        (rank, key, row)
+        for rows in families.values()
+        for rank, (key, row) in enumerate(sorted({row["key"]: row for row in rows}.items()))
     )
-    return ChosenPredictions({key: row for _, key, row in ranked[:limit]}, total, damaged)
+    questions = {family: describe_questions(rows) for family, rows in families.items()}
+    total = sum(each.count for each in questions.values())
+    return ChosenPredictions({key: row for _, key, row in ranked[:limit]}, total, damaged, questions)
 
 
-def parse_prediction(line: str) -> dict[str, Any] | None:
+def describe_questions(rows: Sequence[Mapping[str, Any]]) -> FamilyQuestions:
+    """The questions of a family, from its `parse_prediction` rows in any order."""
+    key = hash_json(sorted(row["key"] for row in rows), KEY_LENGTH)
+    return FamilyQuestions(key, ", ".join(sorted({row["metric"] for row in rows})), len(rows))
+
+
+def parse_prediction(line: str, evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
     """What the page shows of a line of predictions.jsonl; None if the line is damaged."""
     try:
         row = json.loads(line)
-        references = row.get("references") or [row["reference"]]
         texts = {name: str(row[name])[:MAX_TEXT] for name in ("family", "question", "prediction")}
         if not is_number(row["score"]):
             return None
         return {
-            "id": str(row.get("id", "")),
+            "key": identify_question(row, evaluation)[:KEY_LENGTH],
+            "id": str(row.get("id", ""))[:MAX_TEXT],
             **texts,
-            "references": [str(reference)[:MAX_TEXT] for reference in references],
+            "references": [str(reference)[:MAX_TEXT] for reference in list_references(row)],
+            "metric": str(row.get(METRIC) or name_metric(str(row["family"]), evaluation)),
             "score": round(row["score"], 4),
             "image": row.get("image"),
         }
@@ -113,7 +127,7 @@ class Thumbnails:
             return None
         try:
             content = make_thumbnail(Path(path))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what PIL raises for damaged files
+        except UnreadableImage:
             self.missing += 1
             return None
         uri = f"data:image/webp;base64,{base64.b64encode(content).decode()}"
@@ -128,12 +142,8 @@ def make_thumbnail(path: Path) -> bytes:
     """A WebP of an image file with at most SIDE pixels a side.
 
     Raises:
-        OSError, ValueError, SyntaxError, Image.DecompressionBombError: the file cannot be read or decoded.
+        UnreadableImage: the file cannot be read or decoded.
     """
-    with Image.open(path) as image:
-        image.draft("RGB", (SIDE, SIDE))  # large photographs are decoded at a fraction of their size
-        small = image.convert("RGB")
-    small.thumbnail((SIDE, SIDE))
     file = io.BytesIO()
-    small.save(file, "WEBP", quality=QUALITY)
+    open_thumbnail(path, SIDE).save(file, "WEBP", quality=QUALITY)
     return file.getvalue()

@@ -8,6 +8,7 @@ from eaglebench.evaluation.benchmarks import BENCHMARKS, EAGLE11, EAGLE_AVERAGE
 from eaglebench.report.entries import RunEntry
 from eaglebench.report.leaderboard import format_scores, to_markdown
 from eaglebench.report.paper import CLIP_SIDE, JOINT_STAGES, PRE_ALIGN, PaperRow, PaperSetting, PaperTable, load_paper
+from eaglebench.report.rankings import Ranking
 from eaglebench.report.run_files import is_number
 from eaglebench.report.settings import OVERALL, Setting
 
@@ -40,23 +41,31 @@ class Reproduction:
 
 
 def reproduce_paper(
-    settings: Sequence[Setting], entries: Mapping[str, RunEntry], shipped: ShippedConfig
+    rankings: Sequence[Ranking], entries: Mapping[str, RunEntry], shipped: ShippedConfig
 ) -> list[Reproduction]:
     """Every table of the paper beside our runs.
 
     Args:
-        settings: those of the finished runs.
+        rankings: of the finished runs. If there are several, every score is followed by its questions.
         entries: the run folders by name.
         shipped: image sides and stage lengths count relative to its config.
     """
-    ours = [(setting, infer_paper_setting(entries[setting.runs[0].name].config, shipped)) for setting in settings]
+    ours = [
+        (setting, ranking.title, infer_paper_setting(entries[setting.runs[0].name].config, shipped))
+        for ranking in rankings
+        for setting in ranking.settings
+    ]
 
     def find_ours(row: PaperRow) -> str:
         if row.setting is None:
             return f"- ({row.unmatched})"
         wanted = sort_experts(row.setting)
-        matching = [setting for setting, own in ours if own == wanted]
-        return "; ".join(format_match(one, entries[one.runs[0].name].config) for one in matching) or "-"
+        matches = [
+            format_match(setting, entries[setting.runs[0].name].config, title if len(rankings) > 1 else "")
+            for setting, title, own in ours
+            if own == wanted
+        ]
+        return "; ".join(matches) or "-"
 
     def build_line(row: PaperRow) -> list[str]:
         overrides = f"`{' '.join(row.setting.overrides())}`" if row.setting is not None else ""
@@ -68,12 +77,14 @@ def reproduce_paper(
     ]
 
 
-def format_match(setting: Setting, config: Mapping[str, Any]) -> str:
-    """The score of a setting, mean ± standard deviation, with its size and seeds, and with its scale if the paper's."""
+def format_match(setting: Setting, config: Mapping[str, Any], questions: str) -> str:
+    """The score of a setting, mean ± standard deviation, with its size, seeds and `questions`, if they are given, and
+    with its scale if the paper's.
+    """
     score, scale = format_score(setting)
     fast = ", fast" if config.get("fast") else ""
     seeds = f"{len(setting.runs)} seed{'s' if len(setting.runs) > 1 else ''}"
-    return f"{score} ({config['size']}{fast}, {seeds}{scale})"
+    return f"{score} ({config['size']}{fast}, {seeds}{scale}{f', {questions}' if questions else ''})"
 
 
 def format_score(setting: Setting) -> tuple[str, str]:

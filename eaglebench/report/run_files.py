@@ -58,6 +58,8 @@ def read_scores(path: Path) -> dict[str, Any]:
     for name, row in {OVERALL: scores.get(OVERALL), **families}.items():
         if not isinstance(row, dict) or not is_number(row.get("score")):
             raise ValueError(f"{name} has no score")
+        if not all(0 <= row.get(key, 0) <= 1 for key in ("score", "blind") if is_number(row.get(key, 0))):
+            raise ValueError(f"{name} has a score that is not between 0 and 1")
         if wrong := [key for key in ("low", "high", "stderr", "blind", "n") if not is_number(row.get(key, 0))]:
             raise ValueError(f"{name}.{wrong[0]} is not a number")
     return scores

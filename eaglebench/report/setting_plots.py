@@ -6,7 +6,7 @@ from statistics import fmean, variance
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
 from eaglebench.report.entries import RunEntry
 from eaglebench.report.plot import Plot
@@ -24,6 +24,7 @@ from eaglebench.report.plot_style import (
 )
 from eaglebench.report.settings import FUSION, LIST_FIELDS, OVERALL, Setting, list_families
 
+WIDE = 10  # costs that differ by this factor are on a logarithmic axis
 PRE_ALIGN = "pre_align"  # the name of the stage
 MAX_RADAR = 8  # settings in one radar plot, as many as there are colours
 INTERVALS = (
@@ -32,7 +33,7 @@ INTERVALS = (
 )
 
 
-def plot_fusion(settings: Sequence[Setting]) -> Iterator[Plot]:
+def plot_fusion(settings: Sequence[Setting], suffix: str = "") -> Iterator[Plot]:
     """Scores by fusion, one colour for each list of experts; none for a single fusion."""
     fusions = sorted({setting.fusion for setting in settings})
     experts = sorted({setting.runs[0].setting["experts"] for setting in settings})
@@ -51,14 +52,16 @@ def plot_fusion(settings: Sequence[Setting]) -> Iterator[Plot]:
     axes.set_ylabel("overall score")
     add_legend(axes, experts)
     caption = f"A point for each setting, a colour for each list of experts. {INTERVALS}"
-    yield to_plot(figure, "fusion", "Score by fusion", caption)
+    yield to_plot(figure, f"fusion{suffix}", "Score by fusion", caption)
 
 
-def plot_cost(settings: Sequence[Setting], entries: Mapping[str, RunEntry]) -> Iterator[Plot]:
+def plot_cost(settings: Sequence[Setting], entries: Mapping[str, RunEntry], suffix: str = "") -> Iterator[Plot]:
     """Scores against parameters and against training time; none where all settings have the same cost."""
-    for name, label, costs in (
-        ("parameters", "parameters of the whole model", {n: e.parameters for n, e in entries.items()}),
-        ("seconds", "seconds of training", {n: e.seconds for n, e in entries.items()}),
+    parameters = {name: entry.parameters for name, entry in entries.items()}
+    seconds = {name: entry.seconds for name, entry in entries.items()}
+    for name, label, costs, formatter in (
+        ("parameters", "parameters of the whole model", parameters, EngFormatter(sep="")),
+        ("seconds", "seconds of training", seconds, StrMethodFormatter("{x:,.10g}")),
     ):
         known = {
             index: fmean(values)
@@ -71,18 +74,17 @@ def plot_cost(settings: Sequence[Setting], entries: Mapping[str, RunEntry]) -> I
         figure, axes = new_axes(HEIGHT)
         for index, cost in known.items():
             draw_point(axes, cost, settings[index], fusions.index(settings[index].fusion))
-        if max(known.values()) > 10 * max(min(known.values()), 1e-9):
-            axes.set_xscale("log")
-        else:
-            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        if max(known.values()) > WIDE * max(min(known.values()), 1e-9):
+            use_log_axis(axes)
+        axes.xaxis.set_major_formatter(formatter)
         axes.set_xlabel(label)
         axes.set_ylabel("overall score")
         add_legend(axes, fusions)
         caption = f"A point for each setting, a colour for each fusion. {INTERVALS}"
-        yield to_plot(figure, f"cost-{name}", f"Score against {label}", caption)
+        yield to_plot(figure, f"cost-{name}{suffix}", f"Score against {label}", caption)
 
 
-def plot_pre_alignment(settings: Sequence[Setting]) -> Iterator[Plot]:
+def plot_pre_alignment(settings: Sequence[Setting], suffix: str = "") -> Iterator[Plot]:
     """What pre-alignment adds to the score, for pairs of settings that differ in nothing else; none without a pair."""
     without = {drop_pre_alignment(setting): setting for setting in settings if PRE_ALIGN not in setting.stages}
     pairs = [
@@ -108,10 +110,10 @@ def plot_pre_alignment(settings: Sequence[Setting]) -> Iterator[Plot]:
         "Pairs of settings that differ in the stage alone. "
         "Whiskers: standard deviation of the difference, where both have several seeds."
     )
-    yield to_plot(figure, "pre-alignment", "What pre-alignment adds", caption)
+    yield to_plot(figure, f"pre-alignment{suffix}", "What pre-alignment adds", caption)
 
 
-def plot_families(settings: Sequence[Setting]) -> Iterator[Plot]:
+def plot_families(settings: Sequence[Setting], suffix: str = "") -> Iterator[Plot]:
     """A radar plot of scores by question family for the best settings; none for fewer than three families."""
     every = list_families([run for setting in settings for run in setting.runs])[1:]
     shared = [name for name in every if all(setting.values(name) for setting in settings)]
@@ -134,7 +136,14 @@ def plot_families(settings: Sequence[Setting]) -> Iterator[Plot]:
     add_legend(axes, [describe_setting(setting) for setting in own], below=True)
     more = len(settings) - len(own)
     rest = f" The best {len(own)} settings that have these families; {more} more are in the table." if more else ""
-    yield to_plot(figure, "families", "Score by question family", f"Means over seeds.{rest}")
+    yield to_plot(figure, f"families{suffix}", "Score by question family", f"Means over seeds.{rest}")
+
+
+def use_log_axis(axes: Axes) -> None:
+    """Give a plot a logarithmic x-axis with ticks at 1, 2 and 5, whose labels are for the caller to format."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def draw_point(axes: Axes, x: float, setting: Setting, number: int) -> None:

@@ -2,13 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from statistics import fmean, stdev
 from typing import Any
+
+from eaglebench.report.question_sets import NO_QUESTIONS, SYNTHETIC, QuestionSet
 
 OVERALL = "overall"
 CHOICE_GROUPS = ("experts", "stages", "fusion", "llm", "data")  # groups whose fields depend on what is chosen in them
 LIST_FIELDS = ("experts", "stages")  # fields that list what is chosen in a group
 FUSION = "fusion.name"
+NORMAL_95 = 1.96  # standard errors from the mean to the bounds of a normal 95 % interval
+HIDDEN_GROUPS = ("presets", "hydra", "report")  # of a config; they say nothing of a run that its other fields do not
 
 
 @dataclass(frozen=True)
@@ -20,12 +25,14 @@ class ScoredRun:
         seed: of its training.
         setting: every field of its config that can change a result, by dotted name, but for the seed.
         scores: its `scores.json`.
+        questions: what its overall score is the mean of.
     """
 
     name: str
     seed: int
     setting: Mapping[str, str]
     scores: Mapping[str, Any]
+    questions: QuestionSet = NO_QUESTIONS
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,43 @@ class Setting:
         return fmean(self.values(family))
 
     def interval(self, family: str) -> tuple[float, float] | None:
-        """Mean ± standard deviation over several seeds; for one run its bootstrap interval, None if it has none."""
+        """Mean ± standard deviation over several seeds; for one run its 95 % interval, None if it has none.
+
+        Runs of older versions have a standard error in place of the interval's bounds.
+        """
         scores = self.values(family)
         if len(scores) > 1:
             return fmean(scores) - stdev(scores), fmean(scores) + stdev(scores)
-        low, high = self.values(family, "low"), self.values(family, "high")
-        return (low[0], high[0]) if low and high else None
+        low, high, error = (self.values(family, key) for key in ("low", "high", "stderr"))
+        if low and high:
+            return low[0], high[0]
+        return (scores[0] - NORMAL_95 * error[0], scores[0] + NORMAL_95 * error[0]) if scores and error else None
+
+    def gain(self, family: str) -> float | None:
+        """The mean of score less no-image score, over the runs that have both; None if none has."""
+        rows = [rows_by_family(run.scores).get(family, {}) for run in self.runs]
+        gains = [row["score"] - row["blind"] for row in rows if "score" in row and "blind" in row]
+        return fmean(gains) if gains else None
+
+    @property
+    def experts(self) -> str:
+        """The names of the experts, joined by `+`."""
+        return self.runs[0].setting.get("experts", "")
+
+    @property
+    def data(self) -> str:
+        """The name of the training data."""
+        return name_training_data(self.runs[0].setting)
+
+    @property
+    def questions(self) -> QuestionSet:
+        """What the overall score is the mean of."""
+        return self.runs[0].questions
+
+    @property
+    def other_fields(self) -> dict[str, str]:
+        """The fields that differ and that its runs have, without those that have a column of their own."""
+        return {name: value for name, value in self.fields.items() if value and name not in ("experts", FUSION)}
 
     @property
     def fusion(self) -> str:
@@ -67,9 +105,17 @@ class Setting:
         return self.runs[0].setting["stages"].split("+")
 
 
+def name_training_data(setting: Mapping[str, str]) -> str:
+    """The name of a run's training data: `synthetic`, or the names of the files of its data and of its stages."""
+    first = [SYNTHETIC] if setting.get("data.source") == SYNTHETIC else [setting.get("data.train", "")]
+    of_stages = [value for name, value in setting.items() if name.startswith("stages.") and name.endswith(".data")]
+    return ", ".join(dict.fromkeys(PurePath(file).name for file in (*first, *of_stages) if file not in ("", "None")))
+
+
 def flatten_setting(config: Mapping[str, Any]) -> dict[str, str]:
     """The fields of a config by dotted name, without the seed; `experts` and `stages` are the choices joined by `+`."""
-    fields = {name: str(value) for name, value in flatten(config) if name not in ("seed", "fusion._target_")}
+    shown = {name: value for name, value in config.items() if name not in (*HIDDEN_GROUPS, "seed")}
+    fields = {name: str(value) for name, value in flatten(shown) if name != "fusion._target_"}
     return {**{name: "+".join(config[name]) for name in LIST_FIELDS}, **fields}
 
 
@@ -99,7 +145,9 @@ def find_differing_fields(runs: Sequence[ScoredRun]) -> list[str]:
 
 
 def group_runs(runs: Sequence[ScoredRun]) -> tuple[list[Setting], dict[str, str]]:
-    """The settings of the runs, best first, and the runs that are left out, each with the run that it repeats."""
+    """The settings of runs on one set of questions, best first, and the runs that are left out, each with the run that
+    it repeats.
+    """
     names = find_differing_fields(runs)
     groups: dict[tuple[str, ...], dict[int, ScoredRun]] = {}
     repeated: dict[str, str] = {}

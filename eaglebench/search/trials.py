@@ -179,7 +179,13 @@ def read_result(prepared: PreparedTrial, reused: bool) -> TrialResult | None:
     if not (folder / SCORES).is_file():
         return prepared.result(None, reused, "nothing was evaluated: set data.val")
     scores = read_json_object(folder / SCORES)
-    return None if scores is None else prepared.result(scores, reused)
+    return prepared.result(scores, reused) if scores is not None and has_scores(scores) else None
+
+
+def has_scores(scores: Mapping[str, Any]) -> bool:
+    """Whether the contents of a `scores.json` are not damaged, as far as they are read here."""
+    overall, families = scores.get("overall"), scores.get("families")
+    return isinstance(overall, dict) and isinstance(overall.get("score"), (int, float)) and isinstance(families, dict)
 
 
 def log_changed_inputs(prepared: PreparedTrial, log: Callable[[str], None]) -> None:

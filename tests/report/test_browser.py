@@ -1,7 +1,5 @@
 """The page in a browser."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,19 +9,6 @@ from tests.helpers.pages import EVIL, render_runs
 from tests.helpers.run_folders import write_images, write_run
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    """Chromium, the system's or playwright's own."""
-    with sync_api.sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
-        if not os.path.exists(found):
-            pytest.skip("no browser here: install Chromium, or `playwright install chromium`")
-        root = ["--no-sandbox"] if os.geteuid() == 0 else []
-        with playwright.chromium.launch(executable_path=found, args=root) as chromium:
-            yield chromium
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +47,22 @@ def names(page: sync_api.Page) -> list[str]:
     return page.locator("#run-table tbody tr:visible .label").all_inner_texts()
 
 
-def test_runs_are_sorted_by_a_column_with_the_keyboard(page: sync_api.Page) -> None:
-    page.get_by_role("button", name="overall").focus()
+def test_runs_are_sorted_by_a_column_with_the_keyboard_within_their_questions(page: sync_api.Page) -> None:
+    """The run that says EVIL answered other questions, and the damaged one has no scores."""
+    score = page.locator("#run-table").get_by_role("button", name="score")
+    score.focus()
     page.keyboard.press("Enter")
-    assert names(page) == ["good", "evil", "fair", "torn"]  # without a score: last
+    assert names(page) == ["good", "fair", "evil", "torn"]
     page.keyboard.press("Enter")
-    assert names(page) == ["fair", "evil", "good", "torn"]
-    assert page.locator("#run-table [aria-sort=ascending]").inner_text() == "overall"
+    assert names(page) == ["fair", "good", "evil", "torn"]
+    assert page.locator("#run-table [aria-sort=ascending]").inner_text() == "score"
     page.locator("#run-table").get_by_role("button", name="run").click()
-    assert names(page) == ["evil", "fair", "good", "torn"]
+    assert names(page) == ["fair", "good", "evil", "torn"]
+    assert page.locator("#run-table .group").all_inner_texts() == [
+        "synthetic: 40 questions of 5 families",
+        "synthetic: 20 questions of 5 families",
+        "Runs without a place in a ranking",
+    ]
 
 
 def test_runs_are_filtered_by_searching_their_config_and_by_choices(page: sync_api.Page) -> None:
@@ -81,6 +73,7 @@ def test_runs_are_filtered_by_searching_their_config_and_by_choices(page: sync_a
     page.select_option("[data-filter=state]", "finished")
     assert names(page) == ["good", "fair"]
     assert page.inner_text("#run-count") == "2 of 4"
+    assert page.locator("#run-table .group:visible").count() == 1
 
 
 def test_two_runs_are_compared(page: sync_api.Page) -> None:
@@ -129,6 +122,27 @@ def test_what_a_run_says_is_shown_and_not_obeyed(page: sync_api.Page) -> None:
     assert page.locator("#cards script, #cards img").count() == 0
     page.select_option("#first", label="torn")
     assert "scores.json cannot be read" in page.inner_text("#problems")
+
+
+@pytest.mark.parametrize("letter", ["A", "B"])
+def test_choosing_a_run_brings_the_comparison_into_view(page: sync_api.Page, letter: str) -> None:
+    page.locator("tr", has_text="fair").get_by_role("button", name={"A": "Show", "B": "Compare"}[letter]).click()
+    title = page.get_by_role("heading", name="Compare runs")
+    sync_api.expect(title).to_be_in_viewport()
+    sync_api.expect(title).to_be_focused()
+    said = page.locator("#chosen[role=status]")  # read out by screen readers
+    assert said.get_attribute("aria-live") == "polite"
+    assert f"{letter}: fair, score 0.600." in said.inner_text()
+
+
+def test_runs_on_different_questions_are_not_compared_by_their_scores(page: sync_api.Page) -> None:
+    warning = "They answered different questions: their scores cannot be compared."
+    page.select_option("#first", label="good")
+    page.select_option("#second", label="fair")
+    assert warning not in page.inner_text("#chosen")
+    page.select_option("#second", label="evil")
+    assert warning in page.inner_text("#chosen")
+    assert page.inner_text("#answer-count") == "0 of 0 here, answered by both"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -14,7 +14,7 @@ from tests.helpers.run_folders import write_run
 
 
 def read(folder: Path) -> RunEntry:
-    return read_entry(folder, run_identity)
+    return read_entry(folder, run_identity, limit=10)
 
 
 def test_a_finished_run_with_what_it_cost(tmp_path: Path) -> None:

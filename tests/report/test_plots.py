@@ -1,12 +1,15 @@
 """Plots, each where there are data for it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 from eaglebench.report.entries import RunEntry
 from eaglebench.report.plots import Plot, draw_plots
-from eaglebench.report.settings import ScoredRun, group_runs
+from eaglebench.report.rankings import rank_runs
+from eaglebench.report.settings import ScoredRun
+from tests.helpers.runs import make_questions
 
 FAMILIES = ("chart", "counting", "text")
 
@@ -20,10 +23,10 @@ def run(name: str, score: float, families: tuple[str, ...] = FAMILIES, seed: int
 
 
 def drawn(*runs: ScoredRun, parameters: tuple[int | None, ...] = (), selections: dict | None = None) -> dict[str, Plot]:
-    settings, _ = group_runs(list(runs))
+    rankings, _ = rank_runs(runs)
     costs = [*parameters, *[None] * len(runs)]
     entries = {each.name: RunEntry(Path(each.name), {}, {}, each, costs[i], None, ()) for i, each in enumerate(runs)}
-    return {plot.name: plot for plot in draw_plots(settings, entries, selections or {})}
+    return {plot.name: plot for plot in draw_plots(rankings, entries, selections or {})}
 
 
 def test_nothing_is_drawn_without_data() -> None:
@@ -64,6 +67,24 @@ def test_plots_are_svg_in_the_ink_of_the_page_and_names_are_text_in_them() -> No
         assert not [element for element in root.iter() if element.tag.endswith("script")]
         assert "currentColor" in plot.svg
     assert evil in "".join(ElementTree.fromstring(found["fusion"].svg).itertext())
+
+
+def test_ticks_of_a_logarithmic_axis_are_plain_numbers() -> None:
+    """Text stays text, so that mathtext would be printed as it is written."""
+    found = drawn(run("a", 0.5), run("b", 0.6, **{"fusion.name": "sva"}), parameters=(1000, 5_000_000))
+    texts = {text.strip() for text in ElementTree.fromstring(found["cost-parameters"].svg).itertext()}
+    assert {"1k", "10k", "100k", "1M"} <= texts
+    assert not [text for text in texts if "$" in text or "\\" in text]
+
+
+def test_each_ranking_of_several_settings_has_plots_of_its_own() -> None:
+    others = make_questions("my.json", chart="others")
+    both = run("a", 0.5), run("b", 0.6, **{"fusion.name": "sva"})
+    apart = [replace(one, name=f"{one.name}-own", questions=others) for one in both]
+    titles = [plot.title for plot in drawn(*both, *apart).values()]
+    assert len(titles) == 4 and len(set(titles)) == 4
+    assert [title for title in titles if title == "Score by fusion, my.json: 20 questions of 1 family"]
+    assert len(drawn(*both, apart[0])) == 2  # a single setting is compared with nothing
 
 
 def test_ids_of_one_plot_are_none_of_another_plot_on_the_page() -> None:

@@ -9,10 +9,10 @@ from tests.helpers.run_folders import FAMILIES, write_images, write_run
 
 
 def test_the_same_questions_in_every_run_evenly_from_all_families(tmp_path: Path) -> None:
-    one = choose_predictions([write_run(tmp_path / "a", questions=100) / "predictions.jsonl"], 10)
+    one = choose_predictions([write_run(tmp_path / "a", questions=100) / "predictions.jsonl"], 10, {})
     lines = (write_run(tmp_path / "b", questions=100, seed=1) / "predictions.jsonl").read_text().splitlines()
     (tmp_path / "b" / "predictions.jsonl").write_text("\n".join(reversed(lines)))
-    other = choose_predictions([tmp_path / "b" / "predictions.jsonl"], 10)
+    other = choose_predictions([tmp_path / "b" / "predictions.jsonl"], 10, {})
     assert list(one.rows) == list(other.rows)
     assert Counter(row["family"] for row in one.rows.values()) == dict.fromkeys(FAMILIES, 2)
     assert (one.total, one.damaged) == (100, 0)
@@ -29,7 +29,7 @@ def test_lines_that_are_no_predictions_are_counted(tmp_path: Path) -> None:
     ]
     path = tmp_path / "predictions.jsonl"
     path.write_text("\n".join([json.dumps(good), *bad]))
-    chosen = choose_predictions([path], 10)
+    chosen = choose_predictions([path], 10, {})
     assert [row["references"] for row in chosen.rows.values()] == [["a"]]
     assert (chosen.total, chosen.damaged) == (1, 5)
 

@@ -8,6 +8,7 @@ import pytest
 
 from eaglebench.report.entries import RunEntry
 from eaglebench.report.paper import PaperSetting, load_paper
+from eaglebench.report.rankings import rank_runs
 from eaglebench.report.reproduction import (
     Reproduction,
     infer_paper_setting,
@@ -15,7 +16,7 @@ from eaglebench.report.reproduction import (
     sort_experts,
     to_markdown_page,
 )
-from eaglebench.report.settings import ScoredRun, group_runs
+from eaglebench.report.settings import ScoredRun
 from eaglebench.tasks.report import compose_shipped
 from tests.helpers.run_folders import resolve_config
 
@@ -93,9 +94,9 @@ def test_runs_stand_beside_the_rows_whose_settings_they_have() -> None:
         ScoredRun("b", 1, {"experts": "clip+sam"}, {**scores, "overall": {"score": 0.6}}),
         ScoredRun("c", 0, {"experts": "fast"}, scores),
     ]
-    settings, _ = group_runs(runs)
+    rankings, _ = rank_runs(runs)
     entries = {name: RunEntry(Path(name), of, {}, None, None, None, ()) for name, of in configs.items()}
-    reproductions = reproduce_paper(settings, entries, compose_shipped)
+    reproductions = reproduce_paper(rankings, entries, compose_shipped)
     cells = ours(reproductions, "Table 5")[:4]
     assert cells == ["-", "-", "0.550 ± 0.071 (tiny, 2 seeds); 0.500 (tiny, fast, 1 seed)", "-"]
     text = to_markdown_page(reproductions)
@@ -106,8 +107,8 @@ def test_runs_stand_beside_the_rows_whose_settings_they_have() -> None:
 
 def test_runs_with_the_eleven_benchmarks_are_on_the_scale_of_the_paper() -> None:
     scores = {"overall": {"score": 0.68}, "families": {"gqa": {"score": 0.6}}, "eagle_average": 681.54}
-    settings, _ = group_runs([ScoredRun("a", 0, {"experts": "clip+convnext"}, scores)])
+    rankings, _ = rank_runs([ScoredRun("a", 0, {"experts": "clip+convnext"}, scores)])
     config = resolve_config("experts=[clip,convnext]", "stages=[projector,sft]")
     entries = {"a": RunEntry(Path("a"), config, {}, None, None, None, ())}
-    reproductions = reproduce_paper(settings, entries, compose_shipped)
+    reproductions = reproduce_paper(rankings, entries, compose_shipped)
     assert ours(reproductions, "Table 4")[1] == "681.5 (tiny, 1 seed, the paper's scale)"

@@ -106,6 +106,20 @@ def test_what_is_finished_is_not_run_again(place: Path) -> None:
     assert [line[0] for line in started(place)] == ["1", "13", "13", "2"]
 
 
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *(("scores.json", text) for text in ("{half", "[1]", "{}", '{"overall": {}}', '{"overall": {"score": "1"}}')),
+        *(("manifest.json", text) for text in ("{half", "[1]")),
+    ],
+)
+def test_what_is_finished_and_damaged_is_run_again(name: str, damage: str, place: Path) -> None:
+    (first,) = run(seeds(1), LocalLauncher(1), console())
+    (first.folder / name).write_text(damage)
+    (again,) = run(seeds(1), LocalLauncher(1), console())
+    assert (again.reused, again.scores and again.scores["overall"]["score"]) == (False, 0.1)
+
+
 def test_what_was_finished_with_other_data_is_run_again(place: Path) -> None:
     """And what the run leaves counts only if it read what is there."""
     (place / "my.json").write_text("[]")
@@ -174,12 +188,12 @@ def test_a_job_of_this_folder_is_waited_for_and_no_other(place: Path, monkeypatc
         f"#!/bin/sh\necho /elsewhere\necho . >> {place}/asked\n"
         f"[ $(wc -l < {place}/asked) -gt 2 ] || echo {place}\n"
         f"[ $(wc -l < {place}/asked) -lt 3 ] || (mkdir -p {folder}; echo '{{}}' > {folder}/manifest.json;"
-        f' echo \'{{"overall": {{"score": 0.5}}}}\' > {folder}/scores.json)\n'
+        f' echo \'{{"overall": {{"score": 0.5}}, "families": {{}}}}\' > {folder}/scores.json)\n'
     )
     (place / "squeue").chmod(0o755)
     monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
     (found,) = run(seeds(1), slurm(), console())
-    assert found.scores == {"overall": {"score": 0.5}}
+    assert found.scores == {"overall": {"score": 0.5}, "families": {}}
 
 
 def test_scores_of_other_data_are_not_those_of_a_job_that_left_none(
@@ -195,7 +209,7 @@ def test_scores_of_other_data_are_not_those_of_a_job_that_left_none(
     command = run_of(*overrides, "seed=1")
     folder = place / command.folder
     folder.mkdir(parents=True)
-    (folder / "scores.json").write_text('{"overall": {"score": 0.5}}')
+    (folder / "scores.json").write_text('{"overall": {"score": 0.5}, "families": {}}')
     (folder / "manifest.json").write_text(json.dumps({"inputs": input_fingerprints(command.config)}))
     assert [found.reused for found in run(seeds(1), slurm(), console(), overrides)] == [True]
     (place / "my.json").write_text("[1]")

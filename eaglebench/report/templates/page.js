@@ -22,8 +22,9 @@ const searchTerms = (input) => input.value.toLowerCase().split(/\s+/).filter(Boo
 const includesAll = (text, terms) => terms.every((term) => text.includes(term));
 
 // The table of runs.
-const body = byId("run-table").tBodies[0];
-const rows = [...body.rows];
+const table = byId("run-table");
+const groups = [...table.tBodies]; // one for each set of questions; its first row is its heading
+const rows = [...table.querySelectorAll("tbody tr[data-index]")];
 const texts = rows.map((row) => {
   const config = Object.entries(data.runs[row.dataset.index].config).map(([name, value]) => `${name}=${value}`);
   return [row.textContent, ...config].join("\n").toLowerCase();
@@ -41,6 +42,7 @@ function filterRuns() {
     row.hidden = !(includesAll(texts[index], terms) && fits(row));
     count += !row.hidden;
   });
+  for (const group of groups) group.hidden = [...group.rows].slice(1).every((row) => row.hidden);
   byId("run-count").textContent = `${count} of ${rows.length}`;
 }
 
@@ -62,20 +64,26 @@ function sortRuns(header) {
     const less = typeof one.key === "number" ? one.key - other.key : one.key.localeCompare(other.key, "en", { numeric: true });
     return up ? less : -less;
   };
-  const keyed = rows.map((row) => ({ row, key: key(row) })).sort(order);
-  body.append(...keyed.map(({ row }) => row));
+  for (const group of groups) { // scores on different questions are never ranked together
+    const keyed = [...group.rows].slice(1).map((row) => ({ row, key: key(row) })).sort(order);
+    group.append(...keyed.map(({ row }) => row));
+  }
 }
 
 byId("run-search").addEventListener("input", filterRuns);
 document.querySelectorAll("[data-filter]").forEach((select) => select.addEventListener("change", filterRuns));
 document.querySelectorAll(".sort").forEach((button) => button.addEventListener("click", () => sortRuns(button.parentNode)));
 document.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
-body.addEventListener("click", ({ target }) => {
+table.addEventListener("click", ({ target }) => {
   const which = target.dataset.pick;
   if (!which) return;
   const { index } = target.closest("tr").dataset;
-  byId(which).value = which === "second" && byId("second").value === index ? "" : index;
+  const dropped = which === "second" && byId("second").value === index;
+  byId(which).value = dropped ? "" : index;
   showChosen();
+  if (dropped) return;
+  byId("compare").scrollIntoView();
+  byId("compare-title").focus({ preventScroll: true });
 });
 
 // Compare runs.
@@ -87,12 +95,20 @@ function showChosen() {
   document.querySelectorAll("[data-pick]").forEach((button) => {
     button.setAttribute("aria-pressed", String(button.closest("tr").dataset.index === byId(button.dataset.pick).value));
   });
+  byId("chosen").textContent = describeChosen();
   byId("problems").replaceChildren(...chosenRuns().flatMap(([, one]) => one.problems.map((text) => make("p", { class: "problem" }, `${one.name}: ${text}`))));
   drawCurves();
   offerFilters();
   shown = PAGE;
   showAnswers();
   showConfig();
+}
+
+function describeChosen() {
+  const [one, other] = [chosenRun("first"), chosenRun("second")];
+  const named = chosenRuns().map(([which, run]) => `${which === "first" ? "A" : "B"}: ${run.name}, score ${run.score?.toFixed(3) ?? "unknown"}.`);
+  const apart = other && one.asked !== null && other.asked !== null && one.asked !== other.asked;
+  return [...named, ...(apart ? ["They answered different questions: their scores cannot be compared. The predictions are those of questions that both answered."] : [])].join(" ");
 }
 
 function drawCurves() {
@@ -208,7 +224,6 @@ byId("differences").addEventListener("change", showConfig);
 
 filterRuns();
 if (data.runs.length) {
-  const best = rows.findIndex((row) => row.dataset.state === "finished");
-  byId("first").value = String(Math.max(best, 0));
+  byId("first").value = (rows.find((row) => row.dataset.state === "finished") ?? rows[0]).dataset.index;
   showChosen();
 }
