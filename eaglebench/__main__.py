@@ -22,7 +22,8 @@ from eaglebench.config.help import help_text
 from eaglebench.config.hydra_start import prepare_hydra
 from eaglebench.config.resolvers import register_resolvers
 from eaglebench.config.rules import check_rules
-from eaglebench.utils.errors import UserError
+from eaglebench.utils.errors import DISK_ERRORS, UserError, describe_disk_error
+from eaglebench.utils.processes import end_with_parent
 
 USER_ERROR = 2  # exit code
 INTERRUPTED = 130
@@ -45,6 +46,7 @@ def run(cfg: DictConfig) -> None:
 
 def main() -> None:
     """The command line."""
+    end_with_parent()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # composition errors reach us instead of Hydra's own report
     if sys.path[0] != str(
         Path.cwd()
@@ -60,7 +62,7 @@ def main() -> None:
 
 @contextmanager
 def report_user_errors(folder: Path | None = None) -> Iterator[None]:
-    """A user's mistake gives one sentence and exit code 2; with debug=true the traceback too.
+    """A user's mistake, or a disk that fails, gives one sentence and exit code 2; with debug=true the traceback too.
 
     Leaves no `folder` behind that nothing was written to.
 
@@ -69,12 +71,19 @@ def report_user_errors(folder: Path | None = None) -> Iterator[None]:
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        if any(argument.lower() == "debug=true" for argument in sys.argv):
+        if is_debugging():
             traceback.print_exc()
         if folder is not None and folder != Path.cwd():
             with suppress(OSError):  # there is something in it, or another process was first
                 folder.rmdir()
         log_mistake(str(error) if isinstance(error, UserError) else explain(error, sys.argv[1:]))
+        sys.exit(USER_ERROR)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        if is_debugging():
+            traceback.print_exc()
+        log_mistake(describe_disk_error(error))
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         kept = (
@@ -84,6 +93,11 @@ def report_user_errors(folder: Path | None = None) -> Iterator[None]:
         )
         print(f"interrupted: {kept}", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def is_debugging() -> bool:
+    """Whether tracebacks are wanted."""
+    return any(argument.lower() == "debug=true" for argument in sys.argv)
 
 
 def log_mistake(mistake: str) -> None:

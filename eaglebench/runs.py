@@ -30,6 +30,7 @@ SELECTION = "selection.json"  # of the folder of a selection
 RERUN, REPLACED = ".rerun", ".replaced"
 
 BLIND = "blind"  # in the manifest: the label of the no-image baseline
+MODEL_SHA256 = "model_sha256"  # in the manifest: the hash of MODEL
 INPUTS = "inputs"  # in the manifest: the files that the run read, and their state
 
 # Raise it when configs of before can no longer be read.
@@ -139,6 +140,20 @@ def keep_evaluations(replaced: Path, folder: Path) -> None:
         for name in EVALUATIONS:
             if (replaced / name).exists() and not (folder / name).exists():
                 (replaced / name).rename(folder / name)
+
+
+def check_model(folder: Path) -> None:
+    """Refuse a model that is not the one that the run wrote; older runs have no hash of it.
+
+    Raises:
+        UserError: its hash is not that in the manifest.
+    """
+    written = (read_json_object(folder / MANIFEST) or {}).get(MODEL_SHA256)
+    if written is not None and written != hash_file(folder / MODEL):
+        raise UserError(
+            f"{folder / MODEL} is not what the run wrote (its SHA-256 is not that in {MANIFEST}): copy it again from "
+            "where it is whole, or train the run again."
+        )
 
 
 def benchmark_predictions(folder: Path) -> list[Path]:

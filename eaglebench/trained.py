@@ -1,7 +1,7 @@
 """A finished run in Python: ask it, see its experts' features, its scores and its configuration."""
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast, overload
 
@@ -12,18 +12,19 @@ from PIL import Image
 from torch import Tensor
 
 from eaglebench.config.build import load_trained_model
-from eaglebench.config.build_data import build_evaluation
+from eaglebench.config.build_data import build_evaluation, build_image_settings
 from eaglebench.config.read import read_config
 from eaglebench.config.schema import Config, EvaluationConfig
-from eaglebench.data.image_errors import UNREADABLE
-from eaglebench.data.images import load_image, pad_and_resize
+from eaglebench.data.images import load_image
 from eaglebench.data.sample import Sample, Turn
+from eaglebench.data.square import ImageSettings
+from eaglebench.data.unreadable import name_unreadable
 from eaglebench.evaluation.generation import AnswerGenerator
 from eaglebench.evaluation.questions import EvalQuestion
 from eaglebench.language.base import LanguageModel
 from eaglebench.model.eagle import EagleModel, build_encoder
 from eaglebench.runs import SCORES, check_run_folder, read_run_config
-from eaglebench.utils.errors import UserError, first_line
+from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import read_json_object
 
 ImageLike = str | Path | Image.Image | NDArray[np.uint8]
@@ -99,8 +100,8 @@ class Run:
         """The answer to a question about an image; with lists, the answers to each pair, computed in batches.
 
         Args:
-            image: a path, a PIL image, or an array [H, W] or [H, W, 3] of uint8; None for a question without an image;
-                or a list of these.
+            image: a path, a PIL image, or an array [H, W], [H, W, 3] or [H, W, 4] of uint8; None for a question without
+                an image; or a list of these.
             question: one for all images, or a list with one for each; with one image, each is about that one.
             max_new_tokens: of an answer; None: what the run was evaluated with.
 
@@ -132,12 +133,15 @@ class Run:
         Raises:
             UserError: the image cannot be read.
         """
-        images_13SS = to_square(image, self.model.image_side).unsqueeze(0).to(self.config.trainer.device)
+        images_13SS = self._load_image(image).unsqueeze(0).to(self.config.trainer.device)
         with torch.inference_mode():
             return {
                 name: expert(expert.preprocess(images_13SS))[0]  # type: ignore[operator]
                 for name, expert in self.model.experts.items()
             }
+
+    def _load_image(self, image: ImageLike) -> Tensor:
+        return to_square(image, self.model.image_side, build_image_settings(self.config.data))
 
     def _generator(self, pixels: dict[Path, ImageLike], max_new_tokens: int | None) -> AnswerGenerator:
         model, language = self._loaded
@@ -150,7 +154,7 @@ class Run:
             model,
             build_encoder(model, language),
             language.tokenizer,
-            lambda path: to_square(pixels[path], model.image_side),
+            lambda path: self._load_image(pixels[path]),
             device=self.config.trainer.device,
             batch_size=batch_size,
             max_new_tokens=max_new_tokens or usual,
@@ -159,25 +163,22 @@ class Run:
         )
 
 
-def to_square(image: ImageLike, side: int) -> Tensor:
-    """An image padded to a square and resized: uint8 [3, side, side].
+def to_square(image: ImageLike, side: int, settings: ImageSettings) -> Tensor:
+    """An image as the model sees it: uint8 [3, side, side].
 
     Raises:
         UserError: it cannot be read, or is an array of another kind.
     """
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
+        planes = image.shape[2:] in ((), (3,), (4,))
+        if image.dtype != np.uint8 or image.ndim < 2 or not planes or not image.size:
             raise UserError(
-                f"an array of shape {list(image.shape)} and type {image.dtype} is no image: give [H, W] or [H, W, 3] "
-                "of uint8."
+                f"an array of shape {list(image.shape)} and type {image.dtype} is no image: give [H, W], [H, W, 3] "
+                "or [H, W, 4] of uint8."
             )
         image = Image.fromarray(image)
-    if isinstance(image, Image.Image):
-        return pad_and_resize(image, side)
-    try:
-        return partial(load_image, side=side)(Path(image))
-    except UNREADABLE as error:
-        raise UserError(f"the image {image} cannot be read: {first_line(error)}") from error
+    with name_unreadable("the image given" if isinstance(image, Image.Image) else f"the image {image}"):
+        return load_image(image, side, settings)
 
 
 def repeat_single(items: list[Item], count: int) -> list[Item]:

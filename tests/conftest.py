@@ -39,6 +39,10 @@ def composed(*overrides: str) -> Config:
     return command_of(*overrides).config
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=50, help="how often tests/test_kills.py kills a command")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One process more than cores for the whole suite; chosen files, and slow proofs with their memory, run in this

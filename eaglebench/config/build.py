@@ -19,7 +19,7 @@ from eaglebench.language.base import LanguageModel
 from eaglebench.model.adapt import adapt_language_model
 from eaglebench.model.eagle import EagleModel
 from eaglebench.model.factory import ExpertSpec, ModelFactory
-from eaglebench.runs import BLIND, MODEL
+from eaglebench.runs import BLIND, MODEL, check_model
 from eaglebench.stages.base import Stage
 from eaglebench.stages.blind import Blind
 from eaglebench.stages.store import Store
@@ -143,10 +143,11 @@ def load_trained_model(config: Config, folder: Path) -> tuple[EagleModel, Langua
     """The model of a finished run with its trained weights, and its language model.
 
     Raises:
-        UserError: the weights do not fit the config.
+        UserError: the weights do not fit the config, or are not those that the run wrote.
     """
     factory = build_factory(config, trained=True)
     model, language = factory.build_model(factory.experts)
+    check_model(folder)
     load_weights(model, folder / MODEL, f"run={folder}")
     return model, language
 

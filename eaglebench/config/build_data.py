@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 
-from eaglebench.config.schema import Config
+from eaglebench.config.schema import Config, DataConfig
 from eaglebench.data.benchmark import read_benchmark
 from eaglebench.data.llava import hash_samples, read_samples
 from eaglebench.data.sample import Sample
 from eaglebench.data.source import DataSource, Split, SyntheticWorld
+from eaglebench.data.square import ImageSettings
 from eaglebench.data.synthetic.engine import World
 from eaglebench.evaluation.benchmarks import BENCHMARKS
 from eaglebench.evaluation.evaluation_settings import EvaluationSettings
@@ -28,15 +29,22 @@ def build_data(config: Config, log: Callable[[str], None], training: bool = True
         max_bad=settings.max_bad,
         limit=settings.limit,
         checked=settings.cache_dir / "checked",
+        max_pixels=settings.max_pixels,
         warn=log,
     )
     official = build_benchmarks(config)
     of_stages = {}
     for name, stage in config.stages.items() if training else ():
         if stage.data is not None:
-            samples = read(stage.data, image_root=stage.image_root)
-            of_stages[name] = Split(samples, hash_samples(samples))
-    source = partial(DataSource, cache_mb=settings.cache_mb, workers=settings.workers, of_stages=of_stages)
+            samples = read(stage.data, image_root=stage.image_root, root_field=f"stages.{name}.image_root")
+            of_stages[name] = Split(samples, hash_files(samples, settings))
+    source = partial(
+        DataSource,
+        images=build_image_settings(settings),
+        cache_mb=settings.cache_mb,
+        workers=settings.workers,
+        of_stages=of_stages,
+    )
     if settings.source == "synthetic":
         world = config.world
         synthetic = SyntheticWorld(
@@ -48,8 +56,20 @@ def build_data(config: Config, log: Callable[[str], None], training: bool = True
         digest = synthetic.digest if settings.limit is None else f"{synthetic.digest}-{settings.limit}"
         return source(train=train, val=official or synthetic.val, digest=digest)
     train = read(settings.train, image_root=settings.image_root) if training and settings.train is not None else []
-    val = read(settings.val, image_root=settings.image_root) if settings.val is not None and not official else []
-    return source(train=train, val=official or val, digest=hash_samples(train))
+    val = []
+    if settings.val is not None and not official:
+        val = read(settings.val, image_root=settings.image_root, distinct=True)
+    return source(train=train, val=official or val, digest=hash_files(train, settings))
+
+
+def build_image_settings(settings: DataConfig) -> ImageSettings:
+    """How images become squares."""
+    return ImageSettings(settings.shape, settings.max_pixels)
+
+
+def hash_files(samples: list[Sample], settings: DataConfig) -> str:
+    """Hash samples of files with what is made of their images. The synthetic world has no need of it: it is square."""
+    return f"{hash_samples(samples)}-{settings.shape}"
 
 
 def build_benchmarks(config: Config) -> list[Sample]:
@@ -59,7 +79,14 @@ def build_benchmarks(config: Config) -> list[Sample]:
     for name, file in config.scoring.benchmarks.items():
         if file is not None:
             suffixes = (BENCHMARKS[name].suffix, BENCHMARKS[name].open_suffix)
-            samples += read_benchmark(file, name, *suffixes, limit=limit, checked=config.data.cache_dir / "checked")
+            samples += read_benchmark(
+                file,
+                name,
+                *suffixes,
+                limit=limit,
+                checked=config.data.cache_dir / "checked",
+                max_pixels=config.data.max_pixels,
+            )
     return samples
 
 
@@ -69,6 +96,7 @@ def build_evaluation(config: Config) -> EvaluationSettings:
     return EvaluationSettings(
         batch_size=section.batch_size,
         max_new_tokens=section.max_new_tokens,
+        overlong=section.overlong,
         generate=section.generate,
         metrics=section.metrics,
         default_metric=section.default_metric,
@@ -77,6 +105,7 @@ def build_evaluation(config: Config) -> EvaluationSettings:
         device=config.trainer.device,
         seed=config.seed,
         cache_mb=config.data.cache_mb,
+        images=build_image_settings(config.data),
     )
 
 

@@ -40,7 +40,9 @@ def config_of_run(command: Command) -> Config:
         UserError: the folder is not that of a finished run, or the command sets a field that made the model.
     """
     resolved = read_run_config(run_folder(command))
-    for override in OverridesParser.create().parse_overrides(list(command.overrides)):
+    shape = resolved["data"].get("shape", "pad")
+    overrides = OverridesParser.create().parse_overrides(list(command.overrides))
+    for override in overrides:
         path = override.key_or_group.split(".")
         if path[0] in CHANGEABLE:
             copy_field(command.resolved, resolved, path)
@@ -49,6 +51,8 @@ def config_of_run(command: Command) -> Config:
                 f"{override.key_or_group} made the model of the finished run and cannot be changed now; "
                 f"what can: {', '.join(CHANGEABLE)}."
             )
+    if "data.shape" not in [override.key_or_group for override in overrides]:
+        resolved["data"]["shape"] = shape  # the model learned from such squares, whatever other data it is asked about
     return read_config({**resolved, "fast": command.config.fast}, command.config.plugins)
 
 

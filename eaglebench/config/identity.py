@@ -39,7 +39,10 @@ NOT_IDENTITY = (
     "prune",
 )
 TRAINER_IDENTITY = ("precision", "deterministic", "compile")  # what changes a result in more than its last digits
-NOT_IDENTITY_FIELDS = {"data": ("cache_mb", "cache_dir", "workers")}
+NOT_IDENTITY_FIELDS = {
+    "data": ("cache_mb", "cache_dir", "workers"),
+    "evaluation": ("overlong",),  # it decides whether there is a result
+}
 DIGEST_LENGTH = 6
 
 

@@ -29,6 +29,8 @@ from eaglebench.config.schema_tasks import (
     ReportConfig,
     SelectConfig,
 )
+from eaglebench.data.open_image import MAX_PIXELS
+from eaglebench.data.square import Shape
 
 Kind = Literal["experts", "fusion", "llm"]  # of parts
 DType = Literal["float32", "bfloat16", "float16"]
@@ -107,6 +109,8 @@ class DataConfig(Section):
     train: str | None
     val: str | None
     image_root: str | None
+    shape: Shape = "pad"  # of runs that were trained before there was a choice
+    max_pixels: PositiveInt = MAX_PIXELS
     max_bad: NonNegativeInt
     limit: PositiveInt | None
     cache_mb: NonNegativeInt
@@ -186,6 +190,7 @@ class EvaluationConfig(Section):
 
     batch_size: PositiveInt
     max_new_tokens: PositiveInt
+    overlong: Literal["refuse", "shorten_answer"] = "refuse"
     generate: dict[str, Any] | None
     metrics: dict[str, str]
     default_metric: str

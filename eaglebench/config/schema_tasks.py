@@ -20,6 +20,7 @@ class ReportConfig(Section):
     runs: str
     to: Path
     images: NonNegativeInt
+    smoke_tests: bool
 
 
 class PlanConfig(Section):

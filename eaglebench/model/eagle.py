@@ -4,13 +4,14 @@ Shape letters: B batch, I images (I <= B), S side of an image in pixels, N visua
 and visual tokens, K target tokens, V vocabulary.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import GenerationConfig
 
 from eaglebench.data.collate import Batch
 from eaglebench.data.conversation import IGNORE, TEMPLATES, ConversationEncoder
@@ -35,6 +36,9 @@ class EagleModel(nn.Module):
         self.experts = nn.ModuleDict(dict(experts))
         self.fusion = fusion
         self.llm = language.network
+        # transformers takes what a call leaves open from the checkpoint's generation_config.json: with a repetition
+        # penalty there, answers that are said to be greedy would not be.
+        self.llm.generation_config = GenerationConfig()
         self.image_token_id = language.image_token_id
         self.eos_token_id = language.tokenizer.eos_token_id
         self.pad_token_id = language.tokenizer.pad_token_id
@@ -84,25 +88,35 @@ class EagleModel(nn.Module):
         return F.cross_entropy(logits_KV.float(), targets_K)
 
     @torch.no_grad()
-    def generate(self, batch: Batch, max_new_tokens: int, **options: Any) -> Tensor:
+    def generate(
+        self, batch: Batch, max_new_tokens: int, end_ids: Sequence[int] | None = None, **options: Any
+    ) -> Tensor:
         """Generate continuations of left-padded prompts.
 
         Args:
             batch: the prompts.
             max_new_tokens: upper limit for the length of a continuation.
-            options: transformers' generation options; greedy decoding without them.
+            end_ids: the tokens that end a continuation; None: the tokenizer's end token.
+            options: transformers' generation options; greedy decoding without them, whatever the checkpoint says.
 
         Returns:
             Token ids [B, at most max_new_tokens], without the prompts.
         """
+        # A second value for one of the first three is a TypeError.
+        settings = dict(
+            max_new_tokens=max_new_tokens,
+            eos_token_id=self.eos_token_id if end_ids is None else list(end_ids) or None,
+            pad_token_id=self.pad_token_id,
+            **{"do_sample": False, **options},
+        )
+        config = GenerationConfig()
+        others = config.update(**settings)
         tokens: Tensor = self.llm.generate(
             inputs_embeds=self.embed(batch),
             attention_mask=batch.attention_mask,
-            max_new_tokens=max_new_tokens,
-            **{"do_sample": False, **options},
+            generation_config=config,
             synced_gpus=dist.is_initialized(),  # the same number of passes in each process: shards are all-gathered
-            eos_token_id=self.eos_token_id,
-            pad_token_id=self.pad_token_id,
+            **others,
         )
         return tokens
 

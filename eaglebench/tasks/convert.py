@@ -2,17 +2,24 @@
 
 from pathlib import Path
 
-from PIL import UnidentifiedImageError
-
 from eaglebench.config.compose import Command
 from eaglebench.data.benchmark import read_benchmark
 from eaglebench.data.converters import CONVERTERS
 from eaglebench.data.converters.base import Source, write_records
 from eaglebench.evaluation.benchmarks import BENCHMARKS
 from eaglebench.utils.console import new_console
-from eaglebench.utils.errors import UserError
+from eaglebench.utils.errors import UserError, first_line
 
 SUFFIX = ".jsonl"
+# What converters raise for content that is not what the makers publish.
+FORMAT_ERRORS = (
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    SyntaxError,
+    RecursionError,
+)
 
 
 def convert(command: Command) -> None:
@@ -31,10 +38,10 @@ def convert(command: Command) -> None:
         raise UserError(f"convert.to={to} must be a file {SUFFIX}.")
     try:
         write_records(CONVERTERS[name](source), to)
-    except (KeyError, IndexError, TypeError, ValueError, SyntaxError, UnidentifiedImageError) as error:
+    except FORMAT_ERRORS as error:
+        reason = f"{type(error).__name__}: {first_line(error)}"
         raise UserError(
-            f"{source.folder} does not hold {name} in its makers' format ({type(error).__name__}: {error}): "
-            "unpack their own files there."
+            f"{source.folder} does not hold {name} in its makers' format ({reason}): unpack their own files there."
         ) from error
     samples = read_benchmark(to, name)
     images = {sample.image for sample in samples if sample.image is not None}

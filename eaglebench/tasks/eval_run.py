@@ -15,10 +15,12 @@ from eaglebench.data.sample import Sample
 from eaglebench.evaluation.answering import EvaluatedModel, remove_answer_logs
 from eaglebench.evaluation.evaluate import check_scoring, evaluate
 from eaglebench.evaluation.evaluation_settings import EvaluationSettings
+from eaglebench.evaluation.questions import list_questions
 from eaglebench.evaluation.scoring import merge_families
 from eaglebench.evaluation.tables import build_scores_table
 from eaglebench.evaluation.validation import take_evenly
 from eaglebench.language.base import LanguageModel
+from eaglebench.model.eagle import build_encoder
 from eaglebench.runs import BENCHMARKED, BLIND, EVALUATED, MANIFEST, MODEL, SCORES, lock_path
 from eaglebench.stages.blind import build_blind_model
 from eaglebench.stages.trained_weights import TrainedWeights
@@ -71,6 +73,7 @@ def evaluate_locked(run: Path, config: Config, console: Console) -> None:
     settings = build_evaluation(config)
     check_scoring(data.val, settings.scoring)
     model, language = load_trained_model(config, run)
+    settings.limits.fit(list_questions(data.val), build_encoder(model, language))  # of all benchmarks, before the first
     own = EvaluatedModel(hash_file(run / MODEL), lambda: model)
     evaluation = Evaluation(own, language, load_blind(run, config, console), console)
     folder = run / ((BENCHMARKED if settings.benchmarks else EVALUATED) + (FAST if config.fast else ""))

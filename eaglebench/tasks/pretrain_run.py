@@ -17,6 +17,7 @@ from eaglebench.data.synthetic.engine import VERSION
 from eaglebench.training.setup import TrainingSetup
 from eaglebench.utils.console import new_console
 from eaglebench.utils.provenance import collect_versions
+from eaglebench.utils.temporary import temporary_folder
 from eaglebench.weights.files import load_weights
 from eaglebench.zoo.cards import Card, head_file, save_float16, write_card
 from eaglebench.zoo.pretext import GROUP, Pretext, SceneDataset
@@ -48,9 +49,13 @@ def pretrain_part(command: Command) -> None:
         config_path="pretrain",
     )
     trainer = build_trainer(config, build_loggers(config, folder / "logs" / part), console)
-    losses, _ = trainer.train(setup, hyperparameters, f"pretrain/{part}", workers=0)
-    hashes = save_weights(pretext, folder, part)
-    score = measure_saved(pretext, config, settings)
+    losses = trainer.train(setup, hyperparameters, f"pretrain/{part}", workers=0).losses
+    # Measured before they replace what an earlier training wrote; the card last, which vouches for them.
+    with temporary_folder(folder / part) as new:
+        hashes = save_weights(pretext, new, part)
+        score = measure_saved(pretext, config, settings, new)
+        for name in hashes:
+            (new / name).replace(folder / name)
     card = Card(
         part=part,
         task=task,
@@ -107,9 +112,9 @@ def weight_files(pretext: Pretext, folder: Path, part: str) -> dict[Path, nn.Mod
 
 
 @torch.inference_mode()
-def measure_saved(pretext: Pretext, config: Config, settings: PretrainConfig) -> float:
-    """The score of the saved weights on held-out images."""
-    for path, module in weight_files(pretext, settings.folder, settings.part).items():
+def measure_saved(pretext: Pretext, config: Config, settings: PretrainConfig, folder: Path) -> float:
+    """The score of the weights that were saved in a folder on held-out images."""
+    for path, module in weight_files(pretext, folder, settings.part).items():
         load_weights(module, path, f"task=pretrain pretrain={settings.part}")
     pretext.eval()
     return pretext.score(draw_images(pretext, config, "held-out", settings.validation_images).groups(GROUP))

@@ -1,11 +1,13 @@
 """task=select: finds the best set of experts by training sets of them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from eaglebench.config.compose import Command
@@ -23,6 +25,7 @@ from eaglebench.search.overrides import (
     root_key,
     wandb_group,
 )
+from eaglebench.search.same_questions import check_same_questions
 from eaglebench.search.selection import ExpertSet, RoundScores, SeedScores, run_search
 from eaglebench.search.trials import run_trials
 from eaglebench.utils.console import new_console
@@ -92,7 +95,11 @@ class SetScorer:
         self.tried: dict[ExpertSet, TriedSet] = {}
 
     def score_round(self, number: int, sets: Sequence[ExpertSet]) -> RoundScores:
-        """The scores of the sets that the round of this number tries; trains those that were not tried before."""
+        """The scores of the sets that the round of this number tries; trains those that were not tried before.
+
+        Raises:
+            UserError: sets, of this round or before, answered different questions.
+        """
         self.console.print(f"round {number}: {', '.join('+'.join(experts) for experts in sets)}", soft_wrap=True)
         new = {
             experts: expert_set_trials(experts, self.settings.seeds, self.by_expert)
@@ -104,6 +111,7 @@ class SetScorer:
             result.trial: result
             for result in run_trials(trials, self.command, self.launcher, self.console, self.common)
         }
+        check_same_questions([one for tried in self.tried.values() for one in tried.results] + list(results.values()))
         for experts, of_set in new.items():
             set_results = tuple(results[trial] for trial in of_set)
             complete = all(result.error is None for result in set_results)
@@ -119,15 +127,17 @@ class SetScorer:
         from eaglebench.profiling.estimate.vision_cost import VisionCost
 
         key = "+".join(experts)
-        if key not in self.costs:
-            try:
-                self.costs[key] = asdict(self.measure_cost(experts))
-            except RuntimeError as error:  # torch's, as when the device has too little memory
-                message = f"{key}: its cost cannot be measured ({first_line(error)})"
-                self.console.print(message, markup=False, soft_wrap=True)
-                return None
-            write_json(self.costs_file, self.costs)
-        return VisionCost(**self.costs[key])
+        with suppress(KeyError, ValidationError):  # not measured yet, or the file is damaged
+            return TypeAdapter(VisionCost).validate_python(self.costs[key])
+        try:
+            cost = self.measure_cost(experts)
+        except RuntimeError as error:  # torch's, as when the device has too little memory
+            message = f"{key}: its cost cannot be measured ({first_line(error)})"
+            self.console.print(message, markup=False, soft_wrap=True)
+            return None
+        self.costs[key] = asdict(cost)
+        write_json(self.costs_file, self.costs)
+        return cost
 
     def measure_cost(self, experts: ExpertSet) -> "VisionCost":
         """The cost of a set's vision side, fused as in its trials."""

@@ -58,7 +58,7 @@ def table_of(listed: list[StoreEntry]) -> Table:
     for entry in listed:
         more = len(entry.used_by) - SHOWN
         users = [*entry.used_by[:SHOWN], *([f"{more} more"] if more > 0 else [])]
-        age = ago(time.time() - entry.written)
+        age = ago(max(0.0, time.time() - entry.written))  # not negative, whatever the clock did
         table.add_row(entry.name, f"{entry.bytes / 1e6:.1f}", age, entry.state, "\n".join(users) or "-")
     return table
 

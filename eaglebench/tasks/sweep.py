@@ -10,7 +10,9 @@ from rich.table import Table
 from eaglebench.config.compose import Command
 from eaglebench.evaluation.tables import format_scores_row
 from eaglebench.launchers.base import build_launcher
+from eaglebench.report.question_sets import NO_QUESTIONS, QuestionSet
 from eaglebench.search.overrides import forwarded_overrides, override_key, wandb_group
+from eaglebench.search.same_questions import find_questions
 from eaglebench.search.sweep_file import read_sweep
 from eaglebench.search.sweep_points import Point, list_points, point_overrides
 from eaglebench.search.trials import Trial, TrialResult, run_trials
@@ -22,6 +24,8 @@ from eaglebench.utils.hashing import hash_json
 
 def sweep(command: Command) -> None:
     """Run each point of the file `sweep` that is not finished, and print and write the scores, the best first.
+
+    Points that answered different questions have a table each.
 
     Raises:
         UserError: the file cannot be run here, or runs failed; the same command runs those again.
@@ -40,10 +44,27 @@ def sweep(command: Command) -> None:
     # The same file with other overrides is another sweep.
     suffix = f"-{hash_json(sorted(common), 6)}" if common else ""
     written = Path("results") / f"sweep-{file.stem}{suffix}.json"
-    write_json(written, [result_json(point, result) for point, result in ranked])
-    console.print(results_table(file.stem, ranked, varied), f"wrote {written}")
+    groups = group_by_questions(ranked)
+    found = [result_json(point, result) | {"questions": asked.key} for asked, own in groups for point, result in own]
+    write_json(written, found)
+    for asked, own in groups:
+        console.print(results_table(f"{file.stem}, {asked.title}" if len(groups) > 1 else file.stem, own, varied))
+    console.print(f"wrote {written}")
     if failed := sum(result.error is not None for result in results):
         raise UserError(f"{failed} of {len(results)} runs failed; the same command runs them again, and no others.")
+
+
+def group_by_questions(
+    ranked: Sequence[tuple[Point, TrialResult]],
+) -> list[tuple[QuestionSet, list[tuple[Point, TrialResult]]]]:
+    """The ranked points by the questions that they answered; failed ones follow the best."""
+    asked = {result.trial: find_questions(result) for _, result in ranked}
+    best = asked[ranked[0][1].trial]
+    groups: dict[str, tuple[QuestionSet, list[tuple[Point, TrialResult]]]] = {}
+    for point, result in ranked:
+        own = best if asked[result.trial] == NO_QUESTIONS else asked[result.trial]
+        groups.setdefault(own.key, (own, []))[1].append((point, result))
+    return list(groups.values())
 
 
 def label_point(point: Point, varied: Sequence[str]) -> str:

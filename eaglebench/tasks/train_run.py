@@ -19,14 +19,16 @@ from eaglebench.data.source import DataSource
 from eaglebench.evaluation.answering import EvaluatedModel, remove_answer_logs
 from eaglebench.evaluation.evaluate import check_scoring, evaluate
 from eaglebench.evaluation.figure import first_per_family
+from eaglebench.evaluation.questions import list_questions
 from eaglebench.evaluation.tables import build_scores_table
 from eaglebench.language.base import LanguageModel
-from eaglebench.model.eagle import EagleModel
+from eaglebench.model.eagle import EagleModel, build_encoder
 from eaglebench.runs import (
     BENCHMARK_SCORES,
     INPUTS,
     MANIFEST,
     MODEL,
+    MODEL_SHA256,
     PICTURE,
     PREDICTIONS,
     SCORES,
@@ -139,10 +141,13 @@ def train_stages(command: Command) -> TrainedRun | None:
     console.print(build_parts_table(parts))
     for note in model.fusion.notes if model.fusion is not None else ():
         console.print(note, soft_wrap=True)
+    encoder = build_encoder(model, language)
     del model, language  # each stage has one of its own
     inputs = input_fingerprints(config) if is_main_process() else {}
     data = main_process_first(lambda: build_data(config, console.print))
-    check_scoring(data.val, build_evaluation(config).scoring)
+    settings = build_evaluation(config)
+    check_scoring(data.val, settings.scoring)
+    settings.limits.fit(list_questions(data.val), encoder)  # refused now, not after the training
     loggers = main_process_first(lambda: open_loggers(command, parts, console))
     store, trainer = build_store(config, console.print), build_trainer(config, loggers, console)
     runner = Runner(factory, data, store, trainer, console.print, build_validator(config, data))
@@ -230,6 +235,7 @@ def build_manifest(command: Command, run: TrainedRun, seconds: float) -> dict[st
         "run": command.folder.name,
         "seed": command.config.seed,
         "seconds": seconds,
+        MODEL_SHA256: hash_file(command.folder / MODEL),
         INPUTS: run.inputs,
         "stages": [
             {

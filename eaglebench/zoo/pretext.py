@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from eaglebench.data.images import pad_and_resize
+from eaglebench.data.images import to_tensor
 from eaglebench.data.synthetic.drawing import Scene
 from eaglebench.data.synthetic.engine import KINDS
 from eaglebench.experts.base import VisionExpert
@@ -164,7 +164,7 @@ class SceneDataset(Dataset[Any]):
 
 def to_pixels(scene: Scene) -> Tensor:
     """The image of a scene as uint8 [3, S, S]."""
-    return pad_and_resize(scene.image, scene.image.width)
+    return to_tensor(scene.image)
 
 
 def pad_ids(ids: list[int], length: int, pad: int) -> list[int]:

@@ -126,10 +126,10 @@ class Text(Pretext):
         for items in groups:
             prompts = [self.encoder.encode_prompt(sample) for _, sample in items]
             batch = self.collator.collate_prompts(prompts, [item.image for item, _ in items], [""] * len(items))
-            tokens = self.model.generate(batch.to(self.language.network.device), ANSWER_LENGTH)
-            answers = self.language.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+            tokens = self.model.generate(batch.to(self.language.network.device), ANSWER_LENGTH, self.encoder.end_ids)
+            answers = map(self.encoder.decode_answer, tokens.tolist())
             references = [sample.turns[0].answer for _, sample in items]
-            right += [text.strip() == answer for text, answer in zip(answers, references, strict=True)]
+            right += [text == answer for text, answer in zip(answers, references, strict=True)]
         return fmean(right)
 
 

@@ -20,7 +20,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "path", ["seed", "fast", "compat", "data.limit", "world.seed", "stages.sft.lr.llm", "trainer.precision"]
+    "path",
+    ["seed", "fast", "compat", "data.limit", "data.shape", "world.seed", "stages.sft.lr.llm", "trainer.precision"],
 )
 def test_what_changes_a_result_changes_the_digest(path: str) -> None:
     assert run_digest(changed(path, 7)) != run_digest(command_of().resolved)

@@ -143,6 +143,8 @@ def test_an_unknown_field_is_refused_in_every_group(name: str) -> None:
         ("stages.sft.unfreeze_at.llm", -1, "a whole number of at least 0"),
         ("data.limit", -3, "a whole number above 0 or null"),
         ("data.max_bad", -1, "a whole number of at least 0"),
+        ("data.max_pixels", 0, "a whole number above 0"),
+        ("data.shape", "round", "one of pad, squash, crop"),
         ("data.workers", -1, "a whole number of at least 0"),
         ("data.workers", 0.5, "a whole number of at least 0"),
         ("world.mixture.text", -1, "a number of at least 0"),

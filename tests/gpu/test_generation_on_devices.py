@@ -10,6 +10,7 @@ from eaglebench.config.build import load_trained_model
 from eaglebench.config.build_data import build_data, build_evaluation
 from eaglebench.config.read import read_config
 from eaglebench.data.images import ImageReader
+from eaglebench.data.square import ImageSettings
 from eaglebench.evaluation.generation import build_generator
 from eaglebench.evaluation.questions import drop_image, list_questions
 from eaglebench.runs import read_run_config
@@ -27,7 +28,7 @@ def generate_answers(run: Path, device: str, batch_size: int, dtype: torch.dtype
     config = read_config(read_run_config(run))
     model, language = load_trained_model(config, run)
     settings = replace(build_evaluation(config), batch_size=batch_size)
-    reader = ImageReader(model.image_side, config.data.cache_mb)
+    reader = ImageReader(model.image_side, config.data.cache_mb, ImageSettings())
     generator = build_generator(model.to(dtype), language, reader, settings, device)
     questions = list_questions(build_data(config, print, training=False).val)[::2]
     return list(generator.answer([each for question in questions for each in (question, drop_image(question))]))

@@ -44,7 +44,8 @@ class ReleaseFolder:
         write_records(CONVERTERS[name](Source(self.folder)), self.to)
         samples = read_benchmark(self.to, name, checked=self.to.parent)
         for turn in (sample.turns[0] for sample in samples):
-            assert METRICS[BENCHMARKS[name].metric_for(turn.meta["category"])](turn.answer, turn.references) == 1
+            metric = METRICS[BENCHMARKS[name].metric_for(turn.meta)]
+            assert metric(turn.answer, turn.references, turn.meta.get("choices", ())) == 1
         return samples
 
 

@@ -40,11 +40,18 @@ def write_run(
     images: Sequence[Path] = (),
     questions: int = 20,
     answer: str = "yes",
+    asked: str = "question",
+    blind: float | None = 0.1,
+    fields: Mapping[str, Any] | None = None,
 ) -> Path:
-    """A finished run whose answers are right with the probability `skill`; `answer` is the right one."""
+    """A finished run whose answers are right with the probability `skill`; `answer` is the right one.
+
+    `asked` begins every question: with another one, runs answered different questions. `blind` is the no-image score.
+    `fields` takes the place of top-level fields of the config.
+    """
     random = Random(f"{folder.name} {seed}")
     folder.mkdir(parents=True)
-    write_run_config(folder, {**resolve_config(*overrides), "seed": seed})
+    write_run_config(folder, {**resolve_config(*overrides), "seed": seed, **(fields or {})})
     rows: list[dict[str, Any]] = []
     for index in range(questions):
         right = random.random() < skill
@@ -53,7 +60,7 @@ def write_run(
                 "id": f"q{index}",
                 "image": str(images[index % len(images)]) if images else None,
                 "family": FAMILIES[index % len(FAMILIES)],
-                "question": f"question {index}?",
+                "question": f"{asked} {index}?",
                 "reference": answer,
                 "references": [answer],
                 "prediction": answer if right else "no",
@@ -61,11 +68,12 @@ def write_run(
             }
         )
     (folder / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    without = {} if blind is None else {"blind": blind}
     families = {
-        name: {"score": round(random.uniform(skill - 0.1, skill + 0.1), 4), "stderr": 0.02, "n": 4, "blind": 0.1}
+        name: {"score": round(random.uniform(skill - 0.1, skill + 0.1), 4), "stderr": 0.02, "n": 4, **without}
         for name in FAMILIES
     }
-    overall = {"score": skill, "low": skill - 0.03, "high": skill + 0.03, "stderr": 0.015, "n": questions, "blind": 0.1}
+    overall = {"score": skill, "low": skill - 0.03, "high": skill + 0.03, "stderr": 0.015, "n": questions, **without}
     (folder / "scores.json").write_text(json.dumps({"overall": overall, "families": families}))
     steps = "".join(f"{0 if step < 300 else 1},{step},{2 - step / 600:.4f},\n" for step in range(9, 600, 10))
     (folder / "metrics.csv").write_text(f"epoch,step,sft/loss,eval/score\n{steps}0,599,,{skill}\n")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import wandb
 
+from eaglebench.data.open_image import open_image
 from eaglebench.integrations.wandb import resolve_mode
 from eaglebench.runs import read_run_config
 from eaglebench.utils.errors import UserError
@@ -96,7 +97,7 @@ def test_an_offline_run_has_everything(
     images = {one["path"]: Path(one["local_path"]) for one in kept["samples"]}
     for row in tables["samples"]:
         image = images[row.pop("image")["path"]]
-        assert image.read_bytes() == Path(answers[row["id"]]["image"]).read_bytes()
+        assert open_image(image).tobytes() == open_image(answers[row["id"]]["image"]).tobytes()
         assert row == {name: answers[row["id"]][name] for name in row}
         assert set(row) == {"id", "family", "question", "reference", "prediction", "score"}
 

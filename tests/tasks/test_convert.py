@@ -9,6 +9,7 @@ from PIL import Image
 
 from eaglebench.evaluation.benchmarks import EAGLE11, compute_eagle_average
 from tests.conftest import Outcome
+from tests.helpers.releases import encode_png
 
 
 @pytest.fixture
@@ -79,16 +80,19 @@ def test_a_finished_run_is_evaluated_on_it(
 
 
 def test_all_eleven_give_eagles_average(command: Callable[..., Outcome], finished_run: Path, tmp_path: Path) -> None:
+    chosen = {"answers": ["B"], "choices": ["red", "blue"]}
     special = {
         "vizwiz": {"answers": ["red"] * 10},
-        "mme": {"category": "color", "answers": ["Yes"]},
+        "mme": {"category": "color", "image": "a.png", "answers": ["Yes"]},
         "pope": {"answers": ["no"]},
-        "seed": {"answers": ["B"], "choices": ["red", "blue"]},
+        **dict.fromkeys(("ai2d", "mmbench", "mmmu", "scienceqa", "seed"), chosen),
     }
+    (tmp_path / "a.png").write_bytes(encode_png())
     words = []
     for name in EAGLE11:
         record = {"id": name, "question": "What?", "answers": ["red"], **special.get(name, {})}
-        (tmp_path / f"{name}.jsonl").write_text(json.dumps(record))
+        records = [record, {**record, "id": f"{name} again"}] if name == "mme" else [record]  # which scores pairs
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records))
         words.append(f"evaluation.benchmarks.{name}={tmp_path}/{name}.jsonl")
     outcome = command("fast=true", "task=eval", f"run={finished_run}", "evaluation=eagle11", *words)
     assert outcome.code == 0, outcome.err

@@ -12,10 +12,13 @@ from tests.helpers.run_folders import write_run
 def test_the_report_of_a_run_that_a_training_wrote(
     command: Callable[..., Outcome], finished_run: Path, tmp_path: Path
 ) -> None:
-    outcome = command("task=report", f"report.runs={finished_run}", f"report.to={tmp_path}/out")
+    asked = f"report.runs={finished_run}", f"report.to={tmp_path}/out", "report.smoke_tests=true"
+    outcome = command("task=report", *asked)
     assert outcome.code == 0, outcome.err
     overall = json.loads((finished_run / "scores.json").read_text())["overall"]["score"]
-    assert f"{overall:.3f}" in (tmp_path / "out" / "leaderboard.md").read_text().splitlines()[2]
+    board = (tmp_path / "out" / "leaderboard.md").read_text()
+    assert board.startswith("## smoke tests on synthetic: 42 questions of 7 families\n\nScored by exact: ")
+    assert f"| clip+sam | channel_concat | synthetic | **{overall:.3f} [" in board
     (row,) = csv.DictReader((tmp_path / "out" / "leaderboard.csv").open())
     assert float(row["overall"]) == overall and int(row["parameters"]) > 100_000 and float(row["training_seconds"]) > 0
     page = (tmp_path / "out" / "index.html").read_text()
@@ -36,8 +39,36 @@ def test_unfinished_and_repeated_runs_are_named_and_not_in_the_table(
     assert outcome.code == 0, outcome.err
     assert "again: not in the means: the setting and seed of a1" in outcome.out
     assert "half: no manifest.json: the training has not ended" in outcome.out
-    assert "| clip+sam | **0.500 ± 0.141** |" in (tmp_path / "out" / "leaderboard.md").read_text()
+    assert (
+        "| clip+sam | channel_concat | synthetic | **0.500 ± 0.141** |"
+        in (tmp_path / "out" / "leaderboard.md").read_text()
+    )
     assert "runs: 2; wrote" in outcome.out
+
+
+def test_runs_on_other_questions_stand_in_a_ranking_of_their_own(
+    command: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    write_run(tmp_path / "runs" / "a", skill=0.4)
+    write_run(tmp_path / "runs" / "b", ["fusion=deformable"], skill=0.5)
+    own = ["data=llava_json", "data.train=my.json", "data.val=held_out.json", "data.image_root=."]
+    write_run(tmp_path / "runs" / "c", own, skill=0.9, asked="what is", blind=0.7)
+    outcome = command("task=report", f"report.runs={tmp_path}/runs/*", f"report.to={tmp_path}/out")
+    assert outcome.code == 0, outcome.err
+    lines = (tmp_path / "out" / "leaderboard.md").read_text().splitlines()
+    shown = [line.split(" | ")[:6] for line in lines if line.startswith(("## ", "| clip", "| *no"))]
+    assert shown == [
+        ["## synthetic: 20 questions of 5 families"],
+        ["| clip+sam", "deformable", "synthetic", "**0.500 [0.470, 0.530]**", "20", "+0.400"],
+        ["| clip+sam", "channel_concat", "synthetic", "0.400 [0.370, 0.430]", "20", "+0.300"],
+        ["| *no image*", "", "", "0.100 ± 0.000", "", ""],
+        ["## held_out.json: 20 questions of 5 families"],
+        ["| clip+sam", "channel_concat", "my.json", "**0.900 [0.870, 0.930]**", "20", "+0.200"],
+        ["| *no image*", "", "", "0.700", "", ""],
+    ]
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "They answered 2 different sets of questions, each with its own ranking." in page
+    assert len({row["questions"] for row in csv.DictReader((tmp_path / "out" / "leaderboard.csv").open())}) == 2
 
 
 def test_plots_of_an_earlier_report_do_not_stay(command: Callable[..., Outcome], tmp_path: Path) -> None:

@@ -110,6 +110,20 @@ def test_costs_are_measured_once_and_one_that_cannot_be_ends_nothing(
     assert (row["parameters"], row["images_per_second"]) == (1000, 3.0)
 
 
+@pytest.mark.parametrize("damage", ["{half", "[]", '{"clip": 3}', '{"clip": {"parameters": "many"}}', '{"clip": null}'])
+def test_damaged_costs_are_measured_again(
+    damage: str, trials: list[tuple[str, ...]], command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vision_cost, "measure_vision_cost", lambda *_: VisionCost(1000, 2e9, 3.0))
+    overrides = ["task=select", "select=exhaustive", "select.start=[clip]", "select.pool=[]"]
+    command(*overrides)
+    (costs,) = Path("results").glob("selection-exhaustive-*/costs.json")
+    whole = costs.read_text()
+    costs.write_text(damage)
+    assert command(*overrides).code == 0
+    assert costs.read_text() == whole
+
+
 def test_speed_is_left_out_where_its_device_is_not(
     trials: list[tuple[str, ...]], command: Callable[..., Outcome]
 ) -> None:

@@ -28,6 +28,17 @@ def test_the_folder_of_a_run(finished_run: Path) -> None:
     }
 
 
+def test_questions_without_room_for_their_answers_are_refused_before_anything_is_trained(
+    command: Callable[..., Outcome], fast_store: list[str], tmp_path: Path
+) -> None:
+    outcome = command(
+        *fast_store, f"store={tmp_path}/store", f"hydra.run.dir={tmp_path}/run", "evaluation.max_new_tokens=500"
+    )
+    assert outcome.code == 2
+    assert "42 of 42 questions do not fit in llm.max_length=512" in outcome.err
+    assert list(tmp_path.rglob("*.safetensors")) == []
+
+
 def test_the_scores(finished_run: Path) -> None:
     scores = json.loads((finished_run / "scores.json").read_text())
     assert set(scores["families"]) == set(FAMILIES)

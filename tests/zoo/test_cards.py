@@ -65,7 +65,7 @@ def test_the_card_says_how_it_was_made(part: str) -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_the_part_reaches_its_cards_score(part: str) -> None:
     config, settings = compose_pretraining(part)
-    score = measure_saved(build_pretext(config)[0], config, settings)
+    score = measure_saved(build_pretext(config)[0], config, settings, SHIPPED)
     assert score == pytest.approx(read_card(SHIPPED, part).score, abs=TOLERANCE)
 
 
@@ -79,7 +79,7 @@ def test_self_distillation_beats_an_untrained_expert() -> None:
     fresh = build_pretext(config)[0].eval()
     with torch.inference_mode():
         untrained = fresh.score(draw_images(fresh, config, "held-out", LARGER["dinov2"]).groups(GROUP))
-    assert measure_saved(build_pretext(config)[0], config, settings) > untrained + 0.1
+    assert measure_saved(build_pretext(config)[0], config, settings, SHIPPED) > untrained + 0.1
 
 
 def test_an_empty_zoo_does_not_keep_a_part_from_being_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

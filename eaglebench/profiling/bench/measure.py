@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from eaglebench.utils.errors import UserError
+from eaglebench.utils.processes import start_worker
 
 OURS = "eaglebench"  # the implementation that the others are compared with
 MIN_SECONDS = 0.2  # of a measurement
@@ -127,7 +128,7 @@ def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
     Raises:
         TooLittleMemoryError: the device had too little memory, or the process was killed, as Linux does then.
     """
-    with ProcessPoolExecutor(1, mp_context=fresh_process_context()) as pool:
+    with ProcessPoolExecutor(1, fresh_process_context(), start_worker) as pool:
         try:
             return pool.submit(function, *arguments).result()
         except (BrokenProcessPool, torch.OutOfMemoryError) as error:

@@ -113,7 +113,7 @@ def test_an_implementation_that_does_not_fit_into_memory_is_reported_and_the_oth
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     class Pool(ThreadPoolExecutor):
-        def __init__(self, workers: int, mp_context: object) -> None:
+        def __init__(self, workers: int, *_: object) -> None:
             super().__init__(workers)
 
         def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:

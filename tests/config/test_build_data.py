@@ -1,0 +1,26 @@
+"""From the configuration to the samples: what is made of images reaches every reader, and the keys of stages."""
+
+from pathlib import Path
+
+from eaglebench.config.build_data import build_data, build_evaluation
+from eaglebench.data.square import ImageSettings
+from tests.conftest import composed, turns, write_records
+
+
+def test_the_shape_of_images_reaches_training_and_evaluation_and_the_keys_of_stages(tmp_path: Path) -> None:
+    path = write_records(tmp_path, [{"id": "1", "image": "a.png", "conversations": turns("<image>", "x")}])
+    words = ("data=llava_json", f"data.train={path}", f"data.cache_dir={tmp_path}", f"stages.sft.data={path}")
+    padded, cropped = (composed(*words, "data.max_pixels=96", f"data.shape={shape}") for shape in ("pad", "crop"))
+    data, other = (build_data(config, print) for config in (padded, cropped))
+    assert data.reader(8).settings == build_evaluation(padded).images == ImageSettings("pad", 96)
+    assert other.reader(8).settings == build_evaluation(cropped).images == ImageSettings("crop", 96)
+    for stage in ("projector", "sft"):
+        assert data.training_split(stage).digest != other.training_split(stage).digest
+
+
+def test_images_of_the_synthetic_world_are_square_and_its_keys_leave_the_shape_out(tmp_path: Path) -> None:
+    digests = set()
+    for shape in ("pad", "crop"):
+        config = composed("fast=true", f"data.cache_dir={tmp_path}", f"data.shape={shape}")
+        digests.add(build_data(config, print).digest)
+    assert len(digests) == 1
