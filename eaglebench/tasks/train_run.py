@@ -3,6 +3,7 @@
 import gc
 import json
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +47,7 @@ from eaglebench.stages.trained_weights import TrainedWeights
 from eaglebench.tasks.train import show_finished
 from eaglebench.training.devices import Devices
 from eaglebench.training.preemption import requeue_on_warning
-from eaglebench.training.run_logger import Rows, find_run_loggers
+from eaglebench.training.run_logger import Rows, RunLogger, find_run_loggers
 from eaglebench.training.strategies import find_cluster_environment
 from eaglebench.utils.console import new_console
 from eaglebench.utils.distributed import broadcast_from_main, is_main_process, main_process_first, process_group
@@ -192,10 +193,13 @@ def finish_run(command: Command, run: TrainedRun) -> float:
     """Evaluate a trained run, write the rest of its folder, and return the seconds that it took."""
     console, folder = run.console, command.folder
     scores = evaluate_trained(command, run) if run.data.val else None
-    # Before the loggers, which may take long and fail: the run is finished.
+    services = find_run_loggers(run.loggers)
+    log_scores([logger for logger in run.loggers if logger not in services], scores)
     seconds = round(time.monotonic() - run.started, 1)
+    # The last file of the folder: with it, the run is finished. Services follow, which may take long and fail.
     write_json(folder / MANIFEST, build_manifest(command, run, seconds))
-    log_scores(run.loggers, scores, folder)
+    log_scores(services, scores)
+    show_run(services, scores, folder)
     console.print(build_scores_table(scores) if scores is not None else "data.val is not set: nothing is evaluated")
     return seconds
 
@@ -213,14 +217,18 @@ def evaluate_trained(command: Command, run: TrainedRun) -> dict[str, Any]:
     return scores
 
 
-def log_scores(loggers: list[Any], scores: dict[str, Any] | None, folder: Path) -> None:
-    """Give the scores and some answers to the loggers, and close them."""
+def log_scores(loggers: Sequence[Any], scores: dict[str, Any] | None) -> None:
+    """Give the scores to loggers, and tell them that the run has succeeded."""
     for logger in loggers:
         if scores is not None:
             families = {f"eval/{name}": row["score"] for name, row in scores["families"].items()}
             logger.log_metrics({"eval/score": scores["overall"]["score"], **families})
         logger.finalize("success")
-    for run_logger in find_run_loggers(loggers):
+
+
+def show_run(services: Sequence[RunLogger], scores: dict[str, Any] | None, folder: Path) -> None:
+    """Show the scores and some answers in the services that show a whole run, and close it there."""
+    for run_logger in services:
         if scores is not None:
             with (folder / PREDICTIONS).open(encoding="utf-8") as lines:
                 rows = [json.loads(line) for line in lines]

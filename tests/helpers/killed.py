@@ -68,6 +68,7 @@ def write_sweep(folder: Path, trained: Path) -> None:
     (folder / "seeds.yaml").write_text("method: grid\nparameters: {seed: {values: [0, 1]}}\n")
 
 
+FINISHED = "is finished and left as it is"
 DATA = ["fast=true", "data.cache_dir=../data", "data.limit=64"]
 STAGES = [
     "checkpoint_every=2",
@@ -138,11 +139,11 @@ class Command:
         return file.read_text() if file.exists() else ""
 
     def start(self, until: str) -> BaseProcess:
-        """A process, once it has printed `until`."""
+        """A process, once it has printed `until`, or that nothing is left to do."""
         (self.folder / "out").unlink(missing_ok=True)
         process = FRESH.Process(target=run, args=(self.folder, self.overrides))
         process.start()
-        while until not in self.out():
+        while until not in self.out() and FINISHED not in self.out():
             assert process.is_alive(), self.out()
             time.sleep(0.02)
         return process
