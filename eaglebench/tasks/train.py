@@ -3,6 +3,7 @@ itself.
 """
 
 import os
+from pathlib import Path
 
 from eaglebench.config.compose import Command
 from eaglebench.config.finished_run import is_done
@@ -43,7 +44,9 @@ def show_finished(command: Command) -> None:
     console = new_console()
     if scores := read_json_object(command.folder / SCORES):
         console.print(build_scores_table(scores))
-    console.print(f"{command.folder} is finished and left as it is; rerun=true trains it anew", soft_wrap=True)
+    folder = command.folder
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    console.print(f"{shown} is finished and left as it is; rerun=true trains it anew", soft_wrap=True)
 
 
 def check_processes(config: Config, count: int) -> None:
