@@ -1,8 +1,8 @@
 """The run folder: the names of its files, and how its configuration is written and read. Imports nothing heavy."""
 
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import yaml
 
 from eaglebench.utils.errors import UserError, first_line
 from eaglebench.utils.files import read_json_object, write_text
-from eaglebench.utils.hashing import hash_file
+from eaglebench.utils.hashing import hash_file, hash_unchanged
+from eaglebench.utils.locks import exclusive
 
 CONFIG = "config.yaml"
 MANIFEST = "manifest.json"
@@ -95,9 +96,10 @@ def is_finished(folder: Path) -> bool:
     return all((folder / name).is_file() for name in (MANIFEST, MODEL))
 
 
-def lock_path(folder: Path) -> Path:
-    """The file that the process locks which writes into a run folder."""
-    return folder.with_name(f".{folder.name}.lock")
+def lock_run(folder: Path, log: Callable[[str], None]) -> AbstractContextManager[None]:
+    """A context in which no other process writes into a run folder; `log` is called with whom it waits for."""
+    lock = folder.with_name(f".{folder.name}.lock")
+    return exclusive(lock, lambda holder: log(f"{folder}: {holder} is writing it; waiting for that one"))
 
 
 def rerun_folder(folder: Path) -> Path:
@@ -149,7 +151,7 @@ def check_model(folder: Path) -> None:
         UserError: its hash is not that in the manifest.
     """
     written = (read_json_object(folder / MANIFEST) or {}).get(MODEL_SHA256)
-    if written is not None and written != hash_file(folder / MODEL):
+    if written is not None and written != hash_unchanged(folder / MODEL):
         raise UserError(
             f"{folder / MODEL} is not what the run wrote (its SHA-256 is not that in {MANIFEST}): copy it again from "
             "where it is whole, or train the run again."

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from eaglebench.config.read import UNTYPED, check_missing, read_config
-from eaglebench.config.resolvers import register_resolvers, resolved
+from eaglebench.config.resolvers import register_resolvers, resolve_field
 from eaglebench.config.rules import check_rules
 from eaglebench.config.schema import Config
 from eaglebench.utils.errors import UserError, first_line
@@ -39,7 +39,7 @@ class Command:
         resolved: the same as plain data, as it is written into a run folder.
         overrides: what the user set; Hydra's own settings are not among them.
         folder: the folder that a training writes its run into.
-        search_path: where Hydra looks for configs beside conf/, as in `file:///home/me/conf` or `pkg://mine.conf`.
+        search_path: where Hydra looks for configs beside conf/, as in `file://FOLDER` or `pkg://mine.conf`.
     """
 
     config: Config
@@ -104,7 +104,7 @@ def command_of(
     unresolved = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(unresolved, dict)
     check_missing({str(key): value for key, value in unresolved.items() if key not in UNTYPED})
-    plain = {str(key): resolved(cfg, str(key)) for key in cfg if key not in UNTYPED}
+    plain = {str(key): resolve_field(cfg, str(key)) for key in cfg if key not in UNTYPED}
     check_plugins(plain["plugins"], overrides)
     config = read_config(plain, plain["plugins"])
     where = Path("results") / config.run_name if folder is None else folder

@@ -14,6 +14,7 @@ from eaglebench.config.schema import Config
 from eaglebench.runs import INPUTS, MANIFEST, check_run_folder, is_finished, read_run_config
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import read_json_object
+from eaglebench.utils.quoting import list_first
 
 # What a finished run can be evaluated with again; the rest made its model.
 CHANGEABLE = ("data", "evaluation", "trainer", "store")
@@ -73,9 +74,9 @@ def is_done(command: Command) -> bool:
     now = run_identity(command.resolved)
     if before != now:
         fields = sorted(set(differing_fields(before, now)))
-        named = ", ".join(fields[:NAMED]) + (f" and {len(fields) - NAMED} more" if len(fields) > NAMED else "")
         raise UserError(
-            f"{folder} holds a finished run with another {named}: give another hydra.run.dir, or {replace}."
+            f"{folder} holds a finished run with another {list_first(fields, NAMED)}: give another hydra.run.dir, or "
+            f"{replace}."
         )
     read, now_there = (read_json_object(folder / MANIFEST) or {}).get(INPUTS, {}), input_fingerprints(command.config)
     if changed := sorted(name for name in read.keys() | now_there.keys() if read.get(name) != now_there.get(name)):

@@ -1,13 +1,12 @@
 """The files that a run reads, and their state: a name says little where files change."""
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from eaglebench.config.schema import Config, EvaluationConfig
 from eaglebench.config.schema_base import optional_path
-from eaglebench.utils.hashing import hash_file
+from eaglebench.utils.hashing import hash_file, hash_unchanged
 from eaglebench.weights.hub import is_hub_name, read_cached_commit
 from eaglebench.zoo.shipped import SHIPPED, ZOO
 
@@ -21,8 +20,7 @@ def input_fingerprints(config: Config) -> dict[str, Any]:
     for name in data_files(config):
         path = Path(name)
         if path.is_file():
-            stat = path.stat()
-            found[name] = hash_unchanged(path.resolve(), stat.st_size, stat.st_mtime_ns)
+            found[name] = hash_unchanged(path)
     for checkpoint in (
         *(expert.checkpoint for expert in config.experts.values()),
         config.llm.checkpoint,
@@ -41,12 +39,6 @@ def data_files(config: Config) -> Iterator[str]:
     evaluation = config.evaluation
     of_benchmarks = evaluation.benchmarks.values() if isinstance(evaluation, EvaluationConfig) else ()
     return (file for file in (config.data.train, config.data.val, *of_stages, *of_benchmarks) if file)
-
-
-@cache
-def hash_unchanged(path: Path, size: int, modified: int) -> str:
-    """The SHA-256 of a file, computed once for many runs that read it; a new size or time is a new call."""
-    return hash_file(path)
 
 
 def file_state(path: Path | None) -> list[str] | None:

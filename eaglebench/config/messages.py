@@ -7,6 +7,8 @@ from rapidfuzz.fuzz import ratio
 from rapidfuzz.process import extract
 from rapidfuzz.utils import default_process
 
+from eaglebench.utils.quoting import list_first
+
 NEAR = 60.0  # similarity, of 100, from which a name is offered as what was meant
 OFFERED = 3
 LISTED = 3  # fields of the same name that a sentence names
@@ -47,8 +49,7 @@ def namesakes(path: str, fields: Iterable[str]) -> str | None:
     name = path.rpartition(".")[2]
     if not (same := [field for field in fields if field.rpartition(".")[2] == name and field != path]):
         return None
-    more = f" and {len(same) - LISTED} more" if len(same) > LISTED else ""
-    return f"{path} is unknown: there is {', '.join(same[:LISTED])}{more}."
+    return f"{path} is unknown: there is {list_first(same, LISTED)}."
 
 
 def unknown(path: str, known: Iterable[str]) -> str:

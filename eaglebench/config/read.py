@@ -11,11 +11,10 @@ from eaglebench.config.messages import describe, namesakes, unknown, written
 from eaglebench.config.schema import Config
 from eaglebench.config.schema_base import Component
 from eaglebench.config.signature import read_signature
-from eaglebench.config.targets import check_targets
+from eaglebench.config.targets import TARGET, check_targets
 from eaglebench.utils.errors import UserError
 
 MISSING = "???"  # OmegaConf's value of a field that must be given
-HYDRA_FIELDS = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_")  # as Hydra names them
 # Not part of the typed configuration: Hydra's own settings, what `size` chooses between, and the version that a run
 # folder is marked with.
 UNTYPED = ("hydra", "presets", "config_version")
@@ -80,11 +79,12 @@ def check_component(path: str, component: Component) -> None:
     known = {name for name in signature.fields if name not in component.PROVIDED} | declared
     for name, value in component.model_dump(by_alias=True, exclude_unset=True).items():
         field = f"{path}.{name}"
-        if name in HYDRA_FIELDS:
+        if name == TARGET:
             continue
-        if name not in known and not signature.open:
-            raise UserError(unknown(field, known - {"_target_"}))
-        if isinstance(value, Mapping) and "_target_" in value:
+        # Hydra's `_partial_` and its like have no effect here, whatever else a constructor takes.
+        if name not in known and (not signature.open or name.startswith("_")):
+            raise UserError(unknown(field, known - {TARGET}))
+        if isinstance(value, Mapping) and TARGET in value:
             check_component(field, Component.model_validate(value))
         elif name in signature.fields:
             check_value(field, value, signature.fields[name])

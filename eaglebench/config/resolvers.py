@@ -12,7 +12,7 @@ from eaglebench.config.schema_base import EAGLE_RELEASE
 def _run_digest(*, _root_: DictConfig) -> str:
     # Field by field: run_name, which needs this digest, is not among them.
     fields = [str(key) for key in _root_ if key not in NOT_IDENTITY or key == "trainer"]
-    return run_digest({key: resolved(_root_, key) for key in fields})
+    return run_digest({key: resolve_field(_root_, key) for key in fields})
 
 
 def _join(parts: Iterable[str]) -> str:
@@ -59,7 +59,7 @@ def register_resolvers() -> None:
         OmegaConf.register_new_resolver(name, function, replace=True)
 
 
-def resolved(cfg: DictConfig, key: str) -> Any:
+def resolve_field(cfg: DictConfig, key: str) -> Any:
     """A field of a configuration as plain data, without interpolations.
 
     Raises:

@@ -11,6 +11,7 @@ A line is `{"id", "image", "question", "answers", "choices", "category"}`:
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
+from string import ascii_uppercase as LETTERS
 from typing import Any
 
 from eaglebench.data.file_problems import MISSING, find_file_problem
@@ -23,7 +24,6 @@ from eaglebench.data.sample import Sample, Turn
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.quoting import quote
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FIELDS = {"id", "image", "question", "answers", "choices", "category"}
 
 

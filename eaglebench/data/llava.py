@@ -15,6 +15,7 @@ from eaglebench.data.open_image import MAX_PIXELS, open_image
 from eaglebench.data.sample import Sample
 from eaglebench.data.unreadable import UnreadableImage
 from eaglebench.utils.errors import UserError
+from eaglebench.utils.quoting import list_first
 
 NAMED = 5  # bad records that an error lists
 
@@ -98,8 +99,7 @@ def read_samples(
 
 def name_reasons(bad: Sequence[BadEntry]) -> str:
     """The first bad records with their reasons, and the number of others."""
-    named = "; ".join(f"{entry.name}: {entry.reason}" for entry in bad[:NAMED])
-    return named + (f" and {len(bad) - NAMED} more" if len(bad) > NAMED else "")
+    return list_first([f"{entry.name}: {entry.reason}" for entry in bad], NAMED, "; ")
 
 
 def check_distinct(sample: Sample, name: str, asked: dict[Question, str]) -> None:

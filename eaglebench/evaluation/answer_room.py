@@ -27,7 +27,7 @@ class AnswerLimits:
     by_family: Mapping[str, int] = field(default_factory=dict)
     overlong: Overlong = "refuse"
 
-    def wanted(self, question: EvalQuestion) -> int:
+    def find_limit(self, question: EvalQuestion) -> int:
         """The most new tokens of an answer, if the context has room for them."""
         return self.by_family.get(question.family, self.max_new_tokens)
 
@@ -39,7 +39,7 @@ class AnswerLimits:
         """
         limits, bad = [], []
         for question in questions:
-            wanted, prompt = self.wanted(question), len(encoder.encode_prompt(question.sample, question.turn))
+            wanted, prompt = self.find_limit(question), len(encoder.encode_prompt(question.sample, question.turn))
             room = encoder.max_length - prompt
             limits.append(min(wanted, room))
             if room < (wanted if self.overlong == "refuse" else 1):

@@ -76,8 +76,8 @@ class AnswerPasses:
         network = model.load()
         side = network.image_side if network.experts else 1  # a model without experts reads no image
         generator = build_generator(network, self.language, self.read_images(side), self.settings, self.settings.device)
-        limits, wanted = generator.limits.fit(questions, generator.encoder), generator.limits.wanted
-        shorter = [limit for limit, question in zip(limits, questions, strict=True) if limit < wanted(question)]
+        limits, find_limit = generator.limits.fit(questions, generator.encoder), generator.limits.find_limit
+        shorter = [limit for limit, question in zip(limits, questions, strict=True) if limit < find_limit(question)]
         if shorter:
             self.console.print(
                 f"{title}: {len(shorter)} of {len(questions)} answers are shortened to the {min(shorter)} tokens or "

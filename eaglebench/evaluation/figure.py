@@ -6,6 +6,7 @@ from typing import Any
 
 from eaglebench.data.open_image import open_thumbnail
 from eaglebench.data.unreadable import name_unreadable
+from eaglebench.utils.temporary import temporary_file
 
 COLUMNS = 7
 PER_FAMILY = 2  # samples, at least
@@ -50,10 +51,8 @@ def draw_samples(predictions: Sequence[Mapping[str, Any]], path: Path) -> None:
         answers = f"reference: {shorten(row['reference'])}\nmodel: {shorten(row['prediction'])}"
         colour = RIGHT if row["score"] == 1 else WRONG
         axes.text(0.5, -0.04, answers, transform=axes.transAxes, ha="center", va="top", fontsize=8, color=colour)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=110)
-    temporary.rename(path)
+    with temporary_file(path) as temporary:
+        FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=110)
 
 
 def first_per_family(predictions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

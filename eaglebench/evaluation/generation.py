@@ -92,7 +92,7 @@ class AnswerGenerator:
             UserError: transformers refuses the options, or an image cannot be read.
         """
         prompts = [self.encoder.encode_prompt(question.sample, question.turn) for question in questions]
-        limit = min(self.limits.wanted(questions[0]), self.encoder.max_length - max(map(len, prompts)))
+        limit = min(self.limits.find_limit(questions[0]), self.encoder.max_length - max(map(len, prompts)))
         images = [read_sample_image(question.sample, self.read_image) for question in questions]
         batch = self.collator.collate_prompts(prompts, images, [question.sample.id for question in questions])
         with torch.random.fork_rng():

@@ -1,11 +1,10 @@
 """Which question a line of predictions.jsonl answers, so that scores are compared on the same questions alone."""
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from eaglebench.utils.hashing import hash_file, hash_json
+from eaglebench.utils.hashing import hash_json, hash_unchanged
 
 METRIC = "metric"  # of a line: what scored it
 IMAGE_DIGEST = "image_digest"  # of a line: the hash of its image's file
@@ -61,15 +60,6 @@ def digest_image(path: object) -> str | None:
         return None
     try:
         file = Path(str(path))
-        if not file.is_file():
-            return None
-        state = file.stat()
-        return digest_unchanged(file, state.st_size, state.st_mtime_ns)
+        return hash_unchanged(file)[:LENGTH] if file.is_file() else None
     except (OSError, ValueError):  # a name that is too long, or a file that may not be read
         return None
-
-
-@cache
-def digest_unchanged(path: Path, size: int, modified: int) -> str:
-    """The hash of a file, computed once for many questions and runs; a new size or time is a new call."""
-    return hash_file(path)[:LENGTH]

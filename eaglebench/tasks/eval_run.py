@@ -21,14 +21,13 @@ from eaglebench.evaluation.tables import build_scores_table
 from eaglebench.evaluation.validation import take_evenly
 from eaglebench.language.base import LanguageModel
 from eaglebench.model.eagle import build_encoder
-from eaglebench.runs import BENCHMARKED, BLIND, EVALUATED, MANIFEST, MODEL, SCORES, lock_path
+from eaglebench.runs import BENCHMARKED, BLIND, EVALUATED, MANIFEST, MODEL, SCORES, lock_run
 from eaglebench.stages.blind import build_blind_model
 from eaglebench.stages.trained_weights import TrainedWeights
 from eaglebench.utils.console import new_console
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import read_json_object, write_json
-from eaglebench.utils.hashing import hash_file, hash_json
-from eaglebench.utils.locks import exclusive
+from eaglebench.utils.hashing import hash_json, hash_unchanged
 
 OF = "of"  # in the scores of benchmarks: the hash of the weights, and of how they answered
 FAST = "-fast"  # ends the names of folders that hold a smoke test's scores
@@ -52,16 +51,13 @@ def evaluate_again(run: Path, config: Config) -> None:
     """Evaluate a finished run with the settings of `config`, and print its scores.
 
     Official benchmarks have a folder each in the run's `benchmarks/`, and one table of all that the run was evaluated
-    on. With fast=true,
-    a few questions go into folders of their own.
+    on. With fast=true, a few questions go into folders of their own.
 
     Raises:
         UserError: there is nothing to evaluate, or questions that the metrics cannot score.
     """
     console = new_console()
-    with exclusive(
-        lock_path(run), lambda holder: console.print(f"{run}: {holder} is writing it; waiting for that one")
-    ):
+    with lock_run(run, console.print):
         evaluate_locked(run, config, console)
 
 
@@ -74,7 +70,7 @@ def evaluate_locked(run: Path, config: Config, console: Console) -> None:
     check_scoring(data.val, settings.scoring)
     model, language = load_trained_model(config, run)
     settings.limits.fit(list_questions(data.val), build_encoder(model, language))  # of all benchmarks, before the first
-    own = EvaluatedModel(hash_file(run / MODEL), lambda: model)
+    own = EvaluatedModel(hash_unchanged(run / MODEL), lambda: model)
     evaluation = Evaluation(own, language, load_blind(run, config, console), console)
     folder = run / ((BENCHMARKED if settings.benchmarks else EVALUATED) + (FAST if config.fast else ""))
     if settings.benchmarks:

@@ -35,7 +35,7 @@ from eaglebench.runs import (
     SCORES,
     finish_replacing,
     is_finished,
-    lock_path,
+    lock_run,
     replace_run,
     rerun_folder,
     write_run_config,
@@ -52,8 +52,7 @@ from eaglebench.training.strategies import find_cluster_environment
 from eaglebench.utils.console import new_console
 from eaglebench.utils.distributed import broadcast_from_main, is_main_process, main_process_first, process_group
 from eaglebench.utils.files import write_json
-from eaglebench.utils.hashing import hash_file
-from eaglebench.utils.locks import exclusive
+from eaglebench.utils.hashing import hash_unchanged
 from eaglebench.utils.provenance import collect_versions
 from eaglebench.weights.files import write_weights
 
@@ -121,9 +120,7 @@ def begin_run(command: Command, held: ExitStack) -> Command | None:
         UserError: the folder holds another finished run, or cannot be written.
     """
     folder = command.folder
-    held.enter_context(
-        exclusive(lock_path(folder), lambda holder: print(f"{folder}: {holder} is writing it; waiting for that one"))
-    )
+    held.enter_context(lock_run(folder, print))
     finish_replacing(folder)
     if is_done(command):
         show_finished(command)
@@ -207,7 +204,7 @@ def finish_run(command: Command, run: TrainedRun) -> float:
 def evaluate_trained(command: Command, run: TrainedRun) -> dict[str, Any]:
     """The scores of a trained run, beside those of its model without images."""
     model, language = run.model
-    own = EvaluatedModel(hash_file(command.folder / MODEL), lambda: model)
+    own = EvaluatedModel(hash_unchanged(command.folder / MODEL), lambda: model)
     blind = None
     if (blind_model := run.blind) is not None:
         blind = EvaluatedModel(run.results[-1].key, lambda: blind_model)
@@ -243,7 +240,7 @@ def build_manifest(command: Command, run: TrainedRun, seconds: float) -> dict[st
         "run": command.folder.name,
         "seed": command.config.seed,
         "seconds": seconds,
-        MODEL_SHA256: hash_file(command.folder / MODEL),
+        MODEL_SHA256: hash_unchanged(command.folder / MODEL),
         INPUTS: run.inputs,
         "stages": [
             {

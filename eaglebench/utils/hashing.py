@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,14 @@ def hash_file(path: Path) -> str:
     """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_unchanged(path: Path) -> str:
+    """The SHA-256 of a file, in hex, read once in a process for as long as its size and time stay."""
+    state = path.stat()
+    return _hash_state(path.resolve(), state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _hash_state(path: Path, size: int, modified: int) -> str:
+    return hash_file(path)

@@ -17,7 +17,7 @@ def exclusive(path: Path, log: Callable[[str], None]) -> Iterator[None]:
     The file is removed in the end. A dead holder's is taken over.
 
     Args:
-        log: is told who is waited for: `process 123 on HOST`.
+        log: called with the process that is waited for, as `process 123 on HOST`.
 
     Raises:
         UserError: the file cannot be written.

@@ -1,6 +1,7 @@
-"""Values of users' files in messages."""
+"""Values of users' files, and lists of names, in messages."""
 
 import reprlib
+from collections.abc import Sequence
 
 LONGEST = 80  # characters
 QUOTE = reprlib.Repr()
@@ -11,3 +12,9 @@ QUOTE.maxlevel = 2
 def quote(value: object) -> str:
     """A value of a user's file as a message shows it: in quotes if it is text, on one line, its middle left out."""
     return QUOTE.repr(value)
+
+
+def list_first(names: Sequence[str], most: int, separator: str = ", ") -> str:
+    """The first names, at most so many, and the number of the others: `a, b and 2 more`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return separator.join(names[:most]) + more

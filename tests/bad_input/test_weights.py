@@ -35,6 +35,13 @@ def read_case(name: str, folder: Path) -> tuple[VisionExpert, Weights]:
     return case.expert.double(), read_checkpoint(case.checkpoint, "the test")
 
 
+def load_first_case(name: str, folder: Path) -> tuple[VisionExpert, Weights, Weights]:
+    """An expert with the weights of its first upstream format, those weights, and a copy of its own state."""
+    expert, weights = read_case(FIRST[name], folder)
+    expert.load_upstream(weights)
+    return expert, weights, {key: tensor.clone() for key, tensor in expert.state_dict().items()}
+
+
 # Wrappers
 
 
@@ -58,9 +65,7 @@ WRAPPERS = {
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 @pytest.mark.parametrize("name", EXPERTS)
 def test_what_wrappers_leave_is_taken_off_in_every_expert(name: str, wrapper: str, tmp_path: Path) -> None:
-    expert, weights = read_case(FIRST[name], tmp_path / "plain")
-    expert.load_upstream(weights)
-    expected = {key: tensor.clone() for key, tensor in expert.state_dict().items()}
+    expert, weights, expected = load_first_case(name, tmp_path / "plain")
     randomise(expert)
     torch.save(WRAPPERS[wrapper](weights), tmp_path / "wrapped.pth")
     expert.load_checkpoint(tmp_path / "wrapped.pth", "the test")
@@ -109,9 +114,7 @@ NOT_FITTING: dict[str, tuple[Callable[[str, Tensor], Weights], str]] = {
 @pytest.mark.parametrize("fault", NOT_FITTING)
 @pytest.mark.parametrize("name", EXPERTS)
 def test_weights_of_experts_that_do_not_fit_stop_with_their_names(name: str, fault: str, tmp_path: Path) -> None:
-    expert, weights = read_case(FIRST[name], tmp_path / "plain")
-    expert.load_upstream(weights)
-    own = {key: tensor.clone() for key, tensor in expert.state_dict().items()}
+    expert, _, own = load_first_case(name, tmp_path / "plain")
     key = [key for key, tensor in own.items() if tensor.ndim == 1][-1]
     change, sentence = NOT_FITTING[fault]
     damaged = {name: tensor for name, tensor in own.items() if name != key} | change(key, own[key])

@@ -105,6 +105,13 @@ def test_that_is_many_fields() -> None:
     assert sum(type(value) in DAMAGE for name in COMMANDS for _, value in new_places(name)) > 250
 
 
+@pytest.mark.parametrize("field", ["_partial_", "_args_", "_recursive_", "_convert_"])
+@pytest.mark.parametrize("path", [("fusion",), ("trainer", "strategy")])
+def test_fields_that_only_hydra_instantiates_with_are_refused(path: tuple[str, ...], field: str) -> None:
+    resolved = resolved_config("trainer=fsdp")
+    assert f"{'.'.join(path)}.{field} is unknown" in refusal(damage(resolved, (*path, field), True))
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_unknown_field_is_refused_in_every_group(name: str) -> None:
     resolved = resolved_config(*COMMANDS[name])

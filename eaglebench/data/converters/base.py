@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_uppercase as LETTERS
 from typing import Any
 
-from eaglebench.data.benchmark import LETTERS
 from eaglebench.data.image_folder import find_bounds
 from eaglebench.data.json_records import read_json, read_lines
 from eaglebench.data.text_files import read_table

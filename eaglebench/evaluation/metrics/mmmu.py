@@ -1,8 +1,9 @@
 """MMMU's metric for questions with options."""
 
 from collections.abc import Sequence
+from string import ascii_uppercase as LETTERS
 
-from eaglebench.evaluation.metrics.base import LETTERS, find_right_letters
+from eaglebench.evaluation.metrics.base import find_right_letters
 
 DIFFERS = "an answer that names no option is wrong, where the official script draws an option at random"
 EDGE_SIGNS = ",.!?;:'"
