@@ -30,6 +30,7 @@ def refused(outcome: Outcome) -> str:
         (["experts.clip.image_size=60"], "nearest that fit are 56 and 64"),
         (["stages.sft.batch_size=0"], "stages.sft.batch_size=0 must be a whole number above 0"),
         (["experts.clip.nosuch=1"], "experts.clip.nosuch is unknown"),
+        (["experts=[hf]"], "experts.hf.backbone is not set: its file in conf/ says what it takes"),
         (["experts.clip.image_size=abc"], "experts.clip.image_size=abc must be a whole number above 0"),
         (["experts.clip.heads=3"], "experts.clip cannot be built"),
         (["evaluation.batch_size=abc"], "evaluation.batch_size=abc must be a whole number above 0"),

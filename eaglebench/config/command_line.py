@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from eaglebench.config.compose import folders as config_folders
 from eaglebench.config.compose import groups, hydra_initialized, open_field, options, search_path_override
-from eaglebench.config.messages import join_choices, namesakes, nearest, unknown
+from eaglebench.config.messages import join_choices, namesakes, nearest, not_set, unknown
 from eaglebench.config.read import UNTYPED
 from eaglebench.utils.errors import UserError
 
@@ -195,6 +195,9 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
         )
     if found := re.search(r"Interpolation key '([^']+)' not found.*full_key: (\S+)", text):
         return f"there is no {found[1]}, which {found[2]} refers to: leave it where it is, or set {found[2]} too."
+    # Hydra resolves the run folder's name, and with it all fields, before the job can look for what is not set.
+    if found := re.search(r"Missing mandatory value: (\S+)", text):
+        return not_set(found[1])
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):

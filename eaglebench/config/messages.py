@@ -52,6 +52,11 @@ def namesakes(path: str, fields: Iterable[str]) -> str | None:
     return f"{path} is unknown: there is {list_first(same, LISTED)}."
 
 
+def not_set(path: str) -> str:
+    """The sentence about a field that must be given and is not."""
+    return f"{path} is not set: its file in conf/ says what it takes; give {path}=VALUE."
+
+
 def unknown(path: str, known: Iterable[str]) -> str:
     """The sentence about a field that there is not.
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from eaglebench.config.messages import describe, namesakes, unknown, written
+from eaglebench.config.messages import describe, namesakes, not_set, unknown, written
 from eaglebench.config.schema import Config
 from eaglebench.config.schema_base import Component
 from eaglebench.config.signature import read_signature
@@ -52,7 +52,7 @@ def check_missing(unresolved: Mapping[str, Any]) -> None:
     """
     for path, value in _leaves(unresolved):
         if value == MISSING:
-            raise UserError(f"{path} is not set: its file in conf/ says what it takes; give {path}=VALUE.")
+            raise UserError(not_set(path))
 
 
 def components(node: BaseModel | Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Component]]:
