@@ -19,6 +19,7 @@ from eaglebench.data.images import load_image
 from eaglebench.data.sample import Sample, Turn
 from eaglebench.data.square import ImageSettings
 from eaglebench.data.unreadable import name_unreadable
+from eaglebench.evaluation.answer_room import AnswerLimits
 from eaglebench.evaluation.generation import AnswerGenerator
 from eaglebench.evaluation.questions import EvalQuestion
 from eaglebench.language.base import LanguageModel
@@ -157,7 +158,7 @@ class Run:
             lambda path: self._load_image(pixels[path]),
             device=self.config.trainer.device,
             batch_size=batch_size,
-            max_new_tokens=max_new_tokens or usual,
+            limits=AnswerLimits(max_new_tokens or usual),
             options=options,
             seed=self.config.seed,
         )

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from eaglebench.config.hydra_cache import keep_what_is_read
 from eaglebench.config.read import UNTYPED, check_missing, read_config
 from eaglebench.config.resolvers import register_resolvers, resolve_field
 from eaglebench.config.rules import check_rules
@@ -143,6 +144,7 @@ def running_command(cfg: DictConfig) -> Command:
 def hydra_initialized() -> Iterator[None]:
     """Within it, Hydra composes from conf/; what it was initialized with before is left as it was."""
     register_resolvers()
+    keep_what_is_read()
     running = GlobalHydra.instance().hydra  # of the command line; Hydra refuses to be initialized twice
     GlobalHydra.instance().clear()
     try:

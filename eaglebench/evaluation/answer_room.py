@@ -7,6 +7,7 @@ from typing import Literal
 from eaglebench.data.conversation import ConversationEncoder
 from eaglebench.evaluation.questions import EvalQuestion
 from eaglebench.utils.errors import UserError
+from eaglebench.utils.quoting import list_first
 
 Overlong = Literal["refuse", "shorten_answer"]
 NAMED = 5  # questions that an error lists
@@ -46,10 +47,9 @@ class AnswerLimits:
                 bad.append(f"{question.name}: {prompt} + {wanted}")
         if not bad:
             return limits
-        more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
         shorten = ", or set evaluation.overlong=shorten_answer" if self.overlong == "refuse" else ""
         raise UserError(
             f"{len(bad)} of {len(questions)} questions do not fit in llm.max_length={encoder.max_length}, as tokens of "
-            f"the prompt with its image + tokens of the answer ({'; '.join(bad[:NAMED])}{more}): shorten them, raise "
+            f"the prompt with its image + tokens of the answer ({list_first(bad, NAMED, '; ')}): shorten them, raise "
             f"llm.max_length as far as the model goes, lower evaluation.max_new_tokens{shorten}."
         )

@@ -76,15 +76,15 @@ class AnswerPasses:
         network = model.load()
         side = network.image_side if network.experts else 1  # a model without experts reads no image
         generator = build_generator(network, self.language, self.read_images(side), self.settings, self.settings.device)
-        limits, find_limit = generator.limits.fit(questions, generator.encoder), generator.limits.find_limit
-        shorter = [limit for limit, question in zip(limits, questions, strict=True) if limit < find_limit(question)]
+        most, find_limit = generator.fit(questions), self.settings.limits.find_limit
+        shorter = [limit for limit, question in zip(most, questions, strict=True) if limit < find_limit(question)]
         if shorter:
             self.console.print(
                 f"{title}: {len(shorter)} of {len(questions)} answers are shortened to the {min(shorter)} tokens or "
                 f"more that their prompts leave of llm.max_length={self.language.max_length}",
                 soft_wrap=True,
             )
-        recorded = log.record(cached, generator.answer(questions, len(cached)))
+        recorded = log.record(cached, generator.answer(questions, len(cached), most))
         quiet = not self.console.is_terminal
         answers = list(track(recorded, title, len(questions), console=self.console, disable=quiet))
         network.to("cpu")  # the model of the next pass may need the memory

@@ -1,7 +1,5 @@
 """Two runs on the same questions: their scores by family, and whether the difference is significant."""
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from eaglebench.evaluation.prediction_lines import parse_prediction
 from eaglebench.evaluation.question_identity import METRIC, find_image_digest, list_references
 from eaglebench.evaluation.significance import PairedTest, paired_test
 from eaglebench.runs import PREDICTIONS, benchmark_predictions
@@ -38,7 +37,7 @@ def read_answers(folder: Path) -> Answers:
     answers: dict[Key, Mapping[str, Any]] = {}
     for path in paths:
         for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-            row = parse_answer(line)
+            row = parse_prediction(line)
             if row is None:
                 raise UserError(f"{path}, line {number} is no answer to a question: evaluate the run again, task=eval.")
             key = (row["family"], row["id"], row.get("turn", 0), row["question"])
@@ -51,18 +50,6 @@ def read_answers(folder: Path) -> Answers:
         empty = f"{paths[0]} is empty" if paths else f"no {PREDICTIONS} in it"
         raise UserError(f"{folder} is not the folder of an evaluated run ({empty}).")
     return answers
-
-
-def parse_answer(line: bytes) -> dict[str, Any] | None:
-    """A line of predictions.jsonl; None if it is damaged, or lacks what a comparison needs."""
-    try:
-        row = json.loads(line)
-        if not math.isfinite(row["score"]) or not isinstance(row.get("turn", 0), int):
-            return None
-        texts = [row[name] for name in ("family", "id", "question")]
-        return row if all(isinstance(text, str) for text in texts) and list_references(row) else None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
 
 
 def check_same_questions(first: Answers, second: Answers) -> None:

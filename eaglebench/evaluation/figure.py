@@ -6,6 +6,7 @@ from typing import Any
 
 from eaglebench.data.open_image import open_thumbnail
 from eaglebench.data.unreadable import name_unreadable
+from eaglebench.utils.quoting import shorten
 from eaglebench.utils.temporary import temporary_file
 
 COLUMNS = 7
@@ -46,11 +47,11 @@ def draw_samples(predictions: Sequence[Mapping[str, Any]], path: Path) -> None:
         if row["image"] is not None:
             with name_unreadable(f"the image {row['image']}"):
                 axes.imshow(open_thumbnail(row["image"], SIDE, max_pixels=None))
-        asked = f"{row['family']}\n{shorten(row['question'])}"
-        axes.text(0.5, 1.04, asked, transform=axes.transAxes, ha="center", va="bottom", fontsize=8)
-        answers = f"reference: {shorten(row['reference'])}\nmodel: {shorten(row['prediction'])}"
-        colour = RIGHT if row["score"] == 1 else WRONG
-        axes.text(0.5, -0.04, answers, transform=axes.transAxes, ha="center", va="top", fontsize=8, color=colour)
+        # A dollar starts no formula.
+        style: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "fontsize": 8, "parse_math": False}
+        axes.text(0.5, 1.04, f"{row['family']}\n{one_line(row['question'])}", va="bottom", **style)
+        answers = f"reference: {one_line(row['reference'])}\nmodel: {one_line(row['prediction'])}"
+        axes.text(0.5, -0.04, answers, va="top", color=RIGHT if row["score"] == 1 else WRONG, **style)
     with temporary_file(path) as temporary:
         FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=110)
 
@@ -63,7 +64,6 @@ def first_per_family(predictions: Sequence[Mapping[str, Any]]) -> list[Mapping[s
     return chosen[:MAX_SAMPLES]
 
 
-def shorten(text: str) -> str:
-    """The text as one line of at most MAX_LINE characters; `$`, which would start math mode, is escaped."""
-    line = " ".join(text.split()).replace("$", r"\$")
-    return line if len(line) <= MAX_LINE else line[: MAX_LINE - 1] + "…"
+def one_line(text: str) -> str:
+    """The text as one line of at most MAX_LINE characters."""
+    return shorten(" ".join(text.split()), MAX_LINE)

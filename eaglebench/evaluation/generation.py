@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from eaglebench.data.collate import Collator, read_sample_image
 from eaglebench.data.conversation import ConversationEncoder
-from eaglebench.evaluation.answer_room import AnswerLimits, Overlong
+from eaglebench.evaluation.answer_room import AnswerLimits
 from eaglebench.evaluation.evaluation_settings import EvaluationSettings
 from eaglebench.evaluation.questions import EvalQuestion
 from eaglebench.language.base import LanguageModel
@@ -32,12 +32,10 @@ class AnswerGenerator:
             model without experts.
         device: where answers are generated.
         batch_size: questions that are answered at once.
-        max_new_tokens: most tokens of an answer.
-        token_limits: most tokens of an answer by family, in place of `max_new_tokens`.
+        limits: how long answers may become.
         options: of transformers' `generate` (`num_beams`, `do_sample`, `temperature` ...); greedy decoding if None or
             empty.
         seed: of sampled answers.
-        overlong: what happens to a question whose prompt leaves too little room for its answer, see `AnswerLimits`.
     """
 
     def __init__(
@@ -49,11 +47,9 @@ class AnswerGenerator:
         *,
         device: torch.device | str,
         batch_size: int,
-        max_new_tokens: int,
-        token_limits: Mapping[str, int] | None = None,
+        limits: AnswerLimits,
         options: Mapping[str, Any] | None = None,
         seed: int = 0,
-        overlong: Overlong = "refuse",
     ) -> None:
         self.model = model.to(device).eval()
         self.encoder = encoder
@@ -62,37 +58,49 @@ class AnswerGenerator:
         self.collator = Collator(tokenizer.pad_token_id)
         self.device = device
         self.batch_size = batch_size
-        self.limits = AnswerLimits(max_new_tokens, token_limits or {}, overlong)
+        self.limits = limits
         self.options = options or {}
         self.seed = seed
 
-    def answer(self, questions: Sequence[EvalQuestion], skip: int = 0) -> Iterator[str]:
+    def fit(self, questions: Sequence[EvalQuestion]) -> list[int]:
+        """The most new tokens of the answer to each question, all within the context.
+
+        Raises:
+            UserError: some prompts leave too little room.
+        """
+        return self.limits.fit(questions, self.encoder)
+
+    def answer(
+        self, questions: Sequence[EvalQuestion], skip: int = 0, most: Sequence[int] | None = None
+    ) -> Iterator[str]:
         """Yield an answer to each question but the first `skip` ones, in their order.
 
         Batches are formed as if nothing were skipped: the other questions of a batch can change the last digits of the
         logits.
 
+        Args:
+            most: most new tokens of each answer, if `fit` was called before.
+
         Raises:
             UserError: some questions do not fit in the context, which is found before any is answered; transformers
                 refuses the options, or an image cannot be read.
         """
-        limits = self.limits.fit(questions, self.encoder)
-        for _, same_limit in groupby(zip(questions, limits, strict=True), itemgetter(1)):
-            for batch in split_batches((question for question, _ in same_limit), self.batch_size):
+        limits = self.fit(questions) if most is None else most
+        for limit, same_limit in groupby(zip(limits, questions, strict=True), itemgetter(0)):
+            for batch in split_batches((question for _, question in same_limit), self.batch_size):
                 if skip < len(batch):
-                    yield from self.answer_batch(batch)[skip:]
+                    yield from self.answer_batch(batch, limit)[skip:]
                 skip = max(0, skip - len(batch))
 
     # Not inference_mode: tensors that a fusion caches for the next batch may be used in training.
     @torch.no_grad()
-    def answer_batch(self, questions: Sequence[EvalQuestion]) -> list[str]:
-        """The answers to one batch of questions, all with the same token limit.
+    def answer_batch(self, questions: Sequence[EvalQuestion], limit: int) -> list[str]:
+        """The answers to one batch of questions, each of at most `limit` tokens.
 
         Raises:
             UserError: transformers refuses the options, or an image cannot be read.
         """
         prompts = [self.encoder.encode_prompt(question.sample, question.turn) for question in questions]
-        limit = min(self.limits.find_limit(questions[0]), self.encoder.max_length - max(map(len, prompts)))
         images = [read_sample_image(question.sample, self.read_image) for question in questions]
         batch = self.collator.collate_prompts(prompts, images, [question.sample.id for question in questions])
         with torch.random.fork_rng():
@@ -138,9 +146,7 @@ def build_generator(
         read_image,
         device=device,
         batch_size=settings.batch_size,
-        max_new_tokens=settings.max_new_tokens,
-        token_limits=settings.token_limits,
+        limits=settings.limits,
         options=settings.generate,
         seed=settings.seed,
-        overlong=settings.overlong,
     )

@@ -17,8 +17,7 @@ from eaglebench.evaluation.questions import EvalQuestion
 from eaglebench.evaluation.significance import RESAMPLES, Interval, bootstrap_mean, bootstrap_statistic
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.hashing import named_seed
-
-NORMAL_95 = 1.96  # standard errors from the mean to the bounds of a normal 95 % interval
+from eaglebench.utils.intervals import normal_interval
 
 
 @dataclass(frozen=True)
@@ -151,12 +150,13 @@ def merge_families(families: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """
     rows = list(families.values())
     score, stderr = fmean(row["score"] for row in rows), hypot(*(row["stderr"] for row in rows)) / len(rows)
+    low, high = normal_interval(score, stderr)
     blind_keys = [key for key in rows[0] if key.startswith("blind_") and all(key in row for row in rows)]
     blinds = {key: round(fmean(row[key] for row in rows), 4) for key in blind_keys}
     overall = {
         "score": round(score, 4),
-        "low": round(score - NORMAL_95 * stderr, 4),
-        "high": round(score + NORMAL_95 * stderr, 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
         **({"blind": max(blinds.values())} if blinds else {}),
         **blinds,
         "stderr": round(stderr, 4),

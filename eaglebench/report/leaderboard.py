@@ -16,6 +16,7 @@ from eaglebench.report.settings import (
     name_training_data,
     rows_by_family,
 )
+from eaglebench.utils.quoting import shorten
 
 CSV_KEYS = ("score", "low", "high", "blind", "n")  # columns of each family
 PARTS = ("experts", "fusion", "data")  # columns that say what was trained, on what
@@ -80,7 +81,7 @@ def format_gain(gain: float | None) -> str:
 def format_fields(setting: Setting) -> str:
     """The fields that differ, as overrides; long values are cut."""
     fields = setting.other_fields.items()
-    return ", ".join(f"{name}={v if len(v) <= MAX_VALUE else f'{v[:MAX_VALUE]}…'}" for name, v in fields)
+    return ", ".join(f"{name}={shorten(value, MAX_VALUE)}" for name, value in fields)
 
 
 def to_markdown_leaderboard(rankings: Sequence[Ranking], hidden: str | None) -> str:

@@ -15,6 +15,7 @@ from eaglebench.report.settings import (
     name_training_data,
     rows_by_family,
 )
+from eaglebench.utils.quoting import shorten
 
 UNRANKED = "Runs without a place in a ranking"
 MAX_SUMMARY = 60  # characters of what differs, before it is unfolded
@@ -65,7 +66,7 @@ def build_fields(setting: Setting) -> dict[str, Any]:
     """The fields that differ within a ranking besides those with a column, and their beginning in one line."""
     fields = setting.other_fields
     text = ", ".join(f"{name}={value}" for name, value in fields.items())
-    return {"all": fields, "short": text if len(text) <= MAX_SUMMARY else f"{text[:MAX_SUMMARY]}…"}
+    return {"all": fields, "short": shorten(text, MAX_SUMMARY)}
 
 
 def group_rows(

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from eaglebench.report.plot import Plot
+from eaglebench.utils.quoting import shorten
 
 INK = "#010203"  # replaced by the colour of the text around the plot
 # Legible on black and on white.
@@ -58,15 +59,22 @@ def new_axes(height: float) -> tuple[Figure, Axes]:
 def add_legend(axes: Axes, names: Sequence[str], below: bool = False) -> None:
     """Add a legend right of or below the plot, with the colour and marker of each number; at most MAX_ITEMS names."""
     handles = [
-        Line2D([], [], ls="", marker=MARKERS[i % len(MARKERS)], color=COLOURS[i % len(COLOURS)], label=shorten(name))
+        Line2D(
+            [],
+            [],
+            ls="",
+            marker=MARKERS[i % len(MARKERS)],
+            color=COLOURS[i % len(COLOURS)],
+            label=shorten_label(name),
+        )
         for i, name in enumerate(names[:MAX_ITEMS])
     ]
     axes.figure.legend(handles=handles, loc="outside lower center" if below else "outside right upper")
 
 
-def shorten(text: str) -> str:
+def shorten_label(text: str) -> str:
     """The text with at most MAX_LABEL characters."""
-    return text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 1]}…"
+    return shorten(text, MAX_LABEL)
 
 
 def to_plot(figure: Figure, name: str, title: str, caption: str) -> Plot:

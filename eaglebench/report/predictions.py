@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 from eaglebench.data.open_image import open_thumbnail
 from eaglebench.data.unreadable import UnreadableImage
+from eaglebench.evaluation.prediction_lines import parse_prediction
 from eaglebench.evaluation.question_identity import METRIC, identify_question, list_references, name_metric
 from eaglebench.report.question_sets import FamilyQuestions
-from eaglebench.report.run_files import is_number
 from eaglebench.utils.hashing import hash_json
 
 SIDE = 144  # of a thumbnail, pixels
@@ -53,11 +52,12 @@ def choose_predictions(paths: Sequence[Path], limit: int, evaluation: Mapping[st
     families: dict[str, list[dict[str, Any]]] = {}
     damaged = 0
     for path in paths:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             for line in file:
-                if (row := parse_prediction(line, evaluation)) is None:
+                if (prediction := parse_prediction(line)) is None:
                     damaged += 1
                 else:
+                    row = show_prediction(prediction, evaluation)
                     families.setdefault(row["family"], []).append(row)
     ranked = sorted(
         (rank, key, row)
@@ -70,29 +70,21 @@ def choose_predictions(paths: Sequence[Path], limit: int, evaluation: Mapping[st
 
 
 def describe_questions(rows: Sequence[Mapping[str, Any]]) -> FamilyQuestions:
-    """The questions of a family, from its `parse_prediction` rows in any order."""
+    """The questions of a family, from its `show_prediction` rows in any order."""
     key = hash_json(sorted(row["key"] for row in rows), KEY_LENGTH)
     return FamilyQuestions(key, ", ".join(sorted({row["metric"] for row in rows})), len(rows))
 
 
-def parse_prediction(line: str, evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the page shows of a line of predictions.jsonl; None if the line is damaged."""
-    try:
-        row = json.loads(line)
-        texts = {name: str(row[name])[:MAX_TEXT] for name in ("family", "question", "prediction")}
-        if not is_number(row["score"]):
-            return None
-        return {
-            "key": identify_question(row, evaluation)[:KEY_LENGTH],
-            "id": str(row.get("id", ""))[:MAX_TEXT],
-            **texts,
-            "references": [str(reference)[:MAX_TEXT] for reference in list_references(row)],
-            "metric": str(row.get(METRIC) or name_metric(str(row["family"]), evaluation)),
-            "score": round(row["score"], 4),
-            "image": row.get("image"),
-        }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
+def show_prediction(row: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows of a line of predictions.jsonl."""
+    return {
+        "key": identify_question(row, evaluation)[:KEY_LENGTH],
+        **{name: row[name][:MAX_TEXT] for name in ("id", "family", "question", "prediction")},
+        "references": [str(reference)[:MAX_TEXT] for reference in list_references(row)],
+        "metric": str(row.get(METRIC) or name_metric(row["family"], evaluation)),
+        "score": round(row["score"], 4),
+        "image": row.get("image"),
+    }
 
 
 @dataclass

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from eaglebench.report.plot import Plot
-from eaglebench.report.plot_style import COLOURS, HEIGHT, new_axes, shorten, to_plot
+from eaglebench.report.plot_style import COLOURS, HEIGHT, new_axes, shorten_label, to_plot
 from eaglebench.report.run_files import is_number
 
 CAPTION = (
@@ -40,7 +40,7 @@ def plot_selection(name: str, rounds: Sequence[Mapping[str, Any]]) -> Iterator[P
                 axes.plot([point[0]] * 2, bounds, color=COLOURS[0], lw=1, alpha=0.6)
             label_height = min(point[1], label_height - label_distance)
             text = describe_step(candidate["experts"], before) if before else "+".join(candidate["experts"])
-            axes.annotate(shorten(text), (point[0] + 0.1, label_height), va="center", fontsize=8)
+            axes.annotate(shorten_label(text), (point[0] + 0.1, label_height), va="center", fontsize=8)
         before = each["kept"]
     if kept:
         axes.plot(*zip(*kept, strict=True), color=COLOURS[0], lw=1)

@@ -19,7 +19,7 @@ from eaglebench.report.plot_style import (
     WIDTH,
     add_legend,
     new_axes,
-    shorten,
+    shorten_label,
     to_plot,
 )
 from eaglebench.report.settings import FUSION, LIST_FIELDS, OVERALL, Setting, list_families
@@ -102,7 +102,7 @@ def plot_pre_alignment(settings: Sequence[Setting], suffix: str = "") -> Iterato
         spread = math.sqrt(sum(map(variance, scores))) if all(len(each) > 1 for each in scores) else None
         axes.barh(place, delta, xerr=spread, color=COLOURS[2 if delta > 0 else 3], ecolor=INK, height=0.6)
     axes.axvline(0, color=INK, lw=1)
-    axes.set_yticks(range(len(pairs)), [shorten(describe_setting(one, without=("stages",))) for one, _ in pairs])
+    axes.set_yticks(range(len(pairs)), [shorten_label(describe_setting(one, without=("stages",))) for one, _ in pairs])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("overall score with pre-alignment less that without")

@@ -7,12 +7,12 @@ from statistics import fmean, stdev
 from typing import Any
 
 from eaglebench.report.question_sets import NO_QUESTIONS, SYNTHETIC, QuestionSet
+from eaglebench.utils.intervals import normal_interval
 
 OVERALL = "overall"
 CHOICE_GROUPS = ("experts", "stages", "fusion", "llm", "data")  # groups whose fields depend on what is chosen in them
 LIST_FIELDS = ("experts", "stages")  # fields that list what is chosen in a group
 FUSION = "fusion.name"
-NORMAL_95 = 1.96  # standard errors from the mean to the bounds of a normal 95 % interval
 HIDDEN_GROUPS = ("presets", "hydra", "report")  # of a config; they say nothing of a run that its other fields do not
 
 
@@ -66,7 +66,7 @@ class Setting:
         low, high, error = (self.values(family, key) for key in ("low", "high", "stderr"))
         if low and high:
             return low[0], high[0]
-        return (scores[0] - NORMAL_95 * error[0], scores[0] + NORMAL_95 * error[0]) if scores and error else None
+        return normal_interval(scores[0], error[0]) if scores and error else None
 
     def gain(self, family: str) -> float | None:
         """The mean of score less no-image score, over the runs that have both; None if none has."""

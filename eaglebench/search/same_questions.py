@@ -8,6 +8,8 @@ from eaglebench.report.question_sets import NO_QUESTIONS, QuestionSet
 from eaglebench.search.trials import TrialResult
 from eaglebench.utils.errors import UserError
 
+Asked = tuple[QuestionSet, TrialResult]
+
 
 def find_questions(result: TrialResult) -> QuestionSet:
     """The questions of a trial; NO_QUESTIONS if it failed, or its folder does not say."""
@@ -15,13 +17,18 @@ def find_questions(result: TrialResult) -> QuestionSet:
     return NO_QUESTIONS if run is None else run.questions
 
 
-def check_same_questions(results: Iterable[TrialResult]) -> None:
+def check_same_questions(results: Iterable[TrialResult], first: Asked | None = None) -> Asked | None:
     """Check that all trials whose questions are known answered the same ones.
+
+    Args:
+        first: what an earlier check gave; its trials answered those questions.
+
+    Returns:
+        The first trial whose questions are known, with them.
 
     Raises:
         UserError: two of them did not.
     """
-    first: tuple[QuestionSet, TrialResult] | None = None
     for result in results:
         if (questions := find_questions(result)) == NO_QUESTIONS:
             continue
@@ -33,3 +40,4 @@ def check_same_questions(results: Iterable[TrialResult]) -> None:
                 "questions, so that their scores cannot be compared: move the older folder away, and it is trained "
                 "anew."
             )
+    return first

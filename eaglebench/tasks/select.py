@@ -25,7 +25,7 @@ from eaglebench.search.overrides import (
     root_key,
     wandb_group,
 )
-from eaglebench.search.same_questions import check_same_questions
+from eaglebench.search.same_questions import Asked, check_same_questions
 from eaglebench.search.selection import ExpertSet, RoundScores, SeedScores, run_search
 from eaglebench.search.trials import run_trials
 from eaglebench.utils.console import new_console
@@ -93,6 +93,7 @@ class SetScorer:
         self.console = console
         self.launcher = launcher
         self.tried: dict[ExpertSet, TriedSet] = {}
+        self.asked: Asked | None = None
 
     def score_round(self, number: int, sets: Sequence[ExpertSet]) -> RoundScores:
         """The scores of the sets that the round of this number tries; trains those that were not tried before.
@@ -111,7 +112,7 @@ class SetScorer:
             result.trial: result
             for result in run_trials(trials, self.command, self.launcher, self.console, self.common)
         }
-        check_same_questions([one for tried in self.tried.values() for one in tried.results] + list(results.values()))
+        self.asked = check_same_questions(results.values(), self.asked)
         for experts, of_set in new.items():
             set_results = tuple(results[trial] for trial in of_set)
             complete = all(result.error is None for result in set_results)

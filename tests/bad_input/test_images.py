@@ -18,7 +18,7 @@ from eaglebench.config.finished_run import config_of_run
 from eaglebench.data.collate import read_sample_image
 from eaglebench.data.converters.ai2d import draw_labels
 from eaglebench.data.converters.mmmu import join_images
-from eaglebench.data.images import ImageReader
+from eaglebench.data.images import ImageReader, load_image
 from eaglebench.data.llava import read_samples
 from eaglebench.data.open_image import open_image
 from eaglebench.data.sample import Sample
@@ -65,8 +65,8 @@ def show_lmms_eval(path: Path) -> Image.Image:
     with Image.open(path) as opened:
         content = [{"type": "image", "url": opened}, {"type": "text", "text": "?"}]
         image = parse_conversation("d", [{"role": "user", "content": content}])[1]
-    assert image is not None
-    return squash(image)
+        assert image is not None
+        return from_tensor(load_image(image, 32, SQUARE).numpy())
 
 
 def ask_with_pillow(path: Path) -> Image.Image:
@@ -148,11 +148,13 @@ def test_what_cannot_be_seen_is_refused_by_name(tmp_path: Path, name: str) -> No
         lambda: read_samples(records, checked=tmp_path / "checked"),
         lambda: read_sample_image(Sample("s1", path, ()), ImageReader(4, 1, SQUARE)),
         lambda: to_square(path, 4, SQUARE),
-        lambda: parse_conversation("d", message),
+        lambda: read_sample_image(
+            Sample("d", Path("d"), ()), lambda _: load_image(parse_conversation("d", message)[1] or "", 4, SQUARE)
+        ),
     ):
         with pytest.raises(UserError) as caught:
             place()
-        assert name in str(caught.value) or "the image of d" in str(caught.value)
+        assert name in str(caught.value) or "sample d: its image d" in str(caught.value)
         assert reason in str(caught.value)
         assert "\n" not in str(caught.value)
 

@@ -171,7 +171,7 @@ def test_prompts_that_do_not_fit_are_counted_and_named() -> None:
     assert str(refused.value) == (
         f"7 of 9 questions do not fit in llm.max_length={length + 5}, as tokens of the prompt with its image + tokens "
         f"of the answer (long-0: {length} + 6; long-1: {length} + 6; long-2: {length} + 6; long-3: {length} + 6; "
-        f"long-4: {length} + 6; and 2 more): shorten them, raise llm.max_length as far as the model goes, lower "
+        f"long-4: {length} + 6 and 2 more): shorten them, raise llm.max_length as far as the model goes, lower "
         "evaluation.max_new_tokens, or set evaluation.overlong=shorten_answer."
     )
 

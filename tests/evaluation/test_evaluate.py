@@ -26,12 +26,12 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     answer_batch = AnswerGenerator.answer_batch
 
-    def counted(self: AnswerGenerator, questions: Any) -> list[str]:
+    def counted(self: AnswerGenerator, questions: Any, limit: int) -> list[str]:
         if len(sizes) == 3:
             sizes.append(0)
             raise KeyboardInterrupt
         sizes.append(len(questions))
-        return answer_batch(self, questions)
+        return answer_batch(self, questions, limit)
 
     monkeypatch.setattr(AnswerGenerator, "answer_batch", counted)
     return sizes

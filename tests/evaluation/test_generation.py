@@ -16,6 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 from eaglebench.data.collate import Collator
 from eaglebench.data.conversation import IGNORE
 from eaglebench.data.sample import Sample, Turn
+from eaglebench.evaluation.answer_room import AnswerLimits
 from eaglebench.evaluation.generation import AnswerGenerator
 from eaglebench.evaluation.questions import EvalQuestion, list_questions
 from eaglebench.language.base import LanguageModel
@@ -57,7 +58,7 @@ def build_writer(tokenizer: PreTrainedTokenizerBase, template: str, max_length: 
 
 def build_generator(language: LanguageModel, **options: Any) -> AnswerGenerator:
     model = EagleModel({}, None, language)
-    settings = {"device": "cpu", "batch_size": 2, "max_new_tokens": 12, **options}
+    settings = {"device": "cpu", "batch_size": 2, "limits": AnswerLimits(12), **options}
     return AnswerGenerator(model, build_encoder(model, language), language.tokenizer, lambda path: None, **settings)
 
 
@@ -150,9 +151,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     batches: list[list[str]] = []
     answer_batch = AnswerGenerator.answer_batch
 
-    def record(self: AnswerGenerator, questions: list[EvalQuestion]) -> list[str]:
+    def record(self: AnswerGenerator, questions: list[EvalQuestion], limit: int) -> list[str]:
         batches.append([question.sample.id for question in questions])
-        return answer_batch(self, questions)
+        return answer_batch(self, questions, limit)
 
     monkeypatch.setattr(AnswerGenerator, "answer_batch", record)
     return batches
@@ -174,6 +175,6 @@ def test_a_shortened_answer_is_generated_apart(asked: list[list[str]]) -> None:
     questions = list_questions([LONG, *(question.sample for question in QUESTIONS)])
     prompt = len(build_generator(language).encoder.encode_prompt(LONG))
     language.max_length = prompt + 1  # room for the answer, and not for its end
-    generator = build_generator(language, overlong="shorten_answer")
+    generator = build_generator(language, limits=AnswerLimits(12, overlong="shorten_answer"))
     assert list(generator.answer(questions)) == [ANSWER] * 3
     assert asked == [["long"], ["s", "t"]]

@@ -35,6 +35,13 @@ def test_a_selection_among_different_questions_is_refused(results: list[TrialRes
         check_same_questions(results)
 
 
+def test_a_later_round_is_compared_with_the_first(results: list[TrialResult]) -> None:
+    asked = check_same_questions([results[3], results[0]])
+    assert check_same_questions([results[1]], asked) == asked
+    with pytest.raises(UserError, match=r"a \(synthetic: .*\) and .*older \(.*\) answered different questions"):
+        check_same_questions([results[2]], asked)
+
+
 def test_trials_that_do_not_say_what_they_were_asked_are_left_alone(results: list[TrialResult]) -> None:
     assert find_questions(results[-1]) == NO_QUESTIONS
     check_same_questions([results[0], results[-1]])

@@ -4,11 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
-
-from eaglebench.data.open_image import MAX_PIXELS, open_image
+from eaglebench.data.open_image import ImageSource
 from eaglebench.data.sample import Turn
-from eaglebench.data.unreadable import name_unreadable
 from eaglebench.utils.errors import UserError
 
 # Of sampling, or of how other models tile their images: without effect on the greedy answers of a run.
@@ -67,19 +64,15 @@ def is_sampling(settings: Mapping[str, Any]) -> bool:
     return bool(settings.get("do_sample", True)) and float(settings.get("temperature", default)) > 0
 
 
-def parse_conversation(
-    name: str, messages: Sequence[Mapping[str, Any]], max_pixels: int = MAX_PIXELS
-) -> tuple[tuple[Turn, ...], Image.Image | None]:
-    """The turns of a document's messages, the last one to be answered, and the image of the first turn.
+def parse_conversation(name: str, messages: Sequence[Mapping[str, Any]]) -> tuple[tuple[Turn, ...], ImageSource | None]:
+    """The turns of a document's messages, the last one to be answered, and the image of the first turn, not yet opened.
 
     Args:
         name: of the document, for messages.
         messages: in the format of lmms-eval's chat interface; an image is one of Pillow, or the path of a file.
-        max_pixels: most pixels of an image.
 
     Raises:
-        UserError: the document has several images, one that cannot be read, other media, media in a later turn, or
-            roles out of turn.
+        UserError: the document has several images, other media, media in a later turn, or roles out of turn.
     """
     turns: list[Turn] = []
     images: list[Any] = []
@@ -108,5 +101,4 @@ def parse_conversation(
         )
     if len(images) > 1:
         raise UserError(f"{name} has {len(images)} images, and a run sees one: leave the task out.")
-    with name_unreadable(f"the image of {name}"):
-        return tuple(turns), open_image(images[0]["url"], max_pixels) if images else None
+    return tuple(turns), images[0]["url"] if images else None

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from lmms_eval.api.instance import Instance
 from lmms_eval.api.model import lmms
-from PIL import Image
 from rich.progress import track
 
 from eaglebench.config.build import load_trained_model
 from eaglebench.config.build_data import build_image_settings
 from eaglebench.config.read import read_config
 from eaglebench.data.images import load_image
+from eaglebench.data.open_image import ImageSource
 from eaglebench.data.sample import Sample
 from eaglebench.evaluation.answer_room import AnswerLimits
 from eaglebench.evaluation.generation import AnswerGenerator
@@ -109,7 +109,7 @@ class EagleBench(lmms):  # type: ignore[misc]  # lmms-eval is untyped
                 most[index] = fit
         return most
 
-    def read_question(self, request: Instance) -> tuple[EvalQuestion, Image.Image | None]:
+    def read_question(self, request: Instance) -> tuple[EvalQuestion, ImageSource | None]:
         """The question of a request, with its image.
 
         Raises:
@@ -118,7 +118,7 @@ class EagleBench(lmms):  # type: ignore[misc]  # lmms-eval is untyped
         _, doc_to_messages, _, doc_id, task, split = request.args
         name = f"{task}-{doc_id}"
         messages = doc_to_messages(self.task_dict[task][split][doc_id])
-        turns, image = parse_conversation(name, messages, self.images.max_pixels)
+        turns, image = parse_conversation(name, messages)
         return EvalQuestion(Sample(name, None if image is None else Path(name), turns), len(turns) - 1), image
 
     def answer_batch(self, requests: Sequence[Instance], max_new_tokens: int) -> list[str]:
@@ -128,7 +128,7 @@ class EagleBench(lmms):  # type: ignore[misc]  # lmms-eval is untyped
             UserError: a request has more than one image, one that cannot be read, or other media.
         """
         questions: list[EvalQuestion] = []
-        images: dict[Path, Image.Image] = {}
+        images: dict[Path, ImageSource] = {}
         for request in requests:
             question, image = self.read_question(request)
             if image is not None:
@@ -141,9 +141,9 @@ class EagleBench(lmms):  # type: ignore[misc]  # lmms-eval is untyped
             lambda name: load_image(images[name], self.model.image_side, self.images),
             device=self.device,
             batch_size=len(questions),
-            max_new_tokens=max_new_tokens,
+            limits=AnswerLimits(max_new_tokens),
         )
-        return generator.answer_batch(questions)
+        return generator.answer_batch(questions, max_new_tokens)
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
         """Refused: the chat interface has no likelihoods.

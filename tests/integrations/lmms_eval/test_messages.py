@@ -1,9 +1,7 @@
 """lmms-eval's messages as conversations, its settings as limits; what a run cannot do is refused in one sentence."""
 
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -44,12 +42,8 @@ def test_earlier_turns_keep_their_answers() -> None:
     assert parse_conversation("d", messages)[0] == (Turn("colour?", "red"), Turn("shape?", ""))
 
 
-def test_an_image_may_be_a_file(tmp_path: Path) -> None:
-    pixels = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
-    Image.fromarray(pixels).save(tmp_path / "a.png")
-    image = parse_conversation("d", [message({"type": "image", "url": str(tmp_path / "a.png")}, text("?"))])[1]
-    assert image is not None
-    assert np.array_equal(np.array(image), pixels)
+def test_an_image_may_be_a_file() -> None:
+    assert parse_conversation("d", [message({"type": "image", "url": "a.png"}, text("?"))])[1] == "a.png"
 
 
 @pytest.mark.parametrize(
