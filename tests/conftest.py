@@ -102,8 +102,9 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def fast_store(shared_folder: Path) -> list[str]:
-    """Overrides that share rendered data and finished stages between the tests of a session."""
-    return [f"store={shared_folder}/store", f"data.cache_dir={shared_folder}/data", "fast=true"]
+    """Overrides that share rendered data and finished stages between the tests of a session; few samples a step."""
+    small = [f"++presets.{stage}.tiny.batch_size=4" for stage in options("stages")]
+    return [f"store={shared_folder}/store", f"data.cache_dir={shared_folder}/data", "fast=true", *small]
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ def read_answers(folder: Path) -> Answers:
     for path in paths:
         for number, line in enumerate(path.read_bytes().splitlines(), start=1):
             row = parse_prediction(line)
-            if row is None:
+            if row is None or not isinstance(row.get("id"), str):
                 raise UserError(f"{path}, line {number} is no answer to a question: evaluate the run again, task=eval.")
             key = (row["family"], row["id"], row.get("turn", 0), row["question"])
             if key in answers:

@@ -15,7 +15,9 @@ MAX_SAMPLES = 14
 CELL = (2.1, 2.75)  # width and height, inches
 RIGHT, WRONG = "#1a7f37", "#c0392b"
 MAX_LINE = 30  # characters
-TEXT = 0.16  # height of the text above or below an image, as a share of its cell
+SQUARE = 1.85  # room for an image, inches
+TEXT = 0.44  # height of the text above or below it, inches
+GAP = 0.07  # between image and text, inches
 SIDE = 512  # most pixels of an image, more than a cell shows
 
 
@@ -39,19 +41,23 @@ def draw_samples(predictions: Sequence[Mapping[str, Any]], path: Path) -> None:
     columns = min(COLUMNS, len(chosen))
     lines = -(-len(chosen) // columns)
     figure = Figure(figsize=(CELL[0] * columns, CELL[1] * lines))
-    # Measuring every text, as an automatic layout does, takes twice as long as drawing.
-    figure.subplots_adjust(left=0.01, right=0.99, bottom=TEXT / lines, top=1 - TEXT / lines, wspace=0.1, hspace=0.5)
+    # One plot whose unit is an inch, in place of one for each sample: those take longer than all that is in them.
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    style: dict[str, Any] = {"ha": "center", "fontsize": 8, "parse_math": False}  # a dollar starts no formula
     for place, row in enumerate(chosen):
-        axes = figure.add_subplot(lines, columns, place + 1)
-        axes.set_axis_off()
+        middle, top = CELL[0] * (place % columns + 0.5), -CELL[1] * (place // columns)
+        bottom = top - TEXT - SQUARE
         if row["image"] is not None:
             with name_unreadable(f"the image {row['image']}"):
-                axes.imshow(open_thumbnail(row["image"], SIDE, max_pixels=None))
-        # A dollar starts no formula.
-        style: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "fontsize": 8, "parse_math": False}
-        axes.text(0.5, 1.04, f"{row['family']}\n{one_line(row['question'])}", va="bottom", **style)
+                image = open_thumbnail(row["image"], SIDE, max_pixels=None)
+            width, height = (SQUARE / 2 * side / max(image.size) for side in image.size)
+            centre = bottom + SQUARE / 2
+            axes.imshow(image, extent=(middle - width, middle + width, centre - height, centre + height), aspect="auto")
+        axes.text(middle, bottom + SQUARE + GAP, f"{row['family']}\n{one_line(row['question'])}", va="bottom", **style)
         answers = f"reference: {one_line(row['reference'])}\nmodel: {one_line(row['prediction'])}"
-        axes.text(0.5, -0.04, answers, va="top", color=RIGHT if row["score"] == 1 else WRONG, **style)
+        axes.text(middle, bottom - GAP, answers, va="top", color=RIGHT if row["score"] == 1 else WRONG, **style)
+    axes.set(xlim=(0, CELL[0] * columns), ylim=(-CELL[1] * lines, 0))
     with temporary_file(path) as temporary:
         FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=110)
 

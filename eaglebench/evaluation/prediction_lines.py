@@ -6,11 +6,11 @@ from typing import Any
 
 from eaglebench.evaluation.question_identity import list_references
 
-TEXTS = ("family", "id", "question", "prediction")
+TEXTS = ("family", "question", "prediction")
 
 
 def parse_prediction(line: str | bytes) -> dict[str, Any] | None:
-    """The answer to a question; None if the line is damaged, or lacks what a comparison needs."""
+    """The answer to a question; None if the line is damaged. Lines of older versions name neither id nor turn."""
     try:
         row = json.loads(line)
         score = row["score"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from eaglebench.data.open_image import open_thumbnail
 from eaglebench.data.unreadable import UnreadableImage
-from eaglebench.evaluation.prediction_lines import parse_prediction
+from eaglebench.evaluation.prediction_lines import TEXTS, parse_prediction
 from eaglebench.evaluation.question_identity import METRIC, identify_question, list_references, name_metric
 from eaglebench.report.question_sets import FamilyQuestions
 from eaglebench.utils.hashing import hash_json
@@ -79,7 +79,8 @@ def show_prediction(row: Mapping[str, Any], evaluation: Mapping[str, Any]) -> di
     """What the page shows of a line of predictions.jsonl."""
     return {
         "key": identify_question(row, evaluation)[:KEY_LENGTH],
-        **{name: row[name][:MAX_TEXT] for name in ("id", "family", "question", "prediction")},
+        "id": str(row.get("id", ""))[:MAX_TEXT],
+        **{name: row[name][:MAX_TEXT] for name in TEXTS},
         "references": [str(reference)[:MAX_TEXT] for reference in list_references(row)],
         "metric": str(row.get(METRIC) or name_metric(row["family"], evaluation)),
         "score": round(row["score"], 4),

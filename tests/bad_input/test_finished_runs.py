@@ -140,7 +140,8 @@ def test_a_crash_while_it_is_replaced_loses_neither(
 
 
 def test_of_two_commands_at_once_one_waits(tmp_path: Path, fast_store: list[str]) -> None:
-    words = [sys.executable, "-m", "eaglebench", *fast_store, f"hydra.run.dir={tmp_path / 'results' / 'run'}"]
+    short = ["stages=[sft]", "validation.every=0", "evaluation.blind.steps=0", "evaluation.shuffled=false"]
+    words = [sys.executable, "-m", "eaglebench", *fast_store, *short, f"hydra.run.dir={tmp_path / 'results' / 'run'}"]
     both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
     said = ["".join(process.communicate(timeout=300)[0].split()) for process in both]
     assert [process.returncode for process in both] == [0, 0]

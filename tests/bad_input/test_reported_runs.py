@@ -39,7 +39,7 @@ DAMAGED = {
     "a torn line": ("predictions.jsonl", line() + line()[:20], "predictions.jsonl: 1 lines cannot be read"),
     "too few lines": ("predictions.jsonl", line(), COUNTED),
     "a score of NaN": ("predictions.jsonl", line(score=float("nan")), "1 lines cannot be read"),
-    "bytes": ("predictions.jsonl", b"\xff\xfe\x00", "predictions.jsonl cannot be read"),
+    "bytes": ("predictions.jsonl", b"\xff\xfe\x00", "1 lines cannot be read"),
     "an image of a list": ("predictions.jsonl", line(image=["a.png"]), COUNTED),
     "an image with NUL": ("predictions.jsonl", line(image="a\0.png"), COUNTED),
     "a long image": ("predictions.jsonl", line(image="a" * 5000), COUNTED),

@@ -92,6 +92,7 @@ def write_predictions(folder: Path, scores: dict[str, list[float]]) -> Path:
             "question": "q",
             "image": f"{index}.png",
             "reference": "r",
+            "prediction": "p",
             "score": score,
         }
         for family, own in scores.items()

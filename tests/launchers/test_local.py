@@ -109,6 +109,7 @@ def test_processes_of_one_command_give_what_one_process_gives(tmp_path: Path) ->
     assert scores[0] == scores[1]
 
 
+@pytest.mark.slow
 def test_a_mistake_in_every_process_is_one_sentence(tmp_path: Path) -> None:
     overrides = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "experts.clip.checkpoint=missing.pth"]
     done = run_eaglebench(tmp_path, None, *ONE_STAGE, *overrides)

@@ -32,25 +32,33 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield {**environment, "OMP_NUM_THREADS": "1"}
 
 
-def test_a_multirun_of_jobs_one_of_which_is_preempted(slurm: dict[str, str], tmp_path: Path) -> None:
-    """The job that is signalled writes a checkpoint, is requeued, and ends with the scores of a run that is no job."""
-    done = run_eaglebench(tmp_path, slurm, "-m", "seed=0,1", "launcher=slurm", "launcher.cpus_per_task=1", *ONE_STAGE)
+@pytest.mark.parametrize("seeds", ["0", pytest.param("0,1", marks=pytest.mark.slow)])
+def test_a_job_that_is_preempted(
+    seeds: str, slurm: dict[str, str], tmp_path: Path, command: Callable[..., Outcome]
+) -> None:
+    """Alone or in a multirun, it writes a checkpoint, is requeued, and ends with the scores of a run that is no job."""
+    words = ["launcher=slurm", "launcher.cpus_per_task=1", *ONE_STAGE]
+    multirun = ["-m"] if "," in seeds else []
+    done = run_eaglebench(tmp_path, slurm, *multirun, f"seed={seeds}", *words)
     assert done.returncode == 0, done.stderr
-    jobs = re.findall(r"-s(\d)-\w+: " + SUBMITTED, done.stdout)
-    assert [seed for seed, *_ in jobs] == ["0", "1"]
-    _, job, log = jobs[0]
+    jobs = re.findall(SUBMITTED, done.stdout)
+    assert len(jobs) == len(seeds.split(","))
+    job, log = jobs[0]
     printed = Path(log.replace("%t", "0"))
     wait_until(lambda: printed.is_file() and "sft: step 15/60" in printed.read_text(), "the first job to train", 120)
     run_command(slurm, "scancel", "--signal=USR1", job)
     results = tmp_path / "results"
-    wait_until(lambda: len(list(results.glob("clip+sam-*/manifest.json"))) == 2, "both jobs to end", 240)
+    wait_until(lambda: len(list(results.glob("clip+sam-*/manifest.json"))) == len(jobs), "the jobs to end", 240)
     printed_text = printed.read_text()
     assert f"job {job} is pre-empted or at its time limit: it is requeued" in printed_text
     assert re.search(r"sft: resumes from step \d+ of 60", printed_text)
-    here = run_eaglebench(tmp_path, None, f"hydra.run.dir={tmp_path}/here", f"store={tmp_path}/here/store", *ONE_STAGE)
-    assert here.returncode == 0, here.stderr
+    here = tmp_path / "here"
+    outcome = command(
+        *ONE_STAGE, f"hydra.run.dir={here}", f"store={here}/store", f"data.cache_dir={tmp_path}/here/data"
+    )
+    assert outcome.code == 0, outcome.err
     (first,) = results.glob("clip+sam-*-s0-*/scores.json")
-    assert json.loads(first.read_text()) == json.loads((tmp_path / "here/scores.json").read_text())
+    assert json.loads(first.read_text()) == json.loads((here / "scores.json").read_text())
 
 
 @pytest.mark.slow
