@@ -1,5 +1,6 @@
 """What the tests share: composing configs, running the command line in this process, small data."""
 
+import gc
 import json
 import os
 import shutil
@@ -51,6 +52,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     if list(config.args) != list(config.getini("testpaths")) or "not slow" not in config.option.markexpr:
         return 0
     return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: no collection has to look through it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

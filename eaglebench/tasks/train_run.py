@@ -97,8 +97,9 @@ def train(command: Command) -> None:
     assert environment is not None
     devices = Devices(trainer.accelerator, trainer.precision, trainer.processes)
     with requeue_on_warning(print), ExitStack() as held:
-        gc.freeze()  # what is imported stays: collections between stages need not look through it, a second each
-        held.callback(gc.unfreeze)
+        if not gc.get_freeze_count():  # what the caller froze stays frozen
+            gc.freeze()  # what is imported stays: collections between stages need not look through it, a second each
+            held.callback(gc.unfreeze)
         with process_group(environment, devices.backend):
             work = broadcast_from_main(lambda: begin_run(command, held))
             if work is None:

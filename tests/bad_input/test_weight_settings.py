@@ -147,11 +147,18 @@ TIMM_CONFIGS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def timm_model() -> torch.nn.Module:
+    return timm.create_model(TIMM)
+
+
 @pytest.mark.parametrize(("config", "sentence"), TIMM_CONFIGS)
-def test_the_config_that_timm_writes_is_compared(config: dict[str, Any], sentence: str, tmp_path: Path) -> None:
-    save_file(timm.create_model(TIMM).state_dict(), tmp_path / "model.safetensors")
+def test_the_config_that_timm_writes_is_compared(
+    config: dict[str, Any], sentence: str, timm_model: torch.nn.Module, tmp_path: Path
+) -> None:
+    save_file(timm_model.state_dict(), tmp_path / "model.safetensors")
     expert = Timm(TIMM)
-    save_config_for_hf(timm.create_model(TIMM), str(tmp_path / TIMM_CONFIG))
+    save_config_for_hf(timm_model, str(tmp_path / TIMM_CONFIG))
     expert.load_checkpoint(tmp_path, "the test")
     (tmp_path / TIMM_CONFIG).write_text(json.dumps(config))
     for where in (tmp_path, tmp_path / "model.safetensors"):
@@ -159,8 +166,8 @@ def test_the_config_that_timm_writes_is_compared(config: dict[str, Any], sentenc
             expert.load_checkpoint(where, "the test")
 
 
-def test_an_architecture_that_timm_does_not_have_is_refused(tmp_path: Path) -> None:
-    save_file(timm.create_model(TIMM).state_dict(), tmp_path / "model.safetensors")
+def test_an_architecture_that_timm_does_not_have_is_refused(timm_model: torch.nn.Module, tmp_path: Path) -> None:
+    save_file(timm_model.state_dict(), tmp_path / "model.safetensors")
     (tmp_path / TIMM_CONFIG).write_text(json.dumps({"architecture": "vit_colossal"}))
     with pytest.raises(UserError, match=r"timm cannot build vit_colossal, which the config.json beside .* names"):
         Timm(TIMM).load_checkpoint(tmp_path, "the test")
