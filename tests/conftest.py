@@ -60,6 +60,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Otherwise triton says at the end that its objects leak."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that wait for a cluster begin first: the others fill that time."""
     items.sort(key=lambda item: "slurm" not in getattr(item, "fixturenames", ()))
@@ -109,8 +114,12 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def fast_store(shared_folder: Path) -> list[str]:
-    """Overrides that share rendered data and finished stages between the tests of a session; few samples a step."""
-    small = [f"++presets.{stage}.tiny.batch_size=4" for stage in options("stages")]
+    """Overrides that share rendered data and finished stages between the tests of a session: few steps of few samples,
+    and few questions.
+    """
+    short = ("batch_size=4", "steps=2")
+    small = [f"++presets.{stage}.tiny.{field}" for stage in options("stages") for field in short]
+    small += ["world.train_images=48", "world.val_questions=3"]
     return [f"store={shared_folder}/store", f"data.cache_dir={shared_folder}/data", "fast=true", *small]
 
 

@@ -1,15 +1,18 @@
 """A finished run is left alone: by the same command, by another one in its folder, and by one that is interrupted."""
 
+import multiprocessing
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
-from eaglebench.runs import BENCHMARKED, MANIFEST, MODEL, SCORES, finish_replacing, replace_run, rerun_folder
+from eaglebench.runs import BENCHMARKED, MANIFEST, MODEL, SCORES, finish_replacing, lock_run, replace_run, rerun_folder
 from tests.conftest import Outcome, turns, write_records
 
 
@@ -139,6 +142,32 @@ def test_a_crash_while_it_is_replaced_loses_neither(
     assert [path.name for path in run.parent.iterdir()] == ["run"]
 
 
+def train_elsewhere(run: Path, finished: Path, held: Event) -> None:
+    """What another process does that trains the run: it holds the lock until the run is there."""
+    with lock_run(run, print):
+        held.set()
+        time.sleep(1)
+        shutil.copytree(finished, run, dirs_exist_ok=True)
+
+
+def test_a_run_that_another_process_trains_is_waited_for(
+    command: Callable[..., Outcome], finished_run: Path, fast_store: list[str], tmp_path: Path
+) -> None:
+    run, context = tmp_path / "results/run", multiprocessing.get_context("spawn")
+    run.parent.mkdir()
+    other = context.Process(target=train_elsewhere, args=(run, finished_run, held := context.Event()))
+    other.start()
+    assert held.wait(60)
+    outcome = command(*fast_store, f"hydra.run.dir={run}")
+    other.join()
+    assert outcome.code == 0, outcome.err
+    said = "".join(outcome.out.split())
+    assert f"process{other.pid}on" in said and "iswritingit;waitingforthatone" in said
+    assert "isfinishedandleftasitis" in said
+    assert [path.name for path in run.parent.iterdir()] == ["run"]
+
+
+@pytest.mark.slow
 def test_of_two_commands_at_once_one_waits(tmp_path: Path, fast_store: list[str]) -> None:
     short = ["stages=[sft]", "validation.every=0", "evaluation.blind.steps=0", "evaluation.shuffled=false"]
     words = [sys.executable, "-m", "eaglebench", *fast_store, *short, f"hydra.run.dir={tmp_path / 'results' / 'run'}"]

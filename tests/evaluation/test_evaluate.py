@@ -47,8 +47,8 @@ def test_it_resumes_where_it_was_interrupted(run: Path, batches: list[int], comm
     kept.write_text("".join(lines[: 1 + 10]) + '"half')
     outcome = command(*overrides)
     assert outcome.code == 0, outcome.err
-    assert "answering: resuming with 10 of 42 answers cached" in outcome.out
-    whole = [4] * 10 + [2]
+    assert "answering: resuming with 10 of 21 answers cached" in outcome.out
+    whole = [4] * 5 + [1]
     assert batches[4:] == whole[2:] + whole + whole  # once more with shuffled images, and once by the blind model
     again = (run / "eval/predictions.jsonl").read_text()
     assert [path.name for path in (run / "eval").glob(".answers*")] == []
@@ -219,9 +219,9 @@ def test_weights_of_a_blind_model_matter_to_its_answers_alone(
     run: Path, batches: list[int], command: Callable[..., Outcome]
 ) -> None:
     """What was answered before is not lost when the blind model is left out."""
-    overrides = ["task=eval", f"run={run}", "evaluation.batch_size=21", "evaluation.shuffled=false"]
+    overrides = ["task=eval", f"run={run}", "evaluation.batch_size=11", "evaluation.shuffled=false"]
     assert command(*overrides).code == 130  # in the middle of the blind pass
-    assert batches == [21, 21, 21, 0]
+    assert batches == [11, 10, 11, 0]
     outcome = command(*overrides, "evaluation.blind.steps=0")
-    assert "answering: resuming with 42 of 42 answers cached" in outcome.out
+    assert "answering: resuming with 21 of 21 answers cached" in outcome.out
     assert batches[4:] == []

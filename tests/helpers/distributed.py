@@ -1,14 +1,18 @@
 """Trains a small Eagle in two processes under each strategy, and writes losses, weights and messages into a folder.
 
-`torchrun --nproc-per-node 2 distributed.py FOLDER STRATEGY`
+`python -m tests.helpers.distributed FOLDER STRATEGY`. It imports everything once, which takes longer than a training,
+and forks the two processes off, with the environment that torchrun gives.
 """
 
 import gc
 import json
+import multiprocessing
 import os
 import random
 import signal
+import socket
 import sys
+import time
 import weakref
 from pathlib import Path
 from typing import Any
@@ -187,5 +191,26 @@ def main(folder: Path, strategies: list[str]) -> None:
                 train(folder, data, f"{strategy}-bf16", *trainer_overrides(strategy, "bf16-mixed"))
 
 
-if __name__ == "__main__":
+def start(rank: int, port: int) -> None:
+    """What each process does, as torchrun would start it."""
+    os.environ |= {
+        "TORCHELASTIC_RUN_ID": "test", "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
     main(Path(sys.argv[1]), sys.argv[2:])
+
+
+if __name__ == "__main__":
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=start, args=(rank, port)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    while all(process.is_alive() for process in processes):
+        time.sleep(0.1)
+    for process in processes:  # where one has failed, the other one would wait for it
+        process.join(5 if any(one.exitcode for one in processes) else None)
+        process.kill()
+    sys.exit(max(abs(process.exitcode or 0) for process in processes))

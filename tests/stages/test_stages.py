@@ -58,8 +58,8 @@ def trained_parts(runner: Runner, stage: Stage, unit: StageUnit) -> tuple[set[st
         ("sft", [], {"experts.clip", "experts.sam", "fusion", "llm"}),
         ("sft", ["experts.sam.frozen=true"], {"experts.clip", "fusion", "llm"}),
         ("sft", ["stages.sft.lr.llm=0"], {"experts.clip", "experts.sam", "fusion"}),
-        ("sft", ["stages.sft.unfreeze_at.llm=6", "stages.sft.unfreeze_at.experts=6"], {"fusion"}),
-        ("sft", ["stages.sft.unfreeze_at.llm=5", "stages.sft.unfreeze_at.experts=6"], {"fusion", "llm"}),
+        ("sft", ["stages.sft.unfreeze_at.llm=2", "stages.sft.unfreeze_at.experts=2"], {"fusion"}),
+        ("sft", ["stages.sft.unfreeze_at.llm=1", "stages.sft.unfreeze_at.experts=2"], {"fusion", "llm"}),
         ("sft", ["experts.sam.layer_decay=0.5"], {"experts.clip", "experts.sam", "fusion", "llm"}),
     ],
 )
@@ -174,9 +174,9 @@ def test_micro_batches_of_the_whole_model_give_the_same_step(shared: list[str]) 
     ("override", "reused"),
     [
         ("fusion=sequence_append", [True, False, False]),  # pre-alignment serves every fusion
-        ("stages.sft.steps=2", [True, True, False]),
+        ("stages.sft.steps=3", [True, True, False]),
         ("stages.sft.micro_batch=2", [True, True, True]),
-        ("stages.sft.unfreeze_at.llm=2", [True, True, False]),
+        ("stages.sft.unfreeze_at.llm=1", [True, True, False]),
         ("stages.sft.nonfinite=skip", [True, True, True]),
         ("trainer.accelerator=gpu", [True, True, True]),
         ("trainer.precision=bf16-mixed", [False, False, False]),
@@ -270,7 +270,7 @@ def test_a_stage_can_have_samples_of_its_own(shared: list[str], tmp_path: Path) 
 def test_validation_changes_nothing(shared: list[str]) -> None:
     found: list[dict[str, float]] = []
     weights = []
-    for overrides in (["validation.every=2"], ["validation.every=0"]):
+    for overrides in (["validation.every=1"], ["validation.every=0"]):
         cfg = composed(*shared, "stages=[sft]", *overrides)
         runner, _ = runner_of(cfg)
         validator = build_validator(cfg, runner.data)
@@ -281,7 +281,7 @@ def test_validation_changes_nothing(shared: list[str]) -> None:
         weights.append(runner.run(build_stages(cfg))[0].weights)
     validated, alone = weights
     assert all(torch.equal(validated[name], alone[name]) for name in alone)
-    assert [set(values) for values in found] == [{"validation loss", "validation score"}] * 3
+    assert [set(values) for values in found] == [{"validation loss", "validation score"}] * 2
     assert all(0 < values["validation loss"] < 20 and 0 <= values["validation score"] <= 1 for values in found)
 
 

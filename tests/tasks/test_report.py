@@ -17,7 +17,7 @@ def test_the_report_of_a_run_that_a_training_wrote(
     assert outcome.code == 0, outcome.err
     overall = json.loads((finished_run / "scores.json").read_text())["overall"]["score"]
     board = (tmp_path / "out" / "leaderboard.md").read_text()
-    assert board.startswith("## smoke tests on synthetic: 42 questions of 7 families\n\nScored by exact: ")
+    assert board.startswith("## smoke tests on synthetic: 21 questions of 7 families\n\nScored by exact: ")
     assert f"| clip+sam | channel_concat | synthetic | **{overall:.3f} [" in board
     (row,) = csv.DictReader((tmp_path / "out" / "leaderboard.csv").open())
     assert float(row["overall"]) == overall and int(row["parameters"]) > 100_000 and float(row["training_seconds"]) > 0

@@ -35,7 +35,7 @@ def test_questions_without_room_for_their_answers_are_refused_before_anything_is
         *fast_store, f"store={tmp_path}/store", f"hydra.run.dir={tmp_path}/run", "evaluation.max_new_tokens=500"
     )
     assert outcome.code == 2
-    assert "42 of 42 questions do not fit in llm.max_length=512" in outcome.err
+    assert "21 of 21 questions do not fit in llm.max_length=512" in outcome.err
     assert list(tmp_path.rglob("*.safetensors")) == []
 
 

@@ -62,9 +62,8 @@ def results(folder: Path) -> Callable[[str], tuple[dict[str, Any], dict[str, tor
             if strategy == "single":
                 distributed.train(folder, name.split("-")[1], name)
             else:
-                program = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-                arguments = [distributed.__file__, str(folder), strategy]
-                done = subprocess.run([*program, *arguments], cwd=ROOT, capture_output=True, text=True)
+                program = [sys.executable, "-m", distributed.__name__, str(folder), strategy]
+                done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True)
                 assert done.returncode == 0, done.stderr[-3000:]
 
     return read
