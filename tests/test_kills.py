@@ -8,7 +8,7 @@ import pytest
 from eaglebench.utils.errors import TERMINATED
 from tests.helpers.killed import FIRST_LINE, KILLS_IN_A_ROW, TASKS, Command, Material, Tally, Task
 
-QUICK = ("train", "report", "convert", "pretrain")
+QUICK = ("train", "convert")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,8 +60,15 @@ def heed_hangups() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+def list_deaths() -> Iterator[Any]:
+    """Each program with each signal. A loader imports torch, which takes seconds: one signal will do."""
+    for name, program in PROGRAMS.items():
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP):
+            slow = name == "a loader" and number != signal.SIGKILL
+            yield pytest.param(program, number, id=f"{name}-{number.name}", marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.parametrize(("program", "number"), list_deaths())
 def test_what_a_process_started_dies_with_it(program: str, number: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(program)
     command = [sys.executable, "program.py"]
