@@ -79,8 +79,9 @@ def test_a_selection_leaves_a_table_a_curve_and_a_json(
 
 
 def test_overrides_of_an_expert_go_to_the_sets_that_have_it(
-    trials: list[tuple[str, ...]], command: Callable[..., Outcome]
+    trials: list[tuple[str, ...]], command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(vision_cost, "measure_vision_cost", lambda *_: VisionCost(1000, 2e9, 3.0))
     overrides = ["experts.sam.frozen=true", "experts.clip.lr=1e-3"]
     assert command("task=select", "select=exhaustive", "select.start=[clip]", "select.pool=[sam]", *overrides).code == 0
     assert trials == [

@@ -69,8 +69,9 @@ def test_the_default_experts_can_be_measured() -> None:
     """CLIP and SAM at the tiny size, whose maps between blocks are not those that they give."""
     factory = build_factory(compose_command(["fusion=llava_hr"]).config)
     infos = {name: collect_feature_info(factory.build_untrained_expert(name)) for name in factory.experts}
+    command = compose_command([])
     for name in FUSIONS:
-        build = fusion_builder(compose_command([]), name)
+        build = fusion_builder(command, name)
         made = make_fusion_subject(build, infos, 128, 1, "cpu")
         for context in made.implementations().values():
             with context as forward:
