@@ -24,6 +24,7 @@ class Batch:
         labels: [B, T], the token to predict at its own position, or `IGNORE`; None in a batch of prompts.
         images: uint8 [I, 3, S, S] of the I <= B samples with an image, in their order; None if there is none.
         ids: ids of the B samples.
+        cut: those of samples that are longer than the context.
     """
 
     input_ids: Tensor
@@ -31,6 +32,7 @@ class Batch:
     labels: Tensor | None
     images: Tensor | None
     ids: tuple[str, ...]
+    cut: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -127,6 +129,7 @@ class Collator:
             labels=self.pad([item.encoded.labels for item in items], IGNORE),
             images=stack_images([item.image for item in items]),
             ids=tuple(item.id for item in items),
+            cut=tuple(item.id for item in items if item.encoded.is_cut),
         )
 
     def collate_prompts(

@@ -129,10 +129,11 @@ TEMPLATES = {
 
 @dataclass(frozen=True)
 class Encoded:
-    """Token ids and labels of one conversation, of equal length."""
+    """Token ids and labels of one conversation, of equal length; `is_cut` where it is longer than the context."""
 
     input_ids: tuple[int, ...]
     labels: tuple[int, ...]
+    is_cut: bool = False
 
 
 class ConversationEncoder:
@@ -178,22 +179,22 @@ class ConversationEncoder:
         Raises:
             UserError: no target lies within `max_length`; the message names the sample.
         """
-        ids, labels = self.truncate(sample)
+        ids, labels, is_cut = self.truncate(sample)
         if all(label == IGNORE for label in labels):
             raise UserError(
                 f"sample {sample.id} has no target within the {self.max_length} tokens of llm.max_length: shorten it, "
                 "or raise it."
             )
-        return Encoded(tuple(ids), tuple(labels))
+        return Encoded(tuple(ids), tuple(labels), is_cut)
 
     def has_target(self, sample: Sample) -> bool:
         """Whether a target lies within `max_length`."""
         return any(label != IGNORE for label in self.truncate(sample)[1])
 
-    def truncate(self, sample: Sample) -> tuple[list[int], list[int]]:
-        """Token ids and labels of the first `max_length` tokens of a conversation."""
+    def truncate(self, sample: Sample) -> tuple[list[int], list[int], bool]:
+        """Token ids and labels of the first `max_length` tokens of a conversation, and whether it has more."""
         ids, labels = self.tokenize(sample)
-        return ids[: self.max_length], labels[: self.max_length]
+        return ids[: self.max_length], labels[: self.max_length], len(ids) > self.max_length
 
     def encode_prompt(self, sample: Sample, turn: int = 0) -> tuple[int, ...]:
         """Token ids up to the answer of turn `turn`; earlier turns have their reference answers."""

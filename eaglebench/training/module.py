@@ -52,6 +52,7 @@ class TrainingModule(pl.LightningModule):
     Attributes:
         losses: of each optimizer step so far; NaN where it was skipped.
         curves: what was logged so far: an optimizer step, counted from 0, and values by full name.
+        cut: ids of the samples of this process's batches that were longer than the context.
         weights: of the output parts by full name, once the training is over; empty in all but the main process.
 
     Raises:
@@ -77,6 +78,7 @@ class TrainingModule(pl.LightningModule):
         self.seed = seed
         self.losses: list[float] = []
         self.curves: list[tuple[int, dict[str, float]]] = []
+        self.cut: set[str] = set()
         self.micro_batch_losses: list[Tensor] = []  # of the current step
         self.micro_batch_index = 0
         freeze(self.parts, setup.learning_rates)
@@ -121,6 +123,7 @@ class TrainingModule(pl.LightningModule):
             UserError: it is NaN or Inf, and steps are not to be skipped.
         """
         batch, weight = weighted_batch
+        self.cut.update(getattr(batch, "cut", ()))
         loss: Tensor = self.network(batch) * weight
         value = float(loss.detach())
         stop = not math.isfinite(value) and self.hyperparameters.nonfinite != SKIP

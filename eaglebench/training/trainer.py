@@ -29,9 +29,13 @@ from eaglebench.training.progress import StageProgress
 from eaglebench.training.setup import TrainingSetup
 from eaglebench.training.strategies import ddp, find_cluster_environment, release_memory
 from eaglebench.training.validation import ValidationCallback, ValidationFunction
+from eaglebench.utils.distributed import all_gather
 from eaglebench.utils.errors import TERMINATED, UserError, first_line
 from eaglebench.utils.hashing import named_seed
 from eaglebench.utils.processes import start_worker
+from eaglebench.utils.quoting import list_first
+
+NAMED = 5  # samples that a message lists
 
 
 class TrainingResult(NamedTuple):
@@ -160,6 +164,12 @@ class StageTrainer:
         if module.skipped_steps:
             self.console.print(
                 f"{label}: {module.skipped_steps} of {steps} steps were skipped, because gradients were not finite"
+            )
+        if cut := sorted(set().union(*all_gather(module.cut))):
+            self.console.print(
+                f"{label}: {len(cut)} of its samples are longer than llm.max_length, and trained on up to there "
+                f"({list_first(cut, NAMED)})",
+                soft_wrap=True,
             )
         return TrainingResult(module.losses, module.weights, module.curves)
 

@@ -20,6 +20,7 @@ from eaglebench.evaluation.questions import list_questions
 from eaglebench.language.pretrained import load_pretrained
 from eaglebench.language.tokenizer import tiny_tokenizer
 from eaglebench.utils.errors import UserError
+from tests.conftest import Outcome, turns, write_records
 from tests.helpers.trained_tokenizers import (
     llama2_tokenizer,
     llama3_tokenizer,
@@ -188,6 +189,20 @@ def test_a_later_turn_is_named_with_its_number() -> None:
     questions = list_questions([Sample("talk", None, (Turn("red", "4"), Turn("red", "4")))])
     with pytest.raises(UserError, match=r"1 of 2 .*\(talk turn 2: 8 \+ 6\)"):
         AnswerLimits(6).fit(questions, encoder_of(12))
+
+
+def test_training_samples_that_are_cut_are_counted_and_named(
+    command: Callable[..., Outcome], fast_store: list[str], tmp_path: Path
+) -> None:
+    """Each once, however often it is trained on."""
+    records = [{"id": f"r{i}", "conversations": turns("say it", "red star " * (300 if i < 7 else 1))} for i in range(8)]
+    data = write_records(tmp_path, records)
+    words = ["data=llava_json", f"data.train={data}", "stages=[sft]", "stages.sft.batch_size=8", "experts=[clip]"]
+    outcome = command(*fast_store, *words, f"store={tmp_path}/store", f"hydra.run.dir={tmp_path}/run")
+    assert outcome.code == 0, outcome.err
+    said = " ".join(outcome.out.split())
+    told = "sft: 7 of its samples are longer than llm.max_length, and trained on up to there"
+    assert f"{told} (r0, r1, r2, r3, r4 and 2 more)" in said
 
 
 @pytest.mark.parametrize(
