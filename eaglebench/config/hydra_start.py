@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from eaglebench.config.compose import declares_plugins
-from eaglebench.config.targets import check_logging, check_targets
+from eaglebench.config.targets import check_logging, check_settings, check_targets
 
 read_mode = Hydra.get_mode
 load_configuration = ConfigLoaderImpl.load_configuration
@@ -40,17 +40,19 @@ def load_checked(
     self: ConfigLoaderImpl, config_name: str | None, overrides: list[str], *rest: Any, **more: Any
 ) -> DictConfig:
     """As Hydra's, but its own settings name only what is Hydra's, Python's logging, or declared by the user: a recipe
-    can set callbacks and loggers, which Hydra would build.
+    can set callbacks and loggers, which Hydra would build. Where it writes is for the user to say, too.
 
     Raises:
-        UserError: they name something else.
+        UserError: they name something else, or a file says where.
     """
     cfg = load_configuration(self, config_name, overrides, *rest, **more)
     hydra = OmegaConf.to_container(cfg.hydra, resolve=False)
     assert isinstance(hydra, dict)
     plugins = OmegaConf.select(cfg, "plugins") if declares_plugins(overrides) else ()
     check_targets({"hydra": hydra}, plugins or ())
-    check_logging({str(key): value for key, value in hydra.items()})
+    settings = {str(key): value for key, value in hydra.items()}
+    check_logging(settings)
+    check_settings(settings, overrides)
     return cfg
 
 

@@ -27,6 +27,18 @@ MODULES = {
 }
 FACTORIES = ("()", "class")  # what the configuration of Python's logging calls
 LOGGING = ("logging", "rich.logging", "colorlog")
+NO_LOGGING = {"version": 1, "root": None, "disable_existing_loggers": False}  # Hydra's own configuration `none`
+# Hydra's settings of which files it writes and which environment it sets, and what they are unless a user says other.
+SETTINGS: dict[str, Any] = {
+    "run": {"dir": "${output_dir:}"},
+    "sweep": {"dir": "results", "subdir": "${run_name}"},
+    "output_subdir": None,
+    "job.chdir": None,
+    "job.env_set": {},
+    "job.env_copy": [],
+    "job_logging": NO_LOGGING,
+    "hydra_logging": NO_LOGGING,
+}
 
 
 def check_targets(config: Mapping[str, Any], plugins: Sequence[str] = ()) -> None:
@@ -64,6 +76,27 @@ def check_logging(hydra: Mapping[str, Any]) -> None:
         for path, key, value in walk(hydra.get(name) or {}, f"hydra.{name}"):
             if key in FACTORIES and not (isinstance(value, str) and is_inside(value.rpartition(".")[0], LOGGING)):
                 raise UserError(f"{path}={value} is not built: give a class of Python's logging.")
+
+
+def check_settings(hydra: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Refuse files that say where Hydra writes, and which environment variables it sets: that is for the user alone.
+
+    Args:
+        hydra: Hydra's own settings as plain data, interpolations as they are written.
+        overrides: of the command line.
+
+    Raises:
+        UserError: it names the field.
+    """
+    said = [override.lstrip("+").replace("hydra/", "hydra.") for override in overrides]
+    for name, usual in SETTINGS.items():
+        value: Any = hydra
+        for key in name.split("."):
+            value = value.get(key)
+        if value != usual and not any(override.startswith(f"hydra.{name}") for override in said):
+            raise UserError(
+                f"a file of the configuration sets hydra.{name}={value}: say it on the command line instead."
+            )
 
 
 def find_targets(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

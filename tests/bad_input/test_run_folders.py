@@ -138,6 +138,20 @@ def test_commands_refuse_it_too(run: Path, command: Callable[..., Outcome], task
             "hydra: {hydra_logging: {handlers: {x: {class: evil.Model}}}}",
             r"hydra\.hydra_logging\.handlers\.x\.class=evil\.Model is not built",
         ),
+        *(
+            (f"hydra: {setting}", r"a file of the configuration sets hydra\.[\w.]+=.*: say it on the command line")
+            for setting in (
+                "{run: {dir: imported}}",
+                "{sweep: {dir: imported}}",
+                "{sweep: {subdir: ../imported}}",
+                "{output_subdir: imported}",
+                "{job: {env_set: {LD_PRELOAD: evil.so}}}",
+                "{job: {env_copy: [HOME]}}",
+                "{job: {chdir: true}}",
+                "{job_logging: {handlers: {x: {class: logging.FileHandler, filename: imported}}}}",
+                "{hydra_logging: {handlers: {x: {class: logging.FileHandler, filename: imported}}}}",
+            )
+        ),
     ],
 )
 @pytest.mark.parametrize("flags", [(), ("-m", "seed=0,1")])
