@@ -4,7 +4,6 @@ import multiprocessing
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.synchronize import Event
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from eaglebench.runs import BENCHMARKED, MANIFEST, MODEL, SCORES, finish_replacing, lock_run, replace_run, rerun_folder
+from eaglebench.tasks import train_run
 from tests.conftest import Outcome, turns, write_records
 
 
@@ -142,22 +142,32 @@ def test_a_crash_while_it_is_replaced_loses_neither(
     assert [path.name for path in run.parent.iterdir()] == ["run"]
 
 
-def train_elsewhere(run: Path, finished: Path, held: Event) -> None:
+def train_elsewhere(run: Path, finished: Path, held: Event, awaited: Event) -> None:
     """What another process does that trains the run: it holds the lock until the run is there."""
     with lock_run(run, print):
         held.set()
-        time.sleep(1)
+        awaited.wait(60)
         shutil.copytree(finished, run, dirs_exist_ok=True)
 
 
 def test_a_run_that_another_process_trains_is_waited_for(
-    command: Callable[..., Outcome], finished_run: Path, fast_store: list[str], tmp_path: Path
+    command: Callable[..., Outcome],
+    finished_run: Path,
+    fast_store: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def say(text: str) -> None:
+        print(text)
+        awaited.set()
+
     run, context = tmp_path / "results/run", multiprocessing.get_context("spawn")
     run.parent.mkdir()
-    other = context.Process(target=train_elsewhere, args=(run, finished_run, held := context.Event()))
+    held, awaited = context.Event(), context.Event()
+    other = context.Process(target=train_elsewhere, args=(run, finished_run, held, awaited))
     other.start()
     assert held.wait(60)
+    monkeypatch.setattr(train_run, "lock_run", lambda folder, log: lock_run(folder, say))
     outcome = command(*fast_store, f"hydra.run.dir={run}")
     other.join()
     assert outcome.code == 0, outcome.err
