@@ -1,12 +1,10 @@
 """A finished run is left alone: by the same command, by another one in its folder, and by one that is interrupted."""
 
-import multiprocessing
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -142,12 +140,17 @@ def test_a_crash_while_it_is_replaced_loses_neither(
     assert [path.name for path in run.parent.iterdir()] == ["run"]
 
 
-def train_elsewhere(run: Path, finished: Path, held: Event, awaited: Event) -> None:
-    """What another process does that trains the run: it holds the lock until the run is there."""
-    with lock_run(run, print):
-        held.set()
-        awaited.wait(60)
-        shutil.copytree(finished, run, dirs_exist_ok=True)
+# In the place of a process that trains the run: it holds the lock, and once that is awaited, the run is there.
+TRAINING = """
+import shutil, sys
+from pathlib import Path
+from eaglebench.runs import lock_run
+run, finished = map(Path, sys.argv[1:])
+with lock_run(run, print):
+    print("held", flush=True)
+    sys.stdin.readline()
+    shutil.copytree(finished, run, dirs_exist_ok=True)
+"""
 
 
 def test_a_run_that_another_process_trains_is_waited_for(
@@ -159,17 +162,16 @@ def test_a_run_that_another_process_trains_is_waited_for(
 ) -> None:
     def say(text: str) -> None:
         print(text)
-        awaited.set()
+        print(file=other.stdin, flush=True)
 
-    run, context = tmp_path / "results/run", multiprocessing.get_context("spawn")
+    run = tmp_path / "results/run"
     run.parent.mkdir()
-    held, awaited = context.Event(), context.Event()
-    other = context.Process(target=train_elsewhere, args=(run, finished_run, held, awaited))
-    other.start()
-    assert held.wait(60)
+    words = [sys.executable, "-c", TRAINING, str(run), str(finished_run)]
+    other = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None and other.stdout.readline() == "held\n"
     monkeypatch.setattr(train_run, "lock_run", lambda folder, log: lock_run(folder, say))
     outcome = command(*fast_store, f"hydra.run.dir={run}")
-    other.join()
+    other.communicate()
     assert outcome.code == 0, outcome.err
     said = "".join(outcome.out.split())
     assert f"process{other.pid}on" in said and "iswritingit;waitingforthatone" in said
