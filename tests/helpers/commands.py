@@ -6,7 +6,8 @@ from pathlib import Path
 
 # One stage of 60 steps, without the blind baseline; no checkpoint before the end unless one is asked for.
 ONE_STAGE = [
-    "fast=true", "stages=[sft]", "stages.sft.steps=60", "evaluation.blind.steps=0", "checkpoint_every=1000",
+    "fast=true", "stages=[sft]", "stages.sft.steps=60", "stages.sft.batch_size=4", "world.train_images=48",
+    "world.val_questions=3", "evaluation.blind.steps=0", "checkpoint_every=1000",
 ]  # fmt: skip
 TWO_PROCESSES = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
 

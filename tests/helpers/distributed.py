@@ -36,7 +36,7 @@ from eaglebench.utils.errors import UserError
 from eaglebench.weights.files import write_weights
 from tests.conftest import composed, turns
 
-STEPS = 10
+STEPS = 6
 BUCKETS = ["+trainer.strategy.allgather_bucket_size=1000000", "+trainer.strategy.reduce_bucket_size=1000000"]
 OFFLOAD = ["trainer.strategy.offload_optimizer=true", "trainer.strategy.offload_parameters=true"]
 STRATEGIES = {
@@ -58,10 +58,10 @@ COMMON = [
     "stages.sft.micro_batch=2",
     f"stages.sft.steps={STEPS}",
     "stages.sft.lr={experts: 1e-4, fusion: 1e-4, llm: 1e-4}",
-    "checkpoint_every=5",
+    "checkpoint_every=3",
     "data=llava_json",
-    "validation.every=5",
-    "validation.samples=5",
+    "validation.every=3",
+    "validation.samples=3",
     "evaluation.max_new_tokens=4",
 ]
 
@@ -181,7 +181,7 @@ def main(folder: Path, strategies: list[str]) -> None:
             data, overrides = data_for(strategy), trainer_overrides(strategy)
             train(folder, data, strategy, *overrides)
             try:
-                train(folder, data, f"{strategy}-resumed", *overrides, "validation.every=7", validator=Sigterm())
+                train(folder, data, f"{strategy}-resumed", *overrides, "validation.every=4", validator=Sigterm())
             except SystemExit as exit:
                 assert exit.code == 143
             train(folder, data, f"{strategy}-resumed", *overrides)

@@ -73,7 +73,7 @@ DATA = ["fast=true", "data.cache_dir=../data", "data.limit=64"]
 STAGES = [
     "checkpoint_every=2",
     "stages=[pre_align,sft]",
-    *(f"stages.{name}.steps=8" for name in ("pre_align", "sft")),
+    *(f"stages.{name}.{field}" for name in ("pre_align", "sft") for field in ("steps=8", "batch_size=4")),
     "validation.samples=4",
     "evaluation.blind.steps=4",
 ]

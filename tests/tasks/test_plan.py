@@ -10,7 +10,7 @@ from tests.conftest import Outcome
 
 
 def test_every_unit_has_a_row_the_blind_model_too(command: Callable[..., Outcome]) -> None:
-    outcome = command("task=plan", "fast=true")
+    outcome = command("task=plan", "fast=true", "experts=[sam]")
     assert outcome.code == 0, outcome.err
     for label in ("pre_align/sam", "projector", "sft", "blind"):
         assert outcome.out.count(f"│ {label} ") == 2, label
