@@ -84,7 +84,8 @@ def test_predictions_say_what_they_are_scored_against(run: Path, command: Callab
 
 def test_answers_can_be_searched_for_or_drawn(run: Path, command: Callable[..., Outcome]) -> None:
     def answers(generate: str) -> list[str]:
-        outcome = command("task=eval", f"run={run}", "evaluation.shuffled=false", f"evaluation.generate={generate}")
+        alone = ("evaluation.shuffled=false", "evaluation.blind.steps=0")
+        outcome = command("task=eval", f"run={run}", *alone, f"evaluation.generate={generate}")
         assert outcome.code == 0, outcome.err
         return [json.loads(line)["prediction"] for line in (run / "eval/predictions.jsonl").read_text().splitlines()]
 

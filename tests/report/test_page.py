@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from eaglebench.report.predictions import BUDGET
 from tests.helpers.pages import EVIL, render_runs
 from tests.helpers.run_folders import write_images, write_run
@@ -77,6 +79,7 @@ def test_folders_with_faults_are_listed_with_them(tmp_path: Path) -> None:
         assert problem in text
 
 
+@pytest.mark.slow
 def test_two_hundred_runs_fit_into_thirty_megabytes(tmp_path: Path) -> None:
     images = write_images(tmp_path / "images", 60, side=160)
     folders = [write_run(tmp_path / f"run-{i}", seed=i, images=images, questions=70) for i in range(200)]

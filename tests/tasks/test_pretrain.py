@@ -11,7 +11,7 @@ from eaglebench.tasks.pretrain_run import POINTS, average_curve
 from tests.conftest import Outcome
 
 
-@pytest.mark.parametrize("part", ["eva02", "llm"])
+@pytest.mark.parametrize("part", [pytest.param("eva02", marks=pytest.mark.slow), "llm"])
 def test_a_part_is_made_and_used(
     command: Callable[..., Outcome], fast_store: list[str], tmp_path: Path, part: str
 ) -> None:

@@ -143,7 +143,7 @@ def test_the_rest_is_what_no_block_has() -> None:
 
 
 @pytest.mark.parametrize(
-    "fusion", [pytest.param(name, marks=[] if name == "mova" else pytest.mark.slow) for name in FUSIONS]
+    "fusion", [pytest.param(name, marks=[] if name == "sequence_append" else pytest.mark.slow) for name in FUSIONS]
 )
 def test_every_fusion_can_be_planned(fusion: str) -> None:
     model = build_on_meta("experts=[clip,convnext]", f"fusion={fusion}")
