@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from eaglebench.config.hydra_cache import keep_what_is_read
+from eaglebench.config.messages import set_by_file
 from eaglebench.config.read import UNTYPED, check_missing, read_config
 from eaglebench.config.resolvers import register_resolvers, resolve_field
 from eaglebench.config.rules import check_rules
@@ -121,7 +122,7 @@ def check_plugins(plugins: Any, overrides: Sequence[str]) -> None:
     if not isinstance(plugins, list) or not all(isinstance(one, str) and one for one in plugins):
         raise UserError(f"plugins={plugins} must be a list of modules, as in 'plugins=[mine]'.")
     if plugins and not declares_plugins(overrides):
-        raise UserError(f"a file of the configuration sets plugins={plugins}: say it on the command line instead.")
+        raise UserError(set_by_file("plugins", plugins))
 
 
 def declares_plugins(overrides: Sequence[str]) -> bool:

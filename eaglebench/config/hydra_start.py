@@ -48,9 +48,9 @@ def load_checked(
     cfg = load_configuration(self, config_name, overrides, *rest, **more)
     hydra = OmegaConf.to_container(cfg.hydra, resolve=False)
     assert isinstance(hydra, dict)
-    plugins = OmegaConf.select(cfg, "plugins") if declares_plugins(overrides) else ()
-    check_targets({"hydra": hydra}, plugins or ())
     settings = {str(key): value for key, value in hydra.items()}
+    plugins = OmegaConf.select(cfg, "plugins") if declares_plugins(overrides) else ()
+    check_targets({"hydra": settings}, plugins or ())
     check_logging(settings)
     check_settings(settings, overrides)
     return cfg

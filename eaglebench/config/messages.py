@@ -57,6 +57,11 @@ def not_set(path: str) -> str:
     return f"{path} is not set: its file in conf/ says what it takes; give {path}=VALUE."
 
 
+def set_by_file(path: str, value: object) -> str:
+    """The sentence about a field that the user alone may set, and a file of the configuration sets."""
+    return f"a file of the configuration sets {path}={value}: say it on the command line instead."
+
+
 def unknown(path: str, known: Iterable[str]) -> str:
     """The sentence about a field that there is not.
 

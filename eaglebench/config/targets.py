@@ -5,6 +5,7 @@ names is called with arguments of the same file.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from eaglebench.config.messages import set_by_file
 from eaglebench.config.signature import find_definition
 from eaglebench.utils.errors import UserError
 
@@ -94,9 +95,7 @@ def check_settings(hydra: Mapping[str, Any], overrides: Sequence[str]) -> None:
         for key in name.split("."):
             value = value.get(key)
         if value != usual and not any(override.startswith(f"hydra.{name}") for override in said):
-            raise UserError(
-                f"a file of the configuration sets hydra.{name}={value}: say it on the command line instead."
-            )
+            raise UserError(set_by_file(f"hydra.{name}", value))
 
 
 def find_targets(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
