@@ -7,6 +7,8 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from threading import Thread
 
 from eaglebench.utils.errors import TERMINATED
 
@@ -60,6 +62,14 @@ def start_worker(*_: object) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():
         os._exit(TERMINATED)
+    if parent is not None and parent.pid != os.getppid():  # a server forked this process, and lives as long as it
+        Thread(target=exit_after, args=(parent,), daemon=True).start()
+
+
+def exit_after(parent: BaseProcess) -> None:
+    """Wait for the end of a process, and end this one."""
+    parent.join()
+    os._exit(TERMINATED)
 
 
 def signal_when_parent_dies(number: signal.Signals) -> None:
