@@ -46,12 +46,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One process more than cores for the whole suite; chosen files, and slow proofs with their memory, run in this
+    """As many processes as cores for the whole suite; chosen files, and slow proofs with their memory, run in this
     one.
     """
     if list(config.args) != list(config.getini("testpaths")) or "not slow" not in config.option.markexpr:
         return 0
-    return len(os.sched_getaffinity(0)) + 1
+    return len(os.sched_getaffinity(0))
 
 
 def pytest_collection_finish() -> None:
@@ -63,11 +63,6 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """Otherwise triton says at the end that its objects leak."""
     gc.unfreeze()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that wait for a cluster begin first: the others fill that time."""
-    items.sort(key=lambda item: "slurm" not in getattr(item, "fixturenames", ()))
 
 
 @dataclass

@@ -17,23 +17,21 @@ SIZED = ("experts", "fusion", "llm", "stages", "data", "trainer", "evaluation", 
 OF_TASKS = {"select": "task=select", "bench": "task=bench", "pretrain": "task=pretrain"}
 
 
-def yamls() -> list[tuple[str, str, str]]:
-    found = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml"))]
-    return [
-        (group, option, size)
-        for group, option in found
-        if group not in HIDDEN_GROUPS
-        for size in (("tiny", "full") if group in SIZED else ("tiny",))
-    ]
+def choices() -> list[tuple[str, str, str]]:
+    """Each file of conf/ once, those of which many can be chosen together; and the sizes that it has."""
+    found = []
+    for group in sorted(set(groups()) - set(HIDDEN_GROUPS)):
+        values = [f"[{','.join(options(group))}]"] if group in LISTS else options(group)
+        found += [(group, value, size) for value in values for size in (("tiny", "full") if group in SIZED else ("",))]
+    return found
 
 
-@pytest.mark.parametrize(("group", "option", "size"), yamls())
-def test_every_yaml_composes_into_typed_configuration_and_its_classes_exist(group: str, option: str, size: str) -> None:
-    value = f"[{option}]" if group in LISTS else option
-    overrides = [f"size={size}"] if group != "size" else []
+@pytest.mark.parametrize(("group", "value", "size"), choices())
+def test_every_yaml_composes_into_typed_configuration_and_its_classes_exist(group: str, value: str, size: str) -> None:
+    overrides = [f"size={size}"] if size else []
     overrides += [OF_TASKS[group]] if group in OF_TASKS else []
-    named = [f"experts.{option}.backbone=a"] if option in LIBRARIES else []
-    command = command_of(*overrides, f"{group}={value}", *named)
+    overrides += [f"experts.{name}.backbone=a" for name in LIBRARIES] if group == "experts" else []
+    command = command_of(*overrides, f"{group}={value}")
     for target in targets(command.resolved):
         assert callable(get_class(target) if target.rsplit(".", 1)[1][0].isupper() else get_method(target))
 

@@ -23,7 +23,7 @@ CONVNEXT = ("experts.timm.backbone=convnext_atto", "experts.timm.checkpoint=none
         ("vit_tiny_patch16_224", 224),
         ("vit_tiny_patch16_224", 96),
         ("convnext_atto", 64),
-        ("vit_small_patch16_dinov3", 64),
+        pytest.param("vit_small_patch16_dinov3", 64, marks=pytest.mark.slow),
     ],
 )
 def test_it_computes_what_timm_computes(backbone: str, side: int, tmp_path: Path) -> None:

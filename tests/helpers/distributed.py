@@ -1,7 +1,8 @@
 """Trains a small Eagle in two processes under each strategy, and writes losses, weights and messages into a folder.
 
-`python -m tests.helpers.distributed FOLDER STRATEGY`. It imports everything once, which takes longer than a training,
-and forks the two processes off, with the environment that torchrun gives.
+`python -m tests.helpers.distributed FOLDER NAME`, where NAME is a strategy, or a strategy with -resumed, -bf16 or
+-broken. It imports everything once, which takes longer than a training, and forks the two processes off, with the
+environment that torchrun gives.
 """
 
 import gc
@@ -32,7 +33,7 @@ from eaglebench.training.setup import TrainingSetup
 from eaglebench.training.strategies import find_cluster_environment
 from eaglebench.training.trainer import StageTrainer, TrainingResult
 from eaglebench.utils.distributed import is_main_process, process_group
-from eaglebench.utils.errors import UserError
+from eaglebench.utils.errors import TERMINATED, UserError
 from eaglebench.weights.files import write_weights
 from tests.conftest import composed, turns
 
@@ -154,7 +155,7 @@ def data_for(strategy: str) -> str:
     return "many" if "deepspeed" in strategy else "few"
 
 
-def broken(folder: Path, data: str, overrides: list[str]) -> None:
+def train_broken(folder: Path, data: str, name: str, overrides: list[str]) -> None:
     """A training in one of whose processes the loss of the third batch is NaN; each process writes what it raises."""
     forward, batches = EagleModel.forward, []
 
@@ -165,30 +166,35 @@ def broken(folder: Path, data: str, overrides: list[str]) -> None:
 
     EagleModel.forward = breaking  # type: ignore[method-assign]
     try:
-        train(folder, data, "broken", *overrides)
+        train(folder, data, name, *overrides)
     except UserError as error:
-        (folder / f"broken-{os.environ['RANK']}.txt").write_text(str(error))
+        (folder / f"{name}-{os.environ['RANK']}.txt").write_text(str(error))
     finally:
         EagleModel.forward = forward  # type: ignore[method-assign]
 
 
-def main(folder: Path, strategies: list[str]) -> None:
+def train_resumed(folder: Path, data: str, name: str, overrides: list[str]) -> None:
+    """A training in which one process receives SIGTERM, and the one that goes on from there."""
+    try:
+        train(folder, data, name, *overrides, "validation.every=4", validator=Sigterm())
+    except SystemExit as exit:
+        assert exit.code == TERMINATED
+    train(folder, data, name, *overrides)
+
+
+def main(folder: Path, name: str) -> None:
     torch.set_num_threads(1)
     where = find_cluster_environment(composed("trainer=ddp", "trainer.devices=2").trainer.processes)
     assert where is not None
     with process_group(where, Devices("cpu", "32-true", 2).backend):
-        for strategy in strategies:
-            data, overrides = data_for(strategy), trainer_overrides(strategy)
-            train(folder, data, strategy, *overrides)
-            try:
-                train(folder, data, f"{strategy}-resumed", *overrides, "validation.every=4", validator=Sigterm())
-            except SystemExit as exit:
-                assert exit.code == 143
-            train(folder, data, f"{strategy}-resumed", *overrides)
-            if strategy == "ddp":
-                broken(folder, data, overrides)
-            else:
-                train(folder, data, f"{strategy}-bf16", *trainer_overrides(strategy, "bf16-mixed"))
+        strategy, _, kind = name.partition("-")
+        data, overrides = data_for(strategy), trainer_overrides(strategy, "bf16-mixed" if kind == "bf16" else "32-true")
+        if kind == "resumed":
+            train_resumed(folder, data, name, overrides)
+        elif kind == "broken":
+            train_broken(folder, data, name, overrides)
+        else:
+            train(folder, data, name, *overrides)
 
 
 def start(rank: int, port: int) -> None:
@@ -197,7 +203,7 @@ def start(rank: int, port: int) -> None:
         "TORCHELASTIC_RUN_ID": "test", "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
         "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
     }  # fmt: skip
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(Path(sys.argv[1]), sys.argv[2])
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield {**environment, "OMP_NUM_THREADS": "1"}
 
 
-@pytest.mark.parametrize("seeds", ["0", pytest.param("0,1", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", ["0", "0,1"])
 def test_a_job_that_is_preempted(
     seeds: str, slurm: dict[str, str], tmp_path: Path, command: Callable[..., Outcome]
 ) -> None:

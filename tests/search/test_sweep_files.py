@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from _pytest.mark import ParameterSet
 
 import sweeps
 from eaglebench.config.compose import compose_command
@@ -34,6 +35,11 @@ def read(path: Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text())
 
 
+def small_or_slow(path: Path) -> ParameterSet:
+    """A file as a parameter; composing many commands is for the slow suite."""
+    return pytest.param(path, id=path.stem, marks=[] if RUNS[path.stem] <= 6 else pytest.mark.slow)
+
+
 def points_of(sweep: dict[str, Any]) -> list[dict[str, Any]]:
     """Its points; of one that W&B chooses by scores, a few random ones."""
     return list_points({**sweep, "method": "random", "run_cap": 3} if sweep["method"] == "bayes" else sweep)
@@ -50,7 +56,7 @@ def test_wandb_takes_the_file(path: Path) -> None:
     assert sweep["command"] == ["${env}", "python", "-m", "eaglebench", "logger=[csv,wandb]", "${args_no_hyphens}"]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [small_or_slow(path) for path in FILES])
 def test_every_point_is_a_run_of_its_own(path: Path) -> None:
     found = points_of(read(path))
     assert len(found) == RUNS[path.stem]

@@ -4,7 +4,6 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 import sweeps
 from eaglebench.search.sweep_points import list_points, point_overrides, random_points
@@ -46,6 +45,8 @@ def test_the_last_parameter_of_a_grid_changes_first() -> None:
 
 
 def test_the_overrides_are_those_of_wandbs_agent() -> None:
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command_args  # takes six seconds to import
+
     point = {"experts": "[clip,sam]", "seed": 3, "rate": 1e-05, "experts.clip.frozen": True, "fusion.grid": "null"}
     args = {name: {"value": value} for name, value in point.items()}
     assert list(point_overrides(point)) == create_sweep_command_args({"args": args})["args_no_hyphens"]

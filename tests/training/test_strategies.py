@@ -29,10 +29,8 @@ from tests.helpers import distributed
 
 HYPERPARAMETERS = Hyperparameters(1, 4, None, 0.0, 0.0, (0.9, 0.99), 1.0, "stop")
 ROOT = Path(__file__).parents[2]
-# About half a minute each; those that are slow to start are proved by the slow suite.
-STRATEGIES = [
-    "ddp",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in distributed.STRATEGIES if name != "ddp"),
+STRATEGIES = [  # half a minute each
+    pytest.param(name, marks=[] if name == "ddp" else pytest.mark.slow) for name in distributed.STRATEGIES
 ]
 
 
@@ -62,11 +60,15 @@ def results(folder: Path) -> Callable[[str], tuple[dict[str, Any], dict[str, tor
             if strategy == "single":
                 distributed.train(folder, name.split("-")[1], name)
             else:
-                program = [sys.executable, "-m", distributed.__name__, str(folder), strategy]
-                done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True)
-                assert done.returncode == 0, done.stderr[-3000:]
+                train_in_processes(folder, name)
 
     return read
+
+
+def train_in_processes(folder: Path, name: str) -> None:
+    program = [sys.executable, "-m", distributed.__name__, str(folder), name]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -99,15 +101,17 @@ def test_nothing_of_a_stage_is_left_for_the_next_one(strategy: str, results: Any
     assert results(strategy)[0]["left"] == 0
 
 
-def test_all_processes_stop_where_one_has_a_loss_that_is_no_number(folder: Path, results: Any) -> None:
-    results("ddp")
-    messages = {(folder / f"broken-{rank}.txt").read_text() for rank in range(2)}
+@pytest.mark.slow
+def test_all_processes_stop_where_one_has_a_loss_that_is_no_number(folder: Path) -> None:
+    train_in_processes(folder, "ddp-broken")
+    messages = {(folder / f"ddp-broken-{rank}.txt").read_text() for rank in range(2)}
     (sentence,) = messages
     assert sentence.startswith("sft: the loss is nan at step 2; lower the learning rate")
     assert re.search(r"look at the batch \((\d+, )*\d+\)", sentence)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", distributed.STRATEGIES)
 def test_they_resume_where_one_of_them_received_sigterm(strategy: str, results: Any) -> None:
     unbroken, weights = results(strategy)
     resumed, found = results(f"{strategy}-resumed")

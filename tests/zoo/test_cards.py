@@ -73,6 +73,7 @@ def test_all_of_them_are_small() -> None:
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < MEGABYTES * 2**20
 
 
+@pytest.mark.slow
 def test_self_distillation_beats_an_untrained_expert() -> None:
     """A probe finds a good deal in random features too: the part must be better."""
     config, settings = compose_pretraining("dinov2")

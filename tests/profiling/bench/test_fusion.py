@@ -65,6 +65,7 @@ def test_seconds_are_of_forward_and_backward_of_all_weights_and_maps(cls: type[F
     assert all(parameter.grad is None for parameter in made.module.parameters())
 
 
+@pytest.mark.slow
 def test_the_default_experts_can_be_measured() -> None:
     """CLIP and SAM at the tiny size, whose maps between blocks are not those that they give."""
     factory = build_factory(compose_command(["fusion=llava_hr"]).config)

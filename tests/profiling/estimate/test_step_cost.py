@@ -142,9 +142,8 @@ def test_the_rest_is_what_no_block_has() -> None:
     assert found.rest_gradients == found.rest - 4 * count_parameters(model.parts()["fusion"])[0]
 
 
-@pytest.mark.parametrize(
-    "fusion", [pytest.param(name, marks=[] if name == "sequence_append" else pytest.mark.slow) for name in FUSIONS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("fusion", FUSIONS)
 def test_every_fusion_can_be_planned(fusion: str) -> None:
     model = build_on_meta("experts=[clip,convnext]", f"fusion={fusion}")
     assert estimate_step_cost(model, learning_rates(model), 1, 64, bfloat16=False).activations > 0
