@@ -6,7 +6,7 @@ from functools import partial
 from eaglebench.config.schema import Config, DataConfig
 from eaglebench.data.benchmark import read_benchmark
 from eaglebench.data.llava import hash_samples, read_samples
-from eaglebench.data.sample import Sample
+from eaglebench.data.sample import CAPTIONS, Sample
 from eaglebench.data.source import DataSource, Split, SyntheticWorld
 from eaglebench.data.square import ImageSettings
 from eaglebench.data.synthetic.engine import World
@@ -33,9 +33,12 @@ def build_data(config: Config, log: Callable[[str], None], training: bool = True
         warn=log,
     )
     official = build_benchmarks(config)
+    synthetic = build_world(config, log) if settings.source == "synthetic" else None
     of_stages = {}
     for name, stage in config.stages.items() if training else ():
-        if stage.data is not None:
+        if stage.data == CAPTIONS and synthetic is not None:
+            of_stages[name] = Split(synthetic.captions[: settings.limit], world_digest(synthetic, settings, CAPTIONS))
+        elif stage.data is not None:
             samples = read(stage.data, image_root=stage.image_root, root_field=f"stages.{name}.image_root")
             of_stages[name] = Split(samples, hash_files(samples, settings))
     source = partial(
@@ -45,21 +48,27 @@ def build_data(config: Config, log: Callable[[str], None], training: bool = True
         workers=settings.workers,
         of_stages=of_stages,
     )
-    if settings.source == "synthetic":
-        world = config.world
-        synthetic = SyntheticWorld(
-            World(world.train_images, world.val_questions, world.canvas, world.mixture, world.seed),
-            settings.cache_dir,
-            log,
-        )
+    if synthetic is not None:
         train = synthetic.train[: settings.limit] if training else []
-        digest = synthetic.digest if settings.limit is None else f"{synthetic.digest}-{settings.limit}"
-        return source(train=train, val=official or synthetic.val, digest=digest)
+        return source(train=train, val=official or synthetic.val, digest=world_digest(synthetic, settings))
     train = read(settings.train, image_root=settings.image_root) if training and settings.train is not None else []
     val = []
     if settings.val is not None and not official:
         val = read(settings.val, image_root=settings.image_root, distinct=True)
     return source(train=train, val=official or val, digest=hash_files(train, settings))
+
+
+def build_world(config: Config, log: Callable[[str], None]) -> SyntheticWorld:
+    """The synthetic world of a run."""
+    world = config.world
+    numbers = World(world.train_images, world.val_questions, world.canvas, world.mixture, world.seed)
+    return SyntheticWorld(numbers, config.data.cache_dir, log, world.split)
+
+
+def world_digest(synthetic: SyntheticWorld, settings: DataConfig, *more: str) -> str:
+    """Hash of everything that training on so many samples of the synthetic world depends on."""
+    limit = () if settings.limit is None else (str(settings.limit),)
+    return "-".join([synthetic.digest, *more, *limit])
 
 
 def build_image_settings(settings: DataConfig) -> ImageSettings:

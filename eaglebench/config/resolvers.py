@@ -32,6 +32,10 @@ def _release(described: Any, released: Any, *, _root_: DictConfig) -> Any:
     return released if _root_.get("compat") == EAGLE_RELEASE else described
 
 
+def _world(synthetic: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
+    return synthetic if _root_.data.source == "synthetic" else otherwise
+
+
 def _pretrained(usual: str | None, *, _parent_: DictConfig, _root_: DictConfig) -> str | None:
     given = (_root_.get("pretrained") or {}).get(_parent_._key())
     return usual if given is None else str(given)
@@ -45,6 +49,7 @@ def register_resolvers() -> None:
     - `${output_dir:}`: the folder that the command writes to;
     - `${fast:NORMAL,FAST}`: the second with fast=true;
     - `${release:DESCRIBED,RELEASED}`: the second with compat=eagle_release;
+    - `${world:SYNTHETIC,OTHERWISE}`: the first with data=synthetic;
     - `${pretrained:USUAL}`, within an expert: the checkpoint that `pretrained` has for it, or else the usual one.
     """
     resolvers: dict[str, Callable[..., Any]] = {
@@ -53,6 +58,7 @@ def register_resolvers() -> None:
         "output_dir": _output_dir,
         "fast": _fast,
         "release": _release,
+        "world": _world,
         "pretrained": _pretrained,
     }
     for name, function in resolvers.items():

@@ -114,6 +114,7 @@ class DataConfig(Section):
     max_bad: NonNegativeInt
     limit: PositiveInt | None
     cache_mb: NonNegativeInt
+    features_mb: NonNegativeInt = 0  # of runs that were trained before there was a choice
     cache_dir: Path
     workers: NonNegativeInt
 
@@ -125,6 +126,7 @@ class WorldConfig(Section):
     val_questions: PositiveInt
     canvas: PositiveInt
     seed: int
+    split: Literal["val", "test"]
     mixture: dict[str, NonNegativeFloat]
 
 

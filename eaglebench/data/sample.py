@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+CAPTIONS = "captions"  # as the data of a stage: the synthetic world's transcriptions
+
 
 @dataclass(frozen=True)
 class Turn:

@@ -20,15 +20,17 @@ class SyntheticWorld:
         world: the numbers that determine it.
         root: the folder that holds rendered worlds.
         log: called with a message when rendering starts.
+        split: the held-out questions that are evaluated, `val` or `test`.
 
     Attributes:
         digest: hash of everything that the training samples depend on.
     """
 
-    def __init__(self, world: World, root: Path, log: Callable[[str], None] = print) -> None:
+    def __init__(self, world: World, root: Path, log: Callable[[str], None] = print, split: str = "val") -> None:
         self.world = world
         self.root = root
         self.log = log
+        self.split = split
         self.digest = world.training_digest()
 
     @cached_property
@@ -42,9 +44,14 @@ class SyntheticWorld:
         return read_samples(self.folder / "train.json")
 
     @cached_property
+    def captions(self) -> list[Sample]:
+        """The training images with their transcriptions, to which there is no question."""
+        return read_samples(self.folder / "captions.json")
+
+    @cached_property
     def val(self) -> list[Sample]:
-        """The validation samples."""
-        return read_samples(self.folder / "val.json")
+        """The held-out samples."""
+        return read_samples(self.folder / f"{self.split}.json")
 
 
 class Split(NamedTuple):

@@ -8,13 +8,14 @@ Every constructor therefore spells its fields out, the common ones too, in terms
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from eaglebench.fusion.grid import aligned_channels, to_grid, to_tokens
+from eaglebench.fusion.place import Place, PlaceEmbedding
 from eaglebench.fusion.projector import mlp_projector
 from eaglebench.utils.errors import UserError
 
@@ -44,11 +45,20 @@ class FeatureInfo(NamedTuple):
     block_map: MapShape | None = None
 
 
+Encode = TypeVar("Encode", bound=Callable[..., Any])
+
+
+def runs_experts_alone(encode: Encode) -> Encode:
+    """Mark an `encode` that runs the experts and nothing of the fusion: maps of frozen experts can be kept."""
+    encode.runs_experts_alone = True  # type: ignore[attr-defined]
+    return encode
+
+
 class Fusion(nn.Module, ABC):
     """Turns the feature maps of one or more experts into visual tokens.
 
     A subclass builds its layers in `__init__` and implements `fuse`. It overrides `encode` if it takes more than each
-    expert's own map, and `forward` if it reaches into an expert.
+    expert's own map.
 
     Args:
         experts: `FeatureInfo` by expert name, in the user's order; the first expert is the base.
@@ -61,11 +71,14 @@ class Fusion(nn.Module, ABC):
         norm: add LayerNorms where the strategy has them as an option. Training from scratch needs them at useful
             learning rates; the papers' models, which start from pretrained weights, have none.
         projector_width: width of the projector's hidden layer; None: D.
+        place: what each visual token gets of its place (see `PlaceEmbedding`); `none`: nothing. It is for tokens on the
+            common grid; others call `embed_places`.
 
     Attributes:
         base: name of the base expert.
         visual_tokens: N, the number of visual tokens per image.
         sources: shapes of the maps that `fuse` takes, by source name.
+        places: adds to each visual token the vector of its place; None: nothing does.
         notes: remarks about this combination of experts that are shown to the user.
 
     Raises:
@@ -83,6 +96,7 @@ class Fusion(nn.Module, ABC):
         shrink: Literal["antialias", "unshuffle"] = "antialias",
         norm: bool = False,
         projector_width: PositiveInt | None = None,
+        place: Place = "none",
     ) -> None:
         super().__init__()
         if not experts:
@@ -97,6 +111,8 @@ class Fusion(nn.Module, ABC):
         self.projector_width = projector_width
         self.visual_tokens = self.grid**2
         self.sources = {name: MapShape(info.channels, info.grid) for name, info in self.experts.items()}
+        self.places: PlaceEmbedding | None = None
+        self.embed_places(place)
         self.notes: list[str] = []
 
     def forward(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> Tensor:
@@ -109,15 +125,27 @@ class Fusion(nn.Module, ABC):
         Returns:
             Visual tokens [B, N, D].
         """
-        return self.fuse(self.encode(experts, pixels))
+        return self.fuse_places(self.encode(experts, pixels))
 
+    @property
+    def keeps_maps(self) -> bool:
+        """Whether its tokens follow from the experts' maps, so that those of frozen experts can be computed once."""
+        kind = type(self)
+        return kind.forward is Fusion.forward and getattr(kind.encode, "runs_experts_alone", False)
+
+    def fuse_places(self, features: Mapping[str, Tensor]) -> Tensor:
+        """Turn the maps `{source: [B, C, H, W]}` into visual tokens [B, N, D] that know their places."""
+        tokens = self.fuse(features)
+        return tokens if self.places is None else self.places(tokens)
+
+    @runs_experts_alone
     def encode(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Run the experts on their pixels; returns the maps `{source: [B, C, H, W]}` that `fuse` takes."""
         return {name: experts[name](pixels[name]) for name in self.experts}
 
     @abstractmethod
     def fuse(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Turn the maps `{source: [B, C, H, W]}` into visual tokens [B, N, D]."""
+        """Turn the maps `{source: [B, C, H, W]}` into visual tokens [B, N, D], their places aside."""
 
     def align_to_grid(self, features: Mapping[str, Tensor], name: str) -> Tensor:
         """Resize the map of source `name` to the common grid; returns its tokens [B, G*G, C], row by row."""
@@ -126,6 +154,18 @@ class Fusion(nn.Module, ABC):
     def aligned_channels(self, name: str) -> int:
         """Channels C of the tokens that `align_to_grid` returns for source `name`."""
         return aligned_channels(*self.sources[name], self.grid, self.shrink)
+
+    def embed_places(self, kind: Place, side: int | None = None, copies: int = 1, interleaved: bool = False) -> None:
+        """Add to each visual token the vector of its place.
+
+        Args:
+            kind: of the vectors (see `PlaceEmbedding`); `none`: none are added.
+            side: of the grid that the tokens lie on; None: the common grid.
+            copies: tokens of each cell.
+            interleaved: the tokens of a cell follow each other.
+        """
+        if kind != "none":
+            self.places = PlaceEmbedding(kind, side or self.grid, self.width, copies, interleaved)
 
     def build_projector(self, channels: int, norm: bool) -> nn.Sequential:
         """Build the MLP from C channels to D, with a LayerNorm on its input if `norm`."""
@@ -155,8 +195,9 @@ class PyramidFusion(Fusion):
         shrink: Literal["antialias", "unshuffle"] = "antialias",
         norm: bool = False,
         projector_width: PositiveInt | None = None,
+        place: Place = "none",
     ) -> None:
-        super().__init__(experts, width, grid, align_corners, shrink, norm, projector_width)
+        super().__init__(experts, width, grid, align_corners, shrink, norm, projector_width, place)
         self.levels: dict[str, list[str]] = {}
         for name in list(self.experts)[1:]:
             del self.sources[name]
@@ -165,6 +206,7 @@ class PyramidFusion(Fusion):
             self.levels[name] = [f"{name}/{level}" for level in chosen]
             self.sources |= {f"{name}/{level}": shapes[level] for level in chosen}
 
+    @runs_experts_alone
     def encode(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = {self.base: experts[self.base](pixels[self.base])}
         for name, sources in self.levels.items():

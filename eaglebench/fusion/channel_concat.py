@@ -8,6 +8,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from eaglebench.fusion.base import FeatureInfo, Fusion
+from eaglebench.fusion.place import Place
 
 
 class ChannelConcat(Fusion):
@@ -25,8 +26,9 @@ class ChannelConcat(Fusion):
         shrink: Literal["antialias", "unshuffle"] = "antialias",
         norm: bool = False,
         projector_width: PositiveInt | None = None,
+        place: Place = "none",
     ) -> None:
-        super().__init__(experts, width, grid, align_corners, shrink, norm, projector_width)
+        super().__init__(experts, width, grid, align_corners, shrink, norm, projector_width, place)
         channels = {name: self.aligned_channels(name) for name in self.experts}
         self.norms = nn.ModuleDict(
             {name: nn.LayerNorm(count) if self.norm else nn.Identity() for name, count in channels.items()}

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from eaglebench.fusion.base import FeatureInfo, PyramidFusion
 from eaglebench.fusion.grid import upcast
+from eaglebench.fusion.place import Place
 from eaglebench.utils.errors import UserError
 
 
@@ -47,8 +48,9 @@ class Deformable(PyramidFusion):
         shrink: Literal["antialias", "unshuffle"] = "antialias",
         norm: bool = False,
         projector_width: PositiveInt | None = None,
+        place: Place = "none",
     ) -> None:
-        super().__init__(experts, width, stages, grid, align_corners, shrink, norm, projector_width)
+        super().__init__(experts, width, stages, grid, align_corners, shrink, norm, projector_width, place)
         channels = self.aligned_channels(self.base)
         if channels % heads:
             raise UserError(f"fusion.heads={heads} must divide the {channels} channels of {self.base}.")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from eaglebench.fusion.base import FeatureInfo, Fusion, MapShape
 from eaglebench.fusion.grid import to_grid, to_tokens
+from eaglebench.fusion.place import Place
 from eaglebench.utils.errors import UserError
 
 QUARTERS = (1, 2, 3)
@@ -37,8 +38,9 @@ class LlavaHr(Fusion):
         shrink: Literal["antialias", "unshuffle"] = "antialias",
         norm: bool = False,
         projector_width: PositiveInt | None = None,
+        place: Place = "none",
     ) -> None:
-        super().__init__(experts, width, grid, align_corners, shrink, norm, projector_width)
+        super().__init__(experts, width, grid, align_corners, shrink, norm, projector_width, place)
         base, *others = self.experts
         info = self.experts[base]
         if info.block_map is None:
@@ -63,11 +65,11 @@ class LlavaHr(Fusion):
         )
         self.projector = self.build_projector(info.channels, self.norm)
 
-    def forward(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> Tensor:
+    def encode(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
         base, *others = self.experts
         highs = {name: experts[name](pixels[name]) for name in others}
         block_hooks = {int(site): partial(adapter, highs_BCHW=highs) for site, adapter in self.adapters.items()}
-        return self.fuse({base: experts[base](pixels[base], block_hooks), **highs})
+        return {base: experts[base](pixels[base], block_hooks), **highs}
 
     def fuse(self, features: Mapping[str, Tensor]) -> Tensor:
         """Align the adapted base's map and the other experts' maps, and project their sum; returns [B, N, D]."""

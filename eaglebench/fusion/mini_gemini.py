@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from eaglebench.fusion.base import FeatureInfo, PyramidFusion
 from eaglebench.fusion.grid import round_to_multiple
+from eaglebench.fusion.place import Place
 from eaglebench.fusion.window_attention import KeyValueProjection, windowed_cross_attention
 
 
@@ -31,8 +32,9 @@ class MiniGemini(PyramidFusion):
         shrink: Literal["antialias", "unshuffle"] = "antialias",
         norm: bool = False,
         projector_width: PositiveInt | None = None,
+        place: Place = "none",
     ) -> None:
-        super().__init__(experts, width, stages, grid, align_corners, shrink, norm, projector_width)
+        super().__init__(experts, width, stages, grid, align_corners, shrink, norm, projector_width, place)
         channels = self.aligned_channels(self.base)
         self.query = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, channels)) if self.levels else None
         self.key_values = nn.ModuleDict(

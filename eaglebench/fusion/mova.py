@@ -14,8 +14,9 @@ from timm.layers import LayerNorm2d, SwiGLU, apply_rot_embed_cat, build_rotary_p
 from timm.models.regnet import Bottleneck
 from torch import Tensor, nn
 
-from eaglebench.fusion.base import FeatureInfo, Fusion
+from eaglebench.fusion.base import FeatureInfo, Fusion, runs_experts_alone
 from eaglebench.fusion.grid import upcast
+from eaglebench.fusion.place import Place
 from eaglebench.utils.errors import UserError
 
 
@@ -54,6 +55,7 @@ class Mova(Fusion):
         shrink: Literal["antialias", "unshuffle"] = "antialias",
         norm: bool = False,
         projector_width: PositiveInt | None = None,
+        place: Place = "none",
     ) -> None:
         super().__init__(experts, width, grid, align_corners, shrink, norm, projector_width)
         others = list(self.experts)[1:]
@@ -95,7 +97,9 @@ class Mova(Fusion):
         self.projector = self.build_projector(channels, self.norm)
         rope = build_rotary_pos_embed([self.grid] * 2, dim=channels // heads, in_pixels=False, temperature=10000.0)
         self.register_buffer("rope", torch.cat(rope, dim=-1), persistent=False)
+        self.embed_places(place, side=self.grid // 2)
 
+    @runs_experts_alone
     def encode(self, experts: Mapping[str, nn.Module], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: experts[name](pixels[name]) for name in (self.base, *self.routed)}
 

@@ -8,6 +8,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from eaglebench.fusion.base import FeatureInfo, Fusion
+from eaglebench.fusion.place import Place
 
 
 class SequenceAppend(Fusion):
@@ -30,6 +31,7 @@ class SequenceAppend(Fusion):
         shrink: Literal["antialias", "unshuffle"] = "antialias",
         norm: bool = False,
         projector_width: PositiveInt | None = None,
+        place: Place = "none",
     ) -> None:
         super().__init__(experts, width, grid, align_corners, shrink, norm, projector_width)
         self.interleaved = interleaved
@@ -37,6 +39,7 @@ class SequenceAppend(Fusion):
         self.projectors = nn.ModuleDict(
             {name: self.build_projector(self.aligned_channels(name), self.norm) for name in self.experts}
         )
+        self.embed_places(place, copies=len(self.experts), interleaved=interleaved)
 
     def fuse(self, features: Mapping[str, Tensor]) -> Tensor:
         tokens = [self.projectors[name](self.align_to_grid(features, name)) for name in self.experts]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from eaglebench.fusion.base import FeatureInfo, PyramidFusion
 from eaglebench.fusion.grid import round_to_multiple, split_windows, to_grid
+from eaglebench.fusion.place import Place
 from eaglebench.utils.errors import UserError
 
 
@@ -47,8 +48,9 @@ class Sva(PyramidFusion):
         shrink: Literal["antialias", "unshuffle"] = "antialias",
         norm: bool = False,
         projector_width: PositiveInt | None = None,
+        place: Place = "none",
     ) -> None:
-        super().__init__(experts, width, stages, grid, align_corners, shrink, norm, projector_width)
+        super().__init__(experts, width, stages, grid, align_corners, shrink, norm, projector_width, place)
         if channels % heads:
             raise UserError(f"fusion.heads={heads} must divide fusion.channels={channels}.")
         self.pyramids = {self.base: [self.base], **self.levels}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eaglebench.utils.errors import UserError
@@ -17,6 +17,7 @@ class LanguageModel:
         tokenizer: its tokenizer, with a pad token and an end token.
         template: name of its chat template in `eaglebench.data.conversation.TEMPLATES`.
         max_length: T, the context length in tokens, visual tokens included.
+        places: vectors [D, K, K] of the places of an image, where it was pretrained with some; None: it was not.
         width: D, the embedding width.
         image_token_id: the id that marks positions of visual tokens: the first one past the vocabulary, so that no text
             produces it.
@@ -26,6 +27,7 @@ class LanguageModel:
     tokenizer: PreTrainedTokenizerBase
     template: str
     max_length: int
+    places: Tensor | None = None
     width: int = field(init=False)
     image_token_id: int = field(init=False)
 

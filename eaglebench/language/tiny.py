@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import PositiveInt
+from safetensors.torch import load_file
+from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from eaglebench.language.base import LanguageModel
@@ -55,4 +57,12 @@ def build_tiny_llama(
     if checkpoint is not None:
         with with_checkpoint_hint("llm"):
             load_weights(network, checkpoint, "llm")
-    return LanguageModel(network, tokenizer, template, max_length)
+    return LanguageModel(
+        network, tokenizer, template, max_length, None if checkpoint is None else read_places(checkpoint)
+    )
+
+
+def read_places(checkpoint: Path) -> Tensor | None:
+    """The vectors of places [D, K, K] that a checkpoint of the zoo was pretrained with; None if there are none."""
+    head = checkpoint.with_name(f"{checkpoint.stem}.head.safetensors")
+    return load_file(head).get("places.table") if head.is_file() else None

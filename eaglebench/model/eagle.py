@@ -27,6 +27,10 @@ class EagleModel(nn.Module):
         experts: the experts by name, in the fusion's order; empty for a blind model, which takes no images.
         fusion: a fusion built for these experts and this language model; None for a blind model.
         language: the language model.
+
+    Attributes:
+        features: maps [images, C, H, W] of images that were encoded before, by source of the fusion; they are taken
+            where a batch has the numbers of images in place of pixels.
     """
 
     fusion: Fusion | None
@@ -35,6 +39,7 @@ class EagleModel(nn.Module):
         super().__init__()
         self.experts = nn.ModuleDict(dict(experts))
         self.fusion = fusion
+        self.features: dict[str, Tensor] = {}
         self.llm = language.network
         # transformers takes what a call leaves open from the checkpoint's generation_config.json: with a repetition
         # penalty there, answers that are said to be greedy would not be.
@@ -135,16 +140,27 @@ class EagleModel(nn.Module):
         return embeds_BTD.masked_scatter(is_image_BT.unsqueeze(-1), tokens_IND)
 
     def encode_images(self, images_I3SS: Tensor) -> Tensor:
-        """Visual tokens [I, N, D] of square uint8 images.
+        """Visual tokens [I, N, D] of square uint8 images, or of images by their numbers [I] in `features`.
 
         Raises:
             ValueError: the model is blind.
         """
         if self.fusion is None:
             raise ValueError("a blind model was given images.")
+        if images_I3SS.dim() == 1:
+            dtype, device = next(self.fusion.parameters()).dtype, images_I3SS.device
+            numbers = images_I3SS.cpu()
+            maps = {source: value[numbers].to(device, dtype) for source, value in self.features.items()}
+            return self.fusion.fuse_places(maps)
         pixels = {name: expert.preprocess(images_I3SS) for name, expert in self.experts.items()}  # type: ignore[operator]
         tokens_IND: Tensor = self.fusion(self.experts, pixels)
         return tokens_IND
+
+    def encode_features(self, images_I3SS: Tensor) -> dict[str, Tensor]:
+        """The maps of square uint8 images that the fusion takes, by source."""
+        assert self.fusion is not None
+        pixels = {name: expert.preprocess(images_I3SS) for name, expert in self.experts.items()}  # type: ignore[operator]
+        return self.fusion.encode(dict(self.experts.items()), pixels)
 
 
 def build_encoder(model: EagleModel, language: LanguageModel, template: str | None = None) -> ConversationEncoder:

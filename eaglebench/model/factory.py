@@ -146,6 +146,8 @@ class ModelFactory:
         infos = {name: collect_feature_info(expert) for name, expert in experts.items()}
         make, width = make_fusion or self.make_fusion, language.width
         fusion = self.build_seeded("fusion", lambda: make(experts=infos, width=width))
+        if fusion.places is not None and language.places is not None:
+            fusion.places.start_from(language.places)
         if fusion.visual_tokens >= language.max_length:
             raise UserError(
                 f"an image becomes {fusion.visual_tokens} visual tokens, which leaves no room for text in "

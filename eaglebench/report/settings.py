@@ -6,6 +6,7 @@ from pathlib import PurePath
 from statistics import fmean, stdev
 from typing import Any
 
+from eaglebench.data.sample import CAPTIONS
 from eaglebench.report.question_sets import NO_QUESTIONS, SYNTHETIC, QuestionSet
 from eaglebench.utils.intervals import normal_interval
 
@@ -109,7 +110,8 @@ def name_training_data(setting: Mapping[str, str]) -> str:
     """The name of a run's training data: `synthetic`, or the names of the files of its data and of its stages."""
     first = [SYNTHETIC] if setting.get("data.source") == SYNTHETIC else [setting.get("data.train", "")]
     of_stages = [value for name, value in setting.items() if name.startswith("stages.") and name.endswith(".data")]
-    return ", ".join(dict.fromkeys(PurePath(file).name for file in (*first, *of_stages) if file not in ("", "None")))
+    unnamed = ("", "None", CAPTIONS if SYNTHETIC in first else "")  # captions are of the same images
+    return ", ".join(dict.fromkeys(PurePath(file).name for file in (*first, *of_stages) if file not in unnamed))
 
 
 def flatten_setting(config: Mapping[str, Any]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from eaglebench.model.eagle import EagleModel
 from eaglebench.model.factory import ModelFactory
 from eaglebench.stages.artefact_files import MANIFEST, artefact_name
 from eaglebench.stages.base import Stage, StageUnit
+from eaglebench.stages.features import FeatureCache
 from eaglebench.stages.store import SCHEMA, Artefact, Store
 from eaglebench.stages.trained_weights import TrainedWeights
 from eaglebench.training.curves import log_curves
@@ -63,6 +64,7 @@ class Runner:
         trainer: trains one unit.
         log: prints one line.
         validator: gives values by name for a model in training, its language model and a device; None: no validation.
+        features: keeps features of frozen experts; None: experts run in each step.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Runner:
         trainer: StageTrainer,
         log: Callable[[str], None] = print,
         validator: Callable[[EagleModel, LanguageModel, torch.device], Mapping[str, float]] | None = None,
+        features: FeatureCache | None = None,
     ) -> None:
         self.factory = factory
         self.data = data
@@ -80,6 +83,7 @@ class Runner:
         self.trainer = trainer
         self.log = log
         self.validator = validator
+        self.features = features
 
     def run(self, stages: Sequence[Stage]) -> tuple[TrainedWeights, list[StageResult]]:
         """The weights after all stages, and the result of each unit.
@@ -163,6 +167,9 @@ class Runner:
         setup = stage.build_setup(unit, self.factory, self.data)
         trained.load_into({name: part for name, part in setup.parts.items() if name in stage.input_parts(unit)})
         started = time.monotonic()
+        if self.features is not None and isinstance(setup.network, EagleModel):
+            dataset: Any = setup.dataset
+            self.features.attach(stage, unit, self.factory, trained, setup.network, dataset)
         validate = None
         if self.validator is not None and setup.validation_models:
             validate = partial(self.validator, *setup.validation_models)

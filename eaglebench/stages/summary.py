@@ -39,7 +39,7 @@ def build_parts_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(name, justify="right")
     for row in rows:
         rates = [row[name] for name in stages]
-        cells = ["-" if rate is None else f"{rate:.0e}" if rate else "frozen" for rate in rates]
+        cells = ["-" if rate is None else f"{rate:.1e}".replace(".0e", "e") if rate else "frozen" for rate in rates]
         table.add_row(row[PART], f"{row[PARAMETERS]:,}", row[OUTPUT_SHAPE], *cells)
     return table
 

@@ -13,7 +13,7 @@ from eaglebench.config.build import build_hyperparameters, build_loggers, build_
 from eaglebench.config.compose import Command
 from eaglebench.config.schema import Config
 from eaglebench.config.schema_tasks import PretrainConfig
-from eaglebench.data.synthetic.engine import VERSION
+from eaglebench.data.synthetic.engine import PICTURES
 from eaglebench.training.setup import TrainingSetup
 from eaglebench.utils.console import new_console
 from eaglebench.utils.provenance import collect_versions
@@ -53,7 +53,7 @@ def pretrain_part(command: Command) -> None:
     # Measured before they replace what an earlier training wrote; the card last, which vouches for them.
     with temporary_folder(folder / part) as new:
         hashes = save_weights(pretext, new, part)
-        score = measure_saved(pretext, config, settings, new)
+        score, families = measure_saved(pretext, config, settings, new)
         for name in hashes:
             (new / name).replace(folder / name)
     card = Card(
@@ -71,9 +71,12 @@ def pretrain_part(command: Command) -> None:
         config=spec,
         losses=average_curve(losses),
         versions=collect_versions(),
+        families={name: round(share, 4) for name, share in families.items()},
     )
     write_card(folder, card)
     console.print(f"{card.metric}: {card.score:.3f}")
+    if card.families:
+        console.print(", ".join(f"{name} {share:.3f}" for name, share in card.families.items()))
     console.print(f"{card.minutes:.1f} min; wrote {', '.join([*card.sha256, f'{part}.json'])} to {folder}")
     console.print(f"try it: python -m eaglebench {shlex.join(usage(part, folder))}", soft_wrap=True, markup=False)
 
@@ -81,7 +84,7 @@ def pretrain_part(command: Command) -> None:
 def card_settings(config: Config, settings: PretrainConfig) -> dict[str, Any]:
     """Everything beside the part's own config that its weights follow from."""
     described = settings.model_dump(by_alias=True, exclude=set(NO_EFFECT))
-    return {**described, "canvas": config.world.canvas, "seed": config.seed, "world": VERSION}
+    return {**described, "canvas": config.world.canvas, "seed": config.seed, "world": PICTURES}
 
 
 def usage(part: str, folder: Path) -> list[str]:
@@ -112,12 +115,15 @@ def weight_files(pretext: Pretext, folder: Path, part: str) -> dict[Path, nn.Mod
 
 
 @torch.inference_mode()
-def measure_saved(pretext: Pretext, config: Config, settings: PretrainConfig, folder: Path) -> float:
-    """The score of the weights that were saved in a folder on held-out images."""
+def measure_saved(
+    pretext: Pretext, config: Config, settings: PretrainConfig, folder: Path
+) -> tuple[float, dict[str, float]]:
+    """The score of the weights that were saved in a folder on held-out images, and that by family of questions."""
     for path, module in weight_files(pretext, folder, settings.part).items():
         load_weights(module, path, f"task=pretrain pretrain={settings.part}")
     pretext.eval()
-    return pretext.score(draw_images(pretext, config, "held-out", settings.validation_images).groups(GROUP))
+    images = draw_images(pretext, config, "held-out", settings.validation_images)
+    return pretext.score(images.groups(GROUP)), pretext.score_families(images.groups(GROUP))
 
 
 def average_curve(losses: list[float]) -> list[float]:

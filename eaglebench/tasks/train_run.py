@@ -41,6 +41,7 @@ from eaglebench.runs import (
     write_run_config,
 )
 from eaglebench.stages.blind import Blind, build_blind_model
+from eaglebench.stages.features import FeatureCache
 from eaglebench.stages.runner import Runner, StageResult
 from eaglebench.stages.summary import build_parts_table, summarize_parts
 from eaglebench.stages.trained_weights import TrainedWeights
@@ -149,7 +150,13 @@ def train_stages(command: Command) -> TrainedRun | None:
     settings.limits.fit(list_questions(data.val), encoder)  # refused now, not after the training
     loggers = main_process_first(lambda: open_loggers(command, parts, console))
     store, trainer = build_store(config, console.print), build_trainer(config, loggers, console)
-    runner = Runner(factory, data, store, trainer, console.print, build_validator(config, data))
+    # Several processes train on shards that are gathered in each step; their experts run in each.
+    features = (
+        None
+        if trainer.world_size > 1
+        else FeatureCache(store, config.data.features_mb, config.trainer.device, console.print)
+    )
+    runner = Runner(factory, data, store, trainer, console.print, build_validator(config, data), features)
     if is_main_process():
         for name in OUTPUTS:  # of an earlier run in this folder: none may be taken for this one's
             (command.folder / name).unlink(missing_ok=True)

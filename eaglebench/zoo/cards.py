@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,14 @@ class Card:
         settings: of the training and its scenes, with the seed and the version of the synthetic data.
         minutes, cores: of the training. No scene was seen twice.
         metric, score: of the weights after rounding to float16, on held-out scenes.
+        families: the score by family of questions, where the task answers some.
         validation_images: number of these scenes.
         parameters: number of the part's parameters.
         sha256: of the weight files, by name.
         config: the constructor arguments of the part.
         losses: the training loss; each number is the mean of equally many steps.
         versions: of the software.
+        remarks: what the command alone does not tell.
     """
 
     part: str
@@ -47,6 +49,8 @@ class Card:
     config: Mapping[str, Any]
     losses: list[float]
     versions: Mapping[str, str]
+    families: Mapping[str, float] = field(default_factory=dict)
+    remarks: str = ""
 
 
 def head_file(folder: Path, part: str) -> Path:

@@ -62,6 +62,10 @@ class Pretext(nn.Module, ABC):
         Call it in evaluation mode and without gradients.
         """
 
+    def score_families(self, groups: Iterable[Sequence[Any]]) -> dict[str, float]:
+        """The shares of right answers by family of questions; empty for a task that answers none."""
+        return {}
+
 
 def split_factor(part: VisionExpert, cells: int) -> int:
     """The number of cells along a side that each cell of the expert's map is split into, to make a grid of `cells`.
@@ -173,12 +177,12 @@ def pad_ids(ids: list[int], length: int, pad: int) -> list[int]:
 
 
 def compute_cell_shares(scene: Scene, cells: int) -> NDArray[np.float64]:
-    """The share of each cell that each object covers: [objects, cells, cells], in [0, 1].
-
-    The side of the image must be a multiple of `cells`.
-    """
-    step = len(scene.regions) // cells
-    numbers = scene.regions.reshape(cells, step, cells, step)
-    objects = np.arange(1, len(scene.marks) + 1)[:, None, None, None, None]
-    shares: NDArray[np.float64] = (numbers == objects).mean(axis=(2, 4))
+    """The share of each cell that each object covers: [objects, cells, cells], in [0, 1]."""
+    side = len(scene.regions)
+    edges = np.arange(cells) * side // cells
+    objects = np.arange(1, len(scene.marks) + 1)[:, None, None]
+    covered = (scene.regions == objects).astype(np.int64)
+    counts = np.add.reduceat(np.add.reduceat(covered, edges, axis=1), edges, axis=2)
+    sizes = np.diff(np.append(edges, side))
+    shares: NDArray[np.float64] = counts / np.outer(sizes, sizes)
     return shares

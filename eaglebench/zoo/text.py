@@ -1,136 +1,162 @@
 """The language model's pretext task: text about synthetic scenes, before it ever sees an image.
 
-Some conversations start with a written description of the scene. In the others, the words lie where the objects are:
-one slot per cell of a grid, at the positions of the visual tokens. A slot is the sum of the embeddings of the words for
-what its cell shows.
+Some conversations start with a written description of the scene. In the others, its words lie in slots, at the
+positions of visual tokens (see `slots`); the answers are those to questions, or the whole transcription.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
 from statistics import fmean
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from pydantic import PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 
 from eaglebench.data.collate import Batch, Collator, Item
 from eaglebench.data.conversation import TEMPLATES, ConversationEncoder
 from eaglebench.data.sample import Sample, Turn
-from eaglebench.data.synthetic.chart import VALUE
 from eaglebench.data.synthetic.drawing import Scene, SceneQuestion
+from eaglebench.data.synthetic.transcription import write_transcription
 from eaglebench.language.base import LanguageModel
-from eaglebench.model.eagle import EagleModel
-from eaglebench.zoo.captions import has_board, name_cell, write_description
-from eaglebench.zoo.pretext import Pretext, compute_cell_shares, pad_ids
+from eaglebench.zoo.captions import write_description
+from eaglebench.zoo.pretext import Pretext
+from eaglebench.zoo.slots import LAYOUTS, Layout, SlotModel, fill_slots
 
 SLOTS = Path("slots")  # in place of an image's path
-MAX_WORDS = 8  # in a slot
-OBJECT_SHARE = 0.15  # an object counts as being in a slot that shows this share of it
-SLOT_SHARE = 0.6  # of the conversations have slots
-ONCE = 0.5  # of the objects are in one slot only, as an expert may keep what it knows of an object in any of its cells
-MIN_SCALE, MAX_SCALE = 0.5, 2.0  # factors of a slot's sum in training
-MAX_NOISE = 1.0  # in training, over the standard deviation of the embeddings
+SLOT_SHARE = 0.75  # of the conversations have slots
+CAPTION_SHARE = 0.35  # of those with slots are transcriptions
 ANSWER_LENGTH = 8  # tokens
+CAPTION_LENGTH = 64
+CAPTION = "transcription"  # their name among the families of questions
 
 
-class SlotModel(EagleModel):
-    """The language model alone. Its `images` are word ids [I, N, MAX_WORDS], padded with the pad token.
+class TextItem(NamedTuple):
+    """One conversation about a scene.
 
-    In training, the sums of embeddings are scaled and noisy, by other factors for each image. A projector gives no
-    clean sum, nor zeros where there is nothing. A frozen model that knows only those would learn nothing from the first
-    steps of an expert towards them.
+    Attributes:
+        sample: the conversation.
+        template: of its text.
+        scene: what its slots show; None without slots.
+        layout: of its slots; a batch takes that of its first item.
+        rng: source of randomness of its slots.
     """
 
-    def encode_images(self, images_I3SS: Tensor) -> Tensor:
-        """The embeddings [I, N, D] of slots [I, N, MAX_WORDS]."""
-        embedded: Tensor = self.llm.get_input_embeddings()(images_I3SS)
-        clean_IND: Tensor = (embedded * (images_I3SS != self.pad_token_id).unsqueeze(-1)).sum(dim=2)
-        if not self.training:
-            return clean_IND
-        deviation = embedded.detach().std()
-        scale, noise = torch.rand(2, len(clean_IND), 1, 1, device=clean_IND.device)
-        factor = MIN_SCALE + (MAX_SCALE - MIN_SCALE) * scale
-        noisy_IND: Tensor = clean_IND * factor + MAX_NOISE * deviation * noise**2 * torch.randn_like(clean_IND)
-        return noisy_IND
+    sample: Sample
+    template: str
+    scene: Scene | None
+    layout: Layout
+    rng: Random
+
+
+class TextBatch(NamedTuple):
+    """A batch of conversations, and the layout of its slots."""
+
+    batch: Batch
+    layout: Layout
+
+    def to(self, device: torch.device | str) -> "TextBatch":
+        """The batch on `device`."""
+        return TextBatch(self.batch.to(device), self.layout)
+
+
+class PlaceTable(nn.Module):
+    """The vectors of places that a language model was pretrained with: [D, SIDE, SIDE]."""
+
+    def __init__(self, places: nn.Parameter) -> None:
+        super().__init__()
+        self.table = places
 
 
 class Text(Pretext):
-    """Questions about a scene that is given in words.
+    """Questions about a scene that is given in words, and its transcription.
 
     Args:
         part: the language model.
-        grid: side of the grid of slots.
     """
 
     outside_head = ("model",)
     metric = "share of questions about a scene in words that are answered exactly"
 
-    def __init__(self, part: LanguageModel, grid: PositiveInt) -> None:
+    def __init__(self, part: LanguageModel) -> None:
         super().__init__()
         self.language = part
         self.part = part.network
-        self.grid = grid
-        self.model = SlotModel({}, None, part)
-        self.encoder = ConversationEncoder(
-            part.tokenizer,
-            TEMPLATES[part.template],
-            part.image_token_id,
-            visual_tokens=grid**2,
-            max_length=part.max_length,
-        )
+        self.model = SlotModel(part)
+        self.places = PlaceTable(self.model.places)
         self.word_ids = cache(lambda word: part.tokenizer(word, add_special_tokens=False)["input_ids"])
+        self.encoder = cache(self.build_encoder)
         self.collator = Collator(part.tokenizer.pad_token_id)
 
-    def make_item(self, scene: Scene, rng: Random) -> tuple[Item, Sample]:
-        """The encoded conversation with its slots as the image, if it has some; and the conversation itself."""
+    def build_encoder(self, template: str, slots: int) -> ConversationEncoder:
+        """What encodes conversations with so many slots."""
+        part = self.language
+        return ConversationEncoder(part.tokenizer, TEMPLATES[template], part.image_token_id, slots, part.max_length)
+
+    def make_item(self, scene: Scene, rng: Random) -> TextItem:
+        """A conversation about a scene, with slots or with a description."""
+        (layout,) = rng.choices(list(LAYOUTS), list(LAYOUTS.values()))
         # Slots do not show areas, nor what covers what.
         answerable = [question for question in scene.questions if question.family != "area"]
-        if answerable and rng.random() < SLOT_SHARE:
-            sample, slots = Sample("", SLOTS, make_turns(first_half(answerable))), self.fill_slots(scene, rng)
-        else:
-            text = f"{write_description(scene, rng)}\n"
-            sample, slots = Sample("", None, make_turns(first_half(scene.questions), text)), None
-        return Item("", self.encoder.encode(sample), slots), sample
+        if rng.random() >= SLOT_SHARE:
+            sample = Sample("", None, make_turns(first_half(scene.questions), f"{write_description(scene, rng)}\n"))
+            return TextItem(sample, self.language.template, None, layout, rng)
+        if not answerable or rng.random() < CAPTION_SHARE:
+            sample = Sample("", SLOTS, (Turn("", write_transcription(scene), CAPTION),))
+            return TextItem(sample, "plain", scene, layout, rng)
+        return TextItem(
+            Sample("", SLOTS, make_turns(first_half(answerable))), self.language.template, scene, layout, rng
+        )
 
-    def fill_slots(self, scene: Scene, rng: Random) -> Tensor:
-        """The word ids [N, MAX_WORDS] of a scene's slots."""
-        shares = compute_cell_shares(scene, self.grid).reshape(len(scene.marks), -1)
-        rows: list[list[int]] = [[] for _ in range(self.grid**2)]
-        for mark, share in zip(scene.marks, shares, strict=True):
-            cells = np.flatnonzero(share >= OBJECT_SHARE * share.sum()).tolist() or [int(share.argmax())]
-            if rng.random() < ONCE:
-                cells = [rng.choice(cells)]
-            for label in mark.all_labels:
-                shown = cells[:1] if label.startswith(VALUE) else cells  # a bar's value is at the end of the bar
-                for cell in shown:
-                    rows[cell] += self.word_ids(label.removeprefix(VALUE))
-            if has_board(scene):
-                # An expert's map contains the position of each cell; a sum of words does not.
-                for cell in cells:
-                    rows[cell] += self.word_ids(name_cell(mark, scene))
-        pad = self.language.tokenizer.pad_token_id
-        return torch.tensor([pad_ids(row, MAX_WORDS, pad) for row in rows])
+    def fill(self, items: Sequence[TextItem]) -> list[Tensor | None]:
+        """The slots of each item in the layout of the first one; None without slots."""
+        layout, pad = items[0].layout, self.language.tokenizer.pad_token_id
+        return [
+            None if item.scene is None else fill_slots(item.scene, layout, self.word_ids, pad, item.rng)
+            for item in items
+        ]
 
-    def collate(self, items: Sequence[tuple[Item, Sample]]) -> Batch:
-        return self.collator([item for item, _ in items])
+    def collate(self, items: Sequence[TextItem]) -> TextBatch:
+        layout = items[0].layout
+        encoded = [self.encoder(item.template, layout.slots).encode(item.sample) for item in items]
+        slots = self.fill(items)
+        return TextBatch(self.collator([Item("", *pair) for pair in zip(encoded, slots, strict=True)]), layout)
 
-    def forward(self, batch: Batch) -> Tensor:
-        loss: Tensor = self.model(batch)
+    def forward(self, batch: TextBatch) -> Tensor:
+        self.model.layout = batch.layout
+        loss: Tensor = self.model(batch.batch)
         return loss
 
-    def score(self, groups: Iterable[Sequence[tuple[Item, Sample]]]) -> float:
-        right: list[bool] = []
-        for items in groups:
-            prompts = [self.encoder.encode_prompt(sample) for _, sample in items]
-            batch = self.collator.collate_prompts(prompts, [item.image for item, _ in items], [""] * len(items))
-            tokens = self.model.generate(batch.to(self.language.network.device), ANSWER_LENGTH, self.encoder.end_ids)
-            answers = map(self.encoder.decode_answer, tokens.tolist())
-            references = [sample.turns[0].answer for _, sample in items]
-            right += [text == answer for text, answer in zip(answers, references, strict=True)]
-        return fmean(right)
+    def score(self, groups: Iterable[Sequence[TextItem]]) -> float:
+        right = self.answer(groups)
+        return fmean(one for family, found in right.items() if family != CAPTION for one in found)
+
+    def score_families(self, groups: Iterable[Sequence[TextItem]]) -> dict[str, float]:
+        return {family: fmean(found) for family, found in sorted(self.answer(groups).items())}
+
+    def answer(self, groups: Iterable[Sequence[TextItem]]) -> Mapping[str, list[bool]]:
+        """Whether the first answer of each item is exact, by family of questions."""
+        right: dict[str, list[bool]] = defaultdict(list)
+        for group in groups:
+            for template, length in ((self.language.template, ANSWER_LENGTH), ("plain", CAPTION_LENGTH)):
+                items = [item for item in group if item.template == template]
+                for item, text in zip(items, self.generate(items, template, length), strict=True):
+                    (turn, *_) = item.sample.turns
+                    right[str(turn.family)].append(text == turn.answer)
+        return right
+
+    def generate(self, items: Sequence[TextItem], template: str, length: int) -> list[str]:
+        """The first answers to items of one template, of so many tokens at most."""
+        if not items:
+            return []
+        self.model.layout = items[0].layout
+        encoder = self.encoder(template, items[0].layout.slots)
+        prompts = [encoder.encode_prompt(item.sample) for item in items]
+        batch = self.collator.collate_prompts(prompts, self.fill(items), [""] * len(items))
+        tokens = self.model.generate(batch.to(self.language.network.device), length, encoder.end_ids)
+        return [encoder.decode_answer(ids) for ids in tokens.tolist()]
 
 
 def first_half(questions: Sequence[SceneQuestion]) -> Sequence[SceneQuestion]:
@@ -144,4 +170,4 @@ def first_half(questions: Sequence[SceneQuestion]) -> Sequence[SceneQuestion]:
 def make_turns(questions: Sequence[SceneQuestion], before: str = "") -> tuple[Turn, ...]:
     """The turns of a conversation with these questions; the text `before` precedes the first one."""
     texts = [before + questions[0].text, *(question.text for question in questions[1:])]
-    return tuple(Turn(text, question.answer) for text, question in zip(texts, questions, strict=True))
+    return tuple(Turn(text, question.answer, question.family) for text, question in zip(texts, questions, strict=True))

@@ -10,10 +10,11 @@ from transformers import OPTConfig, OPTForCausalLM
 
 from eaglebench.data.conversation import IGNORE
 from eaglebench.data.synthetic.drawing import Scene
+from eaglebench.data.synthetic.transcription import pair_phrases
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.grid import to_tokens
 from eaglebench.language.tokenizer import tiny_tokenizer
-from eaglebench.zoo.captions import describe_marks, shows_shapes
+from eaglebench.zoo.captions import shows_shapes
 from eaglebench.zoo.pretext import ExpertPretext, TensorBatch, pad_ids, to_pixels
 
 MAX_TOKENS = 32  # of a transcript
@@ -92,4 +93,4 @@ def write_transcript(scene: Scene) -> str:
     """The text in a scene, line by line, with the colour of each coloured word before it."""
     if shows_shapes(scene):
         return NO_TEXT
-    return "\n".join(describe_marks(scene.marks))
+    return "\n".join(phrase for _, phrase in pair_phrases(scene.marks))

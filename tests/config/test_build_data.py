@@ -24,3 +24,27 @@ def test_images_of_the_synthetic_world_are_square_and_its_keys_leave_the_shape_o
         config = composed("fast=true", f"data.cache_dir={tmp_path}", f"data.shape={shape}")
         digests.add(build_data(config, print).digest)
     assert len(digests) == 1
+
+
+def test_a_stage_can_train_on_the_captions_of_the_synthetic_world(tmp_path: Path) -> None:
+    """By default the projector stage does, where there are some: own data has its own conversations."""
+    config = composed("fast=true", f"data.cache_dir={tmp_path}", "data.limit=10")
+    data = build_data(config, print)
+    captions, questions = data.training_split("projector"), data.training_split("sft")
+    assert len(captions.samples) == len(questions.samples) == 10
+    assert all(not sample.turns[0].question for sample in captions.samples)
+    assert [sample.image for sample in captions.samples] == [sample.image for sample in questions.samples]
+    assert captions.digest != questions.digest
+    assert (config.stages["projector"].template, config.stages["sft"].template) == ("plain", None)
+    own = composed("data=llava_json", "data.train=x.json").stages["projector"]
+    assert (own.data, own.template) == (None, None)
+
+
+def test_the_questions_of_either_held_out_split_can_be_asked(tmp_path: Path) -> None:
+    asked = {}
+    for split in ("val", "test"):
+        config = composed("fast=true", f"data.cache_dir={tmp_path}", f"world.split={split}")
+        asked[split] = build_data(config, print)
+    assert asked["val"].digest == asked["test"].digest  # of the training images
+    names = {split: {sample.image for sample in data.val} for split, data in asked.items()}
+    assert len(names["val"]) == len(names["test"]) and not names["val"] & names["test"]

@@ -126,7 +126,7 @@ def test_fields_that_the_user_names_need_no_plus() -> None:
         ("stages.sft.step", "stages.sft.step is unknown: did you mean stages.sft.steps?"),
         ("experts.clip.imagesize", "did you mean experts.clip.image_size?"),
         ("sed", "sed is unknown: did you mean seed?"),
-        ("world.zzzz", "world.zzzz is unknown: world has canvas, mixture, seed, train_images, val_questions."),
+        ("world.zzzz", "world.zzzz is unknown: world has canvas, mixture, seed, split, train_images, val_questions."),
     ],
 )
 def test_an_unknown_field_is_answered_with_the_nearest_or_with_its_namesakes(path: str, reason: str) -> None:

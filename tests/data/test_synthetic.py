@@ -5,23 +5,28 @@ import json
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from random import Random
+from statistics import fmean
 
 import numpy as np
 import pytest
 
 from eaglebench.data.llava import read_samples
-from eaglebench.data.synthetic.drawing import COLOURS, SceneQuestion
+from eaglebench.data.synthetic.drawing import COLOURS, Mark, SceneQuestion
 from eaglebench.data.synthetic.engine import (
     FAMILIES,
+    HELD_OUT,
     KINDS,
     Rendered,
     RenderJob,
     World,
     kind_of,
-    render_validation_records,
+    render_held_out_records,
     render_world,
 )
+from eaglebench.data.synthetic.overlap import balance_questions
+from eaglebench.data.synthetic.transcription import write_transcription
 from eaglebench.utils.errors import UserError
+from tests.helpers.pretexts import blank_scene
 
 WORLD = World(train_images=40, val_questions=5, canvas=64, mixture={kind: 1.0 for kind in KINDS}, seed=3)
 
@@ -68,11 +73,12 @@ def test_another_seed_gives_another_world(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_splits_share_no_image(folder: Path) -> None:
-    assert not pixels(folder, "train") & pixels(folder, "val")
+    splits = [pixels(folder, split) for split in ("train", *HELD_OUT)]
+    assert sum(map(len, splits)) == len(set.union(*splits))
 
 
 def test_an_image_that_was_seen_is_drawn_again() -> None:
-    """The first images of the validation split are all in the training split, the next ones are equal to each other."""
+    """The first images of a held-out split are all in the training split, the next ones are equal to each other."""
     drawn = []
 
     def draw(jobs: list[RenderJob]) -> list[Rendered]:
@@ -81,22 +87,78 @@ def test_an_image_that_was_seen_is_drawn_again() -> None:
             number = len(drawn)
             digest = "seen" if number < 6 else "twin" if number < 12 else str(number)
             drawn.append(job.name)
-            drawings.append(Rendered(digest, [SceneQuestion("q", "a", f) for f in FAMILIES if kind_of(f) == job.kind]))
+            questions = [SceneQuestion("q", "a", family) for family in FAMILIES if kind_of(family) == job.kind]
+            drawings.append(Rendered(digest, questions, ""))
         return drawings
 
     world = World(**{**WORLD.__dict__, "val_questions": 1})
-    records = render_validation_records(world, draw, {"seen"})
+    records = render_held_out_records(world, "val", draw, {"seen"})
     places = [drawn.index(record["id"]) for record in records]
     assert len(records) == len(FAMILIES)
     assert min(places) >= 6
     assert sum(place < 12 for place in places) == 1
 
 
-def test_every_family_has_as_many_validation_questions(folder: Path) -> None:
-    samples = read_samples(folder / "val.json", checked=folder.parent / "checked")
+@pytest.mark.parametrize("split", HELD_OUT)
+def test_every_family_has_as_many_held_out_questions(folder: Path, split: str) -> None:
+    samples = read_samples(folder / f"{split}.json", checked=folder.parent / "checked")
     families = [turn.family for sample in samples for turn in sample.turns]
     assert {family: families.count(family) for family in families} == dict.fromkeys(FAMILIES, WORLD.val_questions)
     assert all(len(sample.turns) == 1 for sample in samples)
+
+
+def test_held_out_questions_are_any_of_their_family() -> None:
+    """As in training, most questions about a chart are about a value; a family is not filled with its commonest one."""
+
+    def draw(jobs: list[RenderJob]) -> list[Rendered]:
+        return [Rendered(job.name, KINDS[job.kind](Random(job.name), 32).questions, "") for job in jobs]
+
+    world = World(**{**WORLD.__dict__, "val_questions": 60})
+    records = render_held_out_records(world, "val", draw, set())
+    asked = [record["conversations"][0]["value"] for record in records if "chart" in record["id"]]
+    assert len(asked) == 60
+    assert 0.1 < fmean("tallest" in text for text in asked) < 0.35
+
+
+def test_every_training_image_has_a_caption(folder: Path) -> None:
+    train, captions = (json.loads((folder / f"{name}.json").read_text()) for name in ("train", "captions"))
+    assert [record["image"] for record in captions] == [record["image"] for record in train]
+    samples = read_samples(folder / "captions.json")
+    assert all(len(sample.turns) == 1 and not sample.turns[0].question for sample in samples)
+    for record, sample in zip(captions, samples, strict=True):
+        scene = KINDS[record["id"].split("-")[1]](Random(f"{WORLD.seed} {record['id']}"), WORLD.canvas)
+        assert sample.turns[0].answer == write_transcription(scene)
+
+
+def test_a_transcription_says_what_is_where_in_reading_order() -> None:
+    sign = blank_scene(Mark(["HUT", "blue"], (64, 40, 100, 52)), Mark(["CAT", "red"], (2, 2, 40, 20)))
+    assert write_transcription(sign) == "a1 red CAT, c2 blue HUT"
+    form = blank_scene(
+        *(Mark([text], (left, 70, left + 9, 90)) for text, left in (("total", 2), ("4", 72), ("7", 104)))
+    )
+    assert write_transcription(form) == "a3 total 47"
+    chart = blank_scene(Mark(["red", "=5"], (20, 60, 40, 120)))
+    assert write_transcription(chart) == "a3 red 5"
+    for seed in range(30):
+        board = KINDS["shapes"](Random(seed), 128)
+        phrases = write_transcription(board).split(", ")
+        assert len(phrases) == len(board.marks)
+        for question in board.questions:
+            if question.family == "position":
+                key = question.text.split()[-1]
+                assert [phrase.split()[0] for phrase in phrases if key in phrase.split()] == [question.answer]
+
+
+def test_no_constant_answers_the_questions_about_areas() -> None:
+    right = {"largest": [], "smallest": []}
+    for seed in range(300):
+        scene = KINDS["pile"](Random(seed), 64)
+        questions = balance_questions(Random(seed), scene)
+        assert questions
+        sizes = [int((scene.regions == number).sum()) for number in range(1, len(scene.marks) + 1)]
+        for name, index in (("largest", sizes.index(max(sizes))), ("smallest", sizes.index(min(sizes)))):
+            right[name] += [question.answer == scene.marks[index].labels[1] for question in questions]
+    assert max(map(fmean, right.values())) < 0.47  # chance is 0.29
 
 
 @pytest.mark.parametrize("kind", KINDS)

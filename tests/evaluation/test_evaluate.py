@@ -90,7 +90,7 @@ def test_answers_can_be_searched_for_or_drawn(run: Path, command: Callable[..., 
         return [json.loads(line)["prediction"] for line in (run / "eval/predictions.jsonl").read_text().splitlines()]
 
     greedy = answers("null")
-    assert greedy != answers("{num_beams: 4, length_penalty: -3.0}")
+    assert greedy != answers("{num_beams: 4, min_new_tokens: 4}")
     drawn = answers("{do_sample: true, temperature: 2.0}")
     assert greedy != drawn == answers("{do_sample: true, temperature: 2.0}")
     refused = command("task=eval", f"run={run}", "evaluation.generate={luck: 3}")

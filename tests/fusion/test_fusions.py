@@ -167,3 +167,18 @@ def test_projectors_have_the_published_sizes(channels: int, published: int) -> N
 def test_map_shapes_are_taken_from_plain_tuples() -> None:
     fusion = ChannelConcat({"a": (6, 4)}, WIDTH)  # type: ignore[dict-item]
     assert fusion.sources == {"a": MapShape(6, 4)}
+
+
+@pytest.mark.parametrize("cls", FUSIONS)
+def test_maps_can_be_kept_where_nothing_of_the_fusion_makes_them(cls: type[Fusion]) -> None:
+    fusion, _ = build(cls, "ab")
+    assert fusion.keeps_maps == (cls is not LlavaHr)
+
+    class Reaching(cls):  # type: ignore[misc, valid-type]
+        """A fusion of a user's that does more in between."""
+
+        def forward(self, experts: object, pixels: object) -> torch.Tensor:
+            return super().forward(experts, pixels) * 2
+
+    fusion.__class__ = Reaching
+    assert not fusion.keeps_maps

@@ -18,8 +18,7 @@ def test_a_part_is_made_and_used(
     folder = tmp_path / "zoo"
     outcome = command("task=pretrain", f"pretrain={part}", f"pretrain.folder={folder}", "fast=true")
     assert outcome.code == 0, outcome.err
-    heads = [f"{part}.head.safetensors"] if part != "llm" else []
-    weights = [f"{part}.safetensors", *heads]
+    weights = [f"{part}.safetensors", f"{part}.head.safetensors"]
     assert sorted(path.name for path in folder.iterdir() if path.is_file()) == sorted([f"{part}.json", *weights])
     card = json.loads((folder / f"{part}.json").read_text())
     assert card["settings"]["steps"] == len(card["losses"]) == 3

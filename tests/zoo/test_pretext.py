@@ -25,7 +25,7 @@ def test_gradient_reaches_the_part_and_its_head(part: str) -> None:
     for name, module in (("part", pretext.part), ("head", pretext.head)):
         idle = [key for key, value in module.named_parameters() if value.requires_grad and value.grad is None]
         assert idle == [], name
-    assert bool(pretext.head.state_dict()) == (part != "llm")
+    assert pretext.head.state_dict()
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -66,3 +66,9 @@ def test_shares_of_cells() -> None:
     expected[0, 0, :2] = 1
     expected[1, 3, 2] = 0.5
     assert np.array_equal(shares, expected)
+
+
+def test_shares_of_cells_that_do_not_divide_the_image() -> None:
+    scene = blank_scene(Mark(["red"], (0, 0, 64, 128)))
+    shares = compute_cell_shares(scene, 6)
+    np.testing.assert_allclose(shares[0].mean(axis=0), [1, 1, 1, 0, 0, 0], atol=0.06)

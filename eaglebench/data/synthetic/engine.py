@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from eaglebench.data.synthetic import chart, document, overlap, shapes, text
 from eaglebench.data.synthetic.drawing import SceneQuestion
+from eaglebench.data.synthetic.transcription import write_transcription
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import write_text
 from eaglebench.utils.hashing import hash_json
@@ -22,10 +23,13 @@ from eaglebench.utils.processes import start_worker, without_main
 from eaglebench.utils.temporary import clear_leftovers_once, remove_folder, temporary_folder
 
 # Raise it whenever a renderer draws or asks something else: rendered folders are reused by these numbers.
-VERSION = 11
+VERSION = 12
+PICTURES = 11  # the version since which pictures are drawn as now: what the experts of the zoo were trained on
 DIGEST_LENGTH = 12
 # The names are part of seed strings and decide pixels.
 KINDS = {"shapes": shapes.draw, "pile": overlap.draw, "text": text.draw, "document": document.draw, "chart": chart.draw}
+HELD_OUT = ("val", "test")  # splits, in the order in which they are rendered
+FILES = ("train.json", "captions.json", *(f"{split}.json" for split in HELD_OUT))  # of a rendered world
 FAMILIES = ("attributes", "counting", "position", "area", "text", "chart", "document")
 
 
@@ -34,8 +38,8 @@ class World:
     """The numbers that determine every pixel and every question.
 
     Attributes:
-        train_images: number of training images, each with several questions.
-        val_questions: number of validation questions per family, each a record of its own.
+        train_images: number of training images, each with several questions and a caption.
+        val_questions: number of questions per family of each held-out split, each a record of its own.
         canvas: side of an image in pixels.
         mixture: relative frequency of each kind of scene among the training images.
         seed: seed of the world, independent of the training's.
@@ -52,7 +56,7 @@ class World:
         return hash_json([VERSION, asdict(self)], DIGEST_LENGTH)
 
     def training_digest(self) -> str:
-        """Hash of what the training images depend on: everything but the number of validation questions."""
+        """Hash of what the training images depend on: everything but the number of held-out questions."""
         return hash_json([VERSION, {**asdict(self), "val_questions": None}], DIGEST_LENGTH)
 
 
@@ -61,14 +65,16 @@ class RenderJob:
     """One image to render.
 
     Attributes:
-        split: `train` or `val`.
+        split: `train`, `val` or `test`.
         kind: a key of `KINDS`.
         index: number of the image, unique within its split.
+        family: of the question that a held-out image is for; None: all questions are asked.
     """
 
     split: str
     kind: str
     index: int
+    family: str | None = None
 
     @property
     def name(self) -> str:
@@ -77,10 +83,11 @@ class RenderJob:
 
 
 class Rendered(NamedTuple):
-    """What is kept of a rendered image: a hash of its pixels, and its questions."""
+    """What is kept of a rendered image: a hash of its pixels, its questions, and its transcription."""
 
     digest: str
     questions: list[SceneQuestion]
+    caption: str = ""
 
 
 # Renders images and returns what is kept of each, in order.
@@ -88,9 +95,11 @@ Render = Callable[[Sequence[RenderJob]], Iterable[Rendered]]
 
 
 def render_world(world: World, root: Path, workers: int | None = None, log: Callable[[str], None] = print) -> Path:
-    """Render a world into a folder with `train.json`, `val.json` and `images/`, unless it is there already.
+    """Render a world into a folder, unless it is there already.
 
-    No validation image is also a training image. Several processes may render the same world at once.
+    The folder has `images/` and LLaVA files. `train.json` has the questions and `captions.json` the transcriptions of
+    the training images; `val.json` is to choose by, and `test.json` to report on what was chosen. No image is in two
+    splits. Several processes may render the same world at once.
 
     Args:
         world: the numbers that determine it.
@@ -106,9 +115,9 @@ def render_world(world: World, root: Path, workers: int | None = None, log: Call
     """
     folder = root / f"synthetic-{world.digest()}"
     clear_leftovers_once(root)
-    if (folder / "val.json").is_file():
+    if is_rendered(folder):
         return folder
-    log(f"rendering {world.train_images} training images and the validation questions into {folder}")
+    log(f"rendering {world.train_images} training images and the held-out questions into {folder}")
     with temporary_folder(folder) as temporary:
         try:
             render_into(temporary, world, workers or os.cpu_count() or 1)
@@ -121,11 +130,16 @@ def render_world(world: World, root: Path, workers: int | None = None, log: Call
             temporary.rename(folder)
         except OSError:
             # Another process rendered the same world meanwhile; its folder holds the same bytes.
-            if not (folder / "val.json").is_file():
+            if not is_rendered(folder):
                 log(f"{folder} is incomplete, and is replaced")
                 remove_folder(folder)
                 temporary.rename(folder)
     return folder
+
+
+def is_rendered(folder: Path) -> bool:
+    """Whether a folder has all files of a world."""
+    return all((folder / name).is_file() for name in FILES)
 
 
 def render_into(folder: Path, world: World, workers: int) -> None:
@@ -137,8 +151,11 @@ def render_into(folder: Path, world: World, workers: int) -> None:
         rendered = list(render(jobs))
         seen = {one.digest for one in rendered}
         records = [to_record(job, one.questions) for job, one in zip(jobs, rendered, strict=True)]
+        captions = [to_record(job, [caption_of(one)]) for job, one in zip(jobs, rendered, strict=True)]
         write_text(folder / "train.json", json.dumps(records))
-        write_text(folder / "val.json", json.dumps(render_validation_records(world, render, seen)))
+        write_text(folder / "captions.json", json.dumps(captions))
+        for split in HELD_OUT:
+            write_text(folder / f"{split}.json", json.dumps(render_held_out_records(world, split, render, seen)))
 
 
 def list_training_jobs(world: World) -> list[RenderJob]:
@@ -148,13 +165,15 @@ def list_training_jobs(world: World) -> list[RenderJob]:
     return [RenderJob("train", kind, index) for index, kind in enumerate(kinds)]
 
 
-def render_validation_records(world: World, render: Render, seen: set[str]) -> list[dict[str, Any]]:
+def render_held_out_records(world: World, split: str, render: Render, seen: set[str]) -> list[dict[str, Any]]:
     """Render images until each family has `val_questions` questions, and return a LLaVA record for each question.
 
-    Each image contributes one question, so that the answers are independent of each other.
+    Each image contributes one question, so that the answers are independent of each other. Its family is settled before
+    the image is drawn, and the question is any of that family: the mix of questions is that of the training images.
 
     Args:
         world: the world.
+        split: its name, part of the seeds.
         render: renders images.
         seen: hashes of images that may not be used; hashes of the used ones are added.
     """
@@ -162,14 +181,14 @@ def render_validation_records(world: World, render: Render, seen: set[str]) -> l
     records: list[dict[str, Any]] = []
     start = 0
     while any(missing.values()):
-        kinds = [kind_of(family) for family, count in missing.items() for _ in range(count)]
-        jobs = [RenderJob("val", kind, start + index) for index, kind in enumerate(kinds)]
+        families = [family for family, count in missing.items() for _ in range(count)]
+        jobs = [RenderJob(split, kind_of(family), start + index, family) for index, family in enumerate(families)]
         start += len(jobs)
         for job, rendered in zip(jobs, render(jobs), strict=True):
-            usable = [question for question in rendered.questions if missing[question.family]]
+            usable = [question for question in rendered.questions if question.family == job.family]
             if rendered.digest in seen or not usable:
                 continue
-            question = max(usable, key=lambda question: missing[question.family])
+            question = Random(f"{world.seed} {job.name} question").choice(usable)
             seen.add(rendered.digest)
             missing[question.family] -= 1
             records.append(to_record(job, [question]))
@@ -184,8 +203,15 @@ def kind_of(family: str) -> str:
 def render_file(world: World, folder: Path, job: RenderJob) -> Rendered:
     """Render one image into a PNG file in `folder`."""
     scene = KINDS[job.kind](Random(f"{world.seed} {job.name}"), world.canvas)
+    if job.kind == "pile":
+        scene.questions = overlap.balance_questions(Random(f"{world.seed} {job.name} questions"), scene)
     scene.image.save(folder / f"{job.name}.png", compress_level=1)
-    return Rendered(hashlib.sha256(scene.image.tobytes()).hexdigest(), scene.questions)
+    return Rendered(hashlib.sha256(scene.image.tobytes()).hexdigest(), scene.questions, write_transcription(scene))
+
+
+def caption_of(rendered: Rendered) -> SceneQuestion:
+    """The caption of an image, as the answer to no question."""
+    return SceneQuestion("", rendered.caption, "caption")
 
 
 def to_record(job: RenderJob, questions: Sequence[SceneQuestion]) -> dict[str, Any]:

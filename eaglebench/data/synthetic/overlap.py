@@ -22,6 +22,8 @@ LEAST, MOST = 3, 4  # shapes in one scene
 CLEAR = 1.3  # smallest ratio of two areas for a question about the larger or the smaller one
 COVERED = 0.1  # smallest covered fraction of a shape for a question about what covers it
 VISIBLE = 0.25  # smallest visible fraction of a shape
+ON_TOP = "on top of"  # begins a question about what covers a shape
+LARGEST_ON_TOP = 0.3  # see `balance_questions`
 
 
 def draw(rng: Random, canvas: int) -> Scene:
@@ -86,6 +88,21 @@ def ask_questions(
         hidden = [int((regions[mask] == other + 1).sum()) / mask.sum() for other in range(len(masks))]
         over = [other for other, part in enumerate(hidden) if other != index and part > 0]
         if len(over) == 1 and hidden[over[0]] > COVERED:
-            questions.append(SceneQuestion(f"on top of {colours[index]}", colours[over[0]], "area"))
+            questions.append(SceneQuestion(f"{ON_TOP} {colours[index]}", colours[over[0]], "area"))
     rng.shuffle(questions)
     return questions[:2]
+
+
+def balance_questions(rng: Random, scene: Scene) -> list[SceneQuestion]:
+    """The questions of a scene without most of those about what covers a shape that the largest one answers.
+
+    If all were asked, naming the largest without a look at the question would be right in half of all cases.
+    """
+    areas = np.bincount(scene.regions.ravel(), minlength=len(scene.marks) + 1)[1:]
+    largest = scene.marks[int(areas.argmax())].labels[-1]
+    kept = [
+        question
+        for question in scene.questions
+        if not question.text.startswith(ON_TOP) or question.answer != largest or rng.random() < LARGEST_ON_TOP
+    ]
+    return kept or scene.questions

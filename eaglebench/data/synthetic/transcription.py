@@ -1,0 +1,44 @@
+"""What is where in a scene, in words: the captions of the synthetic world."""
+
+from collections.abc import Sequence
+
+from eaglebench.data.synthetic.chart import VALUE
+from eaglebench.data.synthetic.drawing import COLOURS, Mark, Scene
+from eaglebench.data.synthetic.shapes import PLACES, SIDE
+
+
+def write_transcription(scene: Scene) -> str:
+    """Everything in a scene, each with its cell of a four by four board, in reading order.
+
+    A board, a sign and a form give texts such as `a1 red star, b4 green circle`, `a2 blue HUT` and `a3 total 47`.
+    """
+    placed = sorted(
+        ((find_cell(mark, scene), phrase) for mark, phrase in pair_phrases(scene.marks)), key=lambda pair: pair[0]
+    )
+    return ", ".join(f"{PLACES[cell]} {phrase}" for cell, phrase in placed)
+
+
+def find_cell(mark: Mark, scene: Scene) -> int:
+    """The index in `PLACES` of the cell that the centre of a thing lies in."""
+    left, top, right, bottom = (edge / scene.image.width * SIDE for edge in mark.box)
+    column, row = (min(int((first + last) / 2), SIDE - 1) for first, last in ((left, right), (top, bottom)))
+    return row * SIDE + column
+
+
+def pair_phrases(marks: Sequence[Mark]) -> list[tuple[Mark, str]]:
+    """A phrase for each thing, in their order: `red circle`. The digits of a form follow its field: `total 47`."""
+    pairs: list[tuple[Mark, str]] = []
+    for mark in marks:
+        (first, *_) = labels = order_labels(mark)
+        if first.isdigit():
+            field, phrase = pairs[-1]
+            pairs[-1] = field, phrase + (first if phrase[-1].isdigit() else f" {first}")
+        else:
+            pairs.append((mark, " ".join(labels)))
+    return pairs
+
+
+def order_labels(mark: Mark) -> list[str]:
+    """The labels of one thing, its colour first."""
+    labels = [label.removeprefix(VALUE) for label in mark.labels]
+    return sorted(labels, key=lambda label: label not in COLOURS)
