@@ -210,8 +210,10 @@ def try_lock(file: TextIOWrapper) -> bool:
 @contextmanager
 def stop_on_exit(launcher: Launcher) -> Iterator[None]:
     """Stop the launcher when an exception, Ctrl-C, SIGTERM or a closed terminal ends the context, and this process."""
+    received = []
 
     def exit_process(number: int, frame: FrameType | None) -> None:
+        received.append(number)
         sys.exit(TERMINATED)
 
     previous = {signal.SIGTERM: signal.signal(signal.SIGTERM, exit_process)}
@@ -219,8 +221,10 @@ def stop_on_exit(launcher: Launcher) -> Iterator[None]:
         previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, exit_process)
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         launcher.stop()
+        if received:  # the exit may have met code that cleans up with an exception of its own, as OmegaConf's does
+            raise SystemExit(TERMINATED) from error
         raise
     finally:
         for number, handler in previous.items():

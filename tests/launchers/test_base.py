@@ -1,6 +1,7 @@
 """A launcher of somebody else's is one class and one YAML: trials and task=train need nothing more."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from eaglebench.config.compose import compose_command
-from eaglebench.launchers.base import Job, Launcher, Slot, build_launcher
+from eaglebench.launchers.base import Job, Launcher, Slot, build_launcher, stop_on_exit
 from eaglebench.search.trials import Trial, run_trials
-from eaglebench.utils.errors import UserError
+from eaglebench.utils.errors import TERMINATED, UserError
 from tests.conftest import Outcome
 
 OTHER = f"launcher._target_={__name__}.OtherLauncher"
@@ -66,3 +67,21 @@ def test_it_runs_a_training(command: Callable[..., Outcome], tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     outcome = command("fast=true", OURS, OTHER)
     assert (outcome.code, outcome.out.partition("-")[0]) == (0, "took clip+sam")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_process_whatever_exception_its_exit_becomes(number: signal.Signals) -> None:
+    launcher = OtherLauncher()
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as without nohup
+    try:
+        with pytest.raises(SystemExit) as exit, stop_on_exit(launcher):
+            try:
+                signal.raise_signal(number)
+            finally:
+                raise AttributeError("while cleaning up")
+        assert exit.value.code == TERMINATED
+        assert launcher.stopping.is_set()
+        with pytest.raises(AttributeError), stop_on_exit(launcher):
+            raise AttributeError("of its own")
+    finally:
+        signal.signal(signal.SIGHUP, before)
