@@ -17,14 +17,13 @@ from eaglebench.data.images import ImageReader
 from eaglebench.model.eagle import EagleModel
 from eaglebench.model.factory import ModelFactory
 from eaglebench.stages.base import Stage, StageUnit
-from eaglebench.stages.store import SCHEMA, Artefact, Store
+from eaglebench.stages.store import KEY_LENGTH, SCHEMA, Artefact, Store
 from eaglebench.stages.trained_weights import TrainedWeights
 from eaglebench.utils.hashing import hash_json, without_module_paths
 from eaglebench.utils.provenance import collect_versions
 
 BATCH = 50  # images that are encoded together
 BYTES = 2  # of a number in float16
-KEY_LENGTH = 16  # hex digits
 NAME = "features"  # of the tensor in an artefact
 
 

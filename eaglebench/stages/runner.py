@@ -18,7 +18,7 @@ from eaglebench.model.factory import ModelFactory
 from eaglebench.stages.artefact_files import MANIFEST, artefact_name
 from eaglebench.stages.base import Stage, StageUnit
 from eaglebench.stages.features import FeatureCache
-from eaglebench.stages.store import SCHEMA, Artefact, Store
+from eaglebench.stages.store import KEY_LENGTH, SCHEMA, Artefact, Store
 from eaglebench.stages.trained_weights import TrainedWeights
 from eaglebench.training.curves import log_curves
 from eaglebench.training.hyperparameters import SKIP
@@ -29,7 +29,6 @@ from eaglebench.utils.files import write_json
 from eaglebench.utils.hashing import hash_json, without_module_paths
 from eaglebench.utils.provenance import collect_versions
 
-KEY_LENGTH = 16  # hex digits
 # Settings of the trainer that change more than the order in which numbers are added.
 TRAINER_IDENTITY = ("precision", "deterministic")
 # Hyperparameters that change no result, as long as every number is finite.

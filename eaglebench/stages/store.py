@@ -34,6 +34,7 @@ from eaglebench.weights.files import read_weights, write_weights
 # 4: conversations are tokenized whole, which changes the ids of Vicuna's and ChatML's template.
 # 3: descriptions name classes without their modules, and the fields of the redesigned config.
 SCHEMA = 5
+KEY_LENGTH = 16  # hex digits
 SHA256 = "sha256"  # of the weights, in the manifest
 
 

@@ -123,7 +123,7 @@ def measure_saved(
         load_weights(module, path, f"task=pretrain pretrain={settings.part}")
     pretext.eval()
     images = draw_images(pretext, config, "held-out", settings.validation_images)
-    return pretext.score(images.groups(GROUP)), pretext.score_families(images.groups(GROUP))
+    return pretext.measure(images.groups(GROUP))
 
 
 def average_curve(losses: list[float]) -> list[float]:

@@ -62,9 +62,9 @@ class Pretext(nn.Module, ABC):
         Call it in evaluation mode and without gradients.
         """
 
-    def score_families(self, groups: Iterable[Sequence[Any]]) -> dict[str, float]:
-        """The shares of right answers by family of questions; empty for a task that answers none."""
-        return {}
+    def measure(self, groups: Iterable[Sequence[Any]]) -> tuple[float, dict[str, float]]:
+        """The score, and the shares of right answers by family of questions; none for a task that answers none."""
+        return self.score(groups), {}
 
 
 def split_factor(part: VisionExpert, cells: int) -> int:

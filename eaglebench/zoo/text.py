@@ -6,6 +6,7 @@ positions of visual tokens (see `slots`); the answers are those to questions, or
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -51,11 +52,15 @@ class TextItem(NamedTuple):
     rng: Random
 
 
-class TextBatch(NamedTuple):
+@dataclass(frozen=True)
+class TextBatch:
     """A batch of conversations, and the layout of its slots."""
 
     batch: Batch
     layout: Layout
+
+    def __len__(self) -> int:
+        return len(self.batch)
 
     def to(self, device: torch.device | str) -> "TextBatch":
         """The batch on `device`."""
@@ -130,11 +135,12 @@ class Text(Pretext):
         return loss
 
     def score(self, groups: Iterable[Sequence[TextItem]]) -> float:
-        right = self.answer(groups)
-        return fmean(one for family, found in right.items() if family != CAPTION for one in found)
+        return self.measure(groups)[0]
 
-    def score_families(self, groups: Iterable[Sequence[TextItem]]) -> dict[str, float]:
-        return {family: fmean(found) for family, found in sorted(self.answer(groups).items())}
+    def measure(self, groups: Iterable[Sequence[TextItem]]) -> tuple[float, dict[str, float]]:
+        right = self.answer(groups)
+        score = fmean(one for family, found in right.items() if family != CAPTION for one in found)
+        return score, {family: fmean(found) for family, found in sorted(right.items())}
 
     def answer(self, groups: Iterable[Sequence[TextItem]]) -> Mapping[str, list[bool]]:
         """Whether the first answer of each item is exact, by family of questions."""

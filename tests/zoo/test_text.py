@@ -86,6 +86,7 @@ def test_a_batch_has_the_layout_of_its_first_item() -> None:
     assert len({item.layout for item in items}) > 1
     assert batch.batch.images.shape[1] == batch.layout.slots
     assert batch.to("cpu").layout == batch.layout
+    assert len(batch) == len(items)
 
 
 def test_slots_become_the_sum_of_their_words_and_their_place_scaled_and_noisy_in_training() -> None:
@@ -111,7 +112,8 @@ def test_slots_become_the_sum_of_their_words_and_their_place_scaled_and_noisy_in
 def test_a_score_by_family_counts_transcriptions_apart() -> None:
     pretext = make_pretext().eval()
     groups = list(dataset_of(pretext, 40, shapes=1.0).groups(40))
-    families = pretext.score_families(groups)
+    score, families = pretext.measure(groups)
+    assert score == pretext.score(groups)
     assert CAPTION in families and {"counting", "attributes", "position"} & families.keys()
     assert all(0 <= share <= 1 for share in families.values())
 
