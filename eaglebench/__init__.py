@@ -4,7 +4,7 @@
 
     run = eaglebench.train("experts=[clip,sam]", "fast=true")  # what the command line does with these overrides
     run = eaglebench.load("results/RUN")                       # a run that is finished
-    run.ask("page.png", "how many shapes")
+    run.ask("page.png", "How many shapes are there?")
 
 Both are imported when they are first called: torch takes seconds.
 """

@@ -6,7 +6,7 @@ from functools import partial
 from eaglebench.config.schema import Config, DataConfig
 from eaglebench.data.benchmark import read_benchmark
 from eaglebench.data.llava import hash_samples, read_samples
-from eaglebench.data.sample import CAPTIONS, Sample
+from eaglebench.data.sample import OF_WORLD, Sample
 from eaglebench.data.source import DataSource, Split, SyntheticWorld
 from eaglebench.data.square import ImageSettings
 from eaglebench.data.synthetic.engine import World
@@ -36,8 +36,9 @@ def build_data(config: Config, log: Callable[[str], None], training: bool = True
     synthetic = build_world(config, log) if settings.source == "synthetic" else None
     of_stages = {}
     for name, stage in config.stages.items() if training else ():
-        if stage.data == CAPTIONS and synthetic is not None:
-            of_stages[name] = Split(synthetic.captions[: settings.limit], world_digest(synthetic, settings, CAPTIONS))
+        if stage.data in OF_WORLD and synthetic is not None:
+            own = synthetic.of_stage(str(stage.data))[: settings.limit]
+            of_stages[name] = Split(own, world_digest(synthetic, settings, str(stage.data)))
         elif stage.data is not None:
             samples = read(stage.data, image_root=stage.image_root, root_field=f"stages.{name}.image_root")
             of_stages[name] = Split(samples, hash_files(samples, settings))
@@ -111,6 +112,7 @@ def build_evaluation(config: Config) -> EvaluationSettings:
         default_metric=section.default_metric,
         benchmarks=[name for name, file in section.benchmarks.items() if file is not None],
         shuffled=section.shuffled,
+        other_question=section.other_question,
         device=config.trainer.device,
         seed=config.seed,
         cache_mb=config.data.cache_mb,

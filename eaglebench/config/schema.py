@@ -126,7 +126,7 @@ class WorldConfig(Section):
     val_questions: PositiveInt
     canvas: PositiveInt
     seed: int
-    split: Literal["val", "test"]
+    split: Literal["val", "test", "composition"]
     mixture: dict[str, NonNegativeFloat]
 
 
@@ -197,6 +197,7 @@ class EvaluationConfig(Section):
     metrics: dict[str, str]
     default_metric: str
     shuffled: bool
+    other_question: bool
     blind: BlindConfig
     benchmarks: dict[str, str | None] = Field(default_factory=dict)
 

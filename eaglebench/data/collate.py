@@ -22,7 +22,8 @@ class Batch:
         input_ids: token ids [B, T]; the image token marks the positions of visual tokens.
         attention_mask: [B, T], 1 for tokens and 0 for padding.
         labels: [B, T], the token to predict at its own position, or `IGNORE`; None in a batch of prompts.
-        images: uint8 [I, 3, S, S] of the I <= B samples with an image, in their order; None if there is none.
+        images: uint8 [I, 3, S, S] of the I <= B samples with an image, in their order; None if there is none. What an
+            image was encoded to before takes its place: its number in a model's features, or visual tokens [I, N, D].
         ids: ids of the B samples.
         cut: those of samples that are longer than the context.
     """

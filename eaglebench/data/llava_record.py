@@ -5,7 +5,8 @@
 - `id` is a text or a number; without one, a record is known by its position. Training records may share an id.
 - `image` is a file name, or a list with one; a record without one, or with "" or null, is text alone.
 - Turns alternate. `from` is human or user, gpt or assistant, in any case. A whole number as `value` is its digits.
-- A `gpt` turn may have `family`, the name of the group that its answer is scored in.
+- A `gpt` turn may have `family`, the name of the group that its answer is scored in, and `type`, that of its kind of
+  question within the family.
 - The system text is a first turn `from` system, or the field `system`.
 - `<image>` is the place of the image where it begins or ends a line of the first question, or is the only one in it.
   Everywhere else it is text.
@@ -18,7 +19,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from eaglebench.data.image_folder import ImageFolder
-from eaglebench.data.sample import Sample, Turn
+from eaglebench.data.sample import TYPE, Sample, Turn
 from eaglebench.utils.quoting import quote
 
 IMAGE_TAG = "<image>"
@@ -32,12 +33,13 @@ class BadRecord(Exception):
 
 
 class Message(NamedTuple):
-    """One turn of a record: its number from 1, who speaks, the text, and the family of an answer."""
+    """One turn of a record: its number from 1, who speaks, the text, and the family and type of an answer."""
 
     number: int
     role: str
     text: str
     family: str | None
+    type: str | None
 
 
 def record_id(record: Any, position: int) -> str:
@@ -118,10 +120,10 @@ def read_message(turn: Any, number: int) -> Message:
     text = read_as_text(turn["value"])
     if text is None:
         raise BadRecord(f"turn {number} has {describe_type(turn['value'])} as its value: write it as text, in quotes")
-    family = turn.get("family")
-    if family is not None and not isinstance(family, str):
-        raise BadRecord(f"turn {number} has a family that is not a string")
-    return Message(number, role, text, family)
+    for key in ("family", "type"):
+        if not isinstance(turn.get(key), (str, type(None))):
+            raise BadRecord(f"turn {number} has a {key} that is not a string")
+    return Message(number, role, text, turn.get("family"), turn.get("type"))
 
 
 def read_as_text(value: Any) -> str | None:
@@ -186,7 +188,7 @@ def pair_turns(messages: Sequence[Message]) -> list[Turn]:
     if len(messages) % 2:
         raise BadRecord("its last question has no answer")
     return [
-        Turn(question.text, answer.text.strip(), answer.family)
+        Turn(question.text, answer.text.strip(), answer.family, meta={} if answer.type is None else {TYPE: answer.type})
         for question, answer in zip(messages[::2], messages[1::2], strict=True)
     ]
 

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-CAPTIONS = "captions"  # as the data of a stage: the synthetic world's transcriptions
+TYPE = "type"  # in the meta of a turn: its kind of question within the family
+# As the data of a stage: the synthetic world's transcriptions, these and its questions, or the words of its cells.
+CAPTIONS, MIXED, SLOTS = "captions", "mixed", "slots"
+OF_WORLD = (CAPTIONS, MIXED, SLOTS)
 
 
 @dataclass(frozen=True)

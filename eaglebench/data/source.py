@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from eaglebench.data.images import ImageReader
 from eaglebench.data.llava import read_samples
-from eaglebench.data.sample import Sample
+from eaglebench.data.sample import CAPTIONS, MIXED, Sample
 from eaglebench.data.square import ImageSettings
 from eaglebench.data.synthetic.engine import World, render_world
 
@@ -20,7 +20,7 @@ class SyntheticWorld:
         world: the numbers that determine it.
         root: the folder that holds rendered worlds.
         log: called with a message when rendering starts.
-        split: the held-out questions that are evaluated, `val` or `test`.
+        split: the held-out questions that are evaluated: `val`, `test` or `composition`.
 
     Attributes:
         digest: hash of everything that the training samples depend on.
@@ -43,10 +43,11 @@ class SyntheticWorld:
         """The training samples."""
         return read_samples(self.folder / "train.json")
 
-    @cached_property
-    def captions(self) -> list[Sample]:
-        """The training images with their transcriptions, to which there is no question."""
-        return read_samples(self.folder / "captions.json")
+    def of_stage(self, name: str) -> list[Sample]:
+        """The training images with other text than their questions: one of `OF_WORLD`."""
+        if name == MIXED:
+            return [sample for pair in zip(self.of_stage(CAPTIONS), self.train, strict=True) for sample in pair]
+        return read_samples(self.folder / f"{name}.json")
 
     @cached_property
     def val(self) -> list[Sample]:

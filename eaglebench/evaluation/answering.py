@@ -7,15 +7,18 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
 from eaglebench.data.images import ImageReader
 from eaglebench.evaluation.answer_log import AnswerLog
 from eaglebench.evaluation.evaluation_settings import EvaluationSettings
 from eaglebench.evaluation.generation import build_generator
 from eaglebench.evaluation.questions import EvalQuestion
+from eaglebench.evaluation.visual_tokens import VisualTokens, list_images
 from eaglebench.language.base import LanguageModel
 from eaglebench.model.eagle import EagleModel
 
+BYTES = 4  # of a number of a visual token
 LOG_PREFIX = ".answers-"  # of the file names of answer logs
 
 
@@ -42,6 +45,7 @@ class AnswerPasses:
         folder: where the answer logs lie.
         console: where progress is shown.
         read_images: gives the image reader for a side in pixels; shared by all passes.
+        visual_tokens: of the images that a model saw in an earlier pass, by its fingerprint.
     """
 
     language: LanguageModel
@@ -49,6 +53,7 @@ class AnswerPasses:
     folder: Path
     console: Console
     read_images: Callable[[int], ImageReader] = field(init=False)
+    visual_tokens: dict[str, VisualTokens] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         readers = cache(partial(ImageReader, megabytes=self.settings.cache_mb, settings=self.settings.images))
@@ -74,8 +79,8 @@ class AnswerPasses:
         if len(cached) == len(questions):
             return cached
         network = model.load()
-        side = network.image_side if network.experts else 1  # a model without experts reads no image
-        generator = build_generator(network, self.language, self.read_images(side), self.settings, self.settings.device)
+        reader = self.find_reader(model.fingerprint, network, questions)
+        generator = build_generator(network, self.language, reader, self.settings, self.settings.device)
         most, find_limit = generator.fit(questions), self.settings.limits.find_limit
         shorter = [limit for limit, question in zip(most, questions, strict=True) if limit < find_limit(question)]
         if shorter:
@@ -89,6 +94,21 @@ class AnswerPasses:
         answers = list(track(recorded, title, len(questions), console=self.console, disable=quiet))
         network.to("cpu")  # the model of the next pass may need the memory
         return answers
+
+    def find_reader(
+        self, fingerprint: str, network: EagleModel, questions: Sequence[EvalQuestion]
+    ) -> Callable[[Path], Tensor]:
+        """What gives the image of a path to a model: its visual tokens where all are kept, otherwise its pixels."""
+        side = network.image_side if network.experts else 1  # a model without experts reads no image
+        reader, images = self.read_images(side), list_images(questions)
+        memory = len(images) * network.tokens_per_image * self.language.width * BYTES
+        if memory > self.settings.cache_mb * 2**20:
+            return reader
+        known = self.visual_tokens.get(fingerprint)
+        if known is None or not known.group_of.keys() >= set(images):
+            known = VisualTokens(network, images, reader, self.settings.batch_size, self.settings.device)
+            self.visual_tokens[fingerprint] = known
+        return known
 
     def list_dependencies(self, model: EvaluatedModel, questions: Sequence[EvalQuestion]) -> list[object]:
         """Everything that the answers of a pass depend on, as a JSON-like value."""

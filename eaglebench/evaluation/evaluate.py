@@ -12,11 +12,19 @@ from eaglebench.evaluation.benchmarks import BENCHMARKS
 from eaglebench.evaluation.evaluation_settings import EvaluationSettings
 from eaglebench.evaluation.figure import draw_samples
 from eaglebench.evaluation.question_identity import IMAGE_DIGEST, METRIC, digest_image
-from eaglebench.evaluation.questions import EvalQuestion, drop_image, list_questions, shuffle_images
+from eaglebench.evaluation.questions import (
+    EvalQuestion,
+    drop_image,
+    list_questions,
+    shuffle_images,
+    shuffle_questions,
+)
 from eaglebench.evaluation.scoring import Scoring, summarize
 from eaglebench.language.base import LanguageModel
 from eaglebench.runs import PICTURE, PREDICTIONS, SCORES
 from eaglebench.utils.files import write_json, write_jsonl
+
+OTHER_KEYS = ("other_question", "other_answer")  # of a line of predictions.jsonl
 
 
 def evaluate(
@@ -31,8 +39,9 @@ def evaluate(
     """Answer every question of `samples`, and write predictions, scores and a figure into `folder`.
 
     Returns the scores in the format of `summarize`. The questions are answered again with shuffled images if the
-    settings say so, and without images by the no-image baseline `blind`, if there is one. Answers are cached in
-    `folder`: the same call resumes an interrupted one, until `remove_answer_logs`.
+    settings say so, and without images by the no-image baseline `blind`, if there is one; and other questions about the
+    same images, if the settings say so. Answers are cached in `folder`: the same call resumes an interrupted one, until
+    `remove_answer_logs`.
 
     Raises:
         UserError: a metric or benchmark cannot score such references (before anything is answered), transformers
@@ -44,8 +53,9 @@ def evaluate(
     rows = scoring.build_rows(questions, passes.answer("own", model, questions, "answering"))
     blind_answers = answer_blind(passes, model, blind, questions)
     blind_rows = {name: scoring.build_rows(questions, answers) for name, answers in blind_answers.items()}
-    scores = summarize(questions, rows, blind_rows, scoring)
-    predictions = build_predictions(questions, rows, blind_answers, scoring)
+    others = answer_others(passes, model, questions) if settings.other_question else {}
+    scores = summarize(questions, rows, blind_rows, scoring, score_others(questions, others, scoring))
+    predictions = build_predictions(questions, rows, blind_answers, scoring, others)
     write_jsonl(folder / PREDICTIONS, predictions)
     write_json(folder / SCORES, scores)
     draw_samples(predictions, folder / PICTURE)
@@ -72,11 +82,41 @@ def answer_blind(
     return answers
 
 
+def answer_others(
+    passes: AnswerPasses, model: EvaluatedModel, questions: Sequence[EvalQuestion]
+) -> dict[int, tuple[str, str]]:
+    """Another question that was asked about the image of a question, and its answer, by the place of the question.
+
+    Benchmarks are left out, and families where nearly all questions are the same.
+
+    Raises:
+        UserError: transformers refuses the options of generation, or an image cannot be read.
+    """
+    own = {
+        place: other
+        for place, other in enumerate(shuffle_questions(questions, passes.settings.seed))
+        if other is not None and other.family not in passes.settings.benchmarks
+    }
+    answers = passes.answer("other", model, list(own.values()), "answering, other questions") if own else []
+    return {
+        place: (other.sample.turns[other.turn].question, answer)
+        for (place, other), answer in zip(own.items(), answers, strict=True)
+    }
+
+
+def score_others(
+    questions: Sequence[EvalQuestion], others: Mapping[int, tuple[str, str]], scoring: Scoring
+) -> dict[int, float]:
+    """The scores of answers to other questions, as answers to the own ones."""
+    return {place: scoring.score(questions[place], answer) for place, (_, answer) in others.items()}
+
+
 def build_predictions(
     questions: Sequence[EvalQuestion],
     rows: Sequence[Mapping[str, Any]],
     blind_answers: Mapping[str, Sequence[str]],
     scoring: Scoring,
+    others: Mapping[int, tuple[str, str]],
 ) -> list[dict[str, Any]]:
     """The lines of predictions.jsonl, one for each question."""
     return [
@@ -94,6 +134,7 @@ def build_predictions(
             METRIC: scoring.name_metric(question.family),
             IMAGE_DIGEST: digest_image(question.sample.image),
             **{f"blind_{name}": answers[index] for name, answers in blind_answers.items()},
+            **(dict(zip(OTHER_KEYS, others[index], strict=True)) if index in others else {}),
             "meta": dict(question.sample.turns[question.turn].meta),
         }
         for index, question in enumerate(questions)

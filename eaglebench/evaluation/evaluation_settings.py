@@ -23,9 +23,10 @@ class EvaluationSettings:
         default_metric: the metric of families that `metrics` does not name.
         benchmarks: families that are official benchmarks: prompted, scored and counted as `benchmarks.py` says.
         shuffled: whether all questions are answered again with shuffled images, for a blind score.
+        other_question: whether another question is asked about each image, for the score of ignoring what is asked.
         device: where answers are generated.
-        seed: of the shuffled images and of sampled answers.
-        cache_mb: memory for decoded images, in MB.
+        seed: of the shuffled images and questions, and of sampled answers.
+        cache_mb: memory for decoded images, in MB; visual tokens are kept where all fit in as much.
         images: how images become squares.
     """
 
@@ -37,6 +38,7 @@ class EvaluationSettings:
     default_metric: str
     benchmarks: Sequence[str]
     shuffled: bool
+    other_question: bool
     device: str
     seed: int
     cache_mb: int

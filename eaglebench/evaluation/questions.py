@@ -1,12 +1,13 @@
 """The questions of a data set, and their blind variants without the right image."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from eaglebench.data.sample import Sample
+from eaglebench.data.sample import TYPE, Sample
 
 DEFAULT_FAMILY = "all"  # of questions that name no family
 
@@ -32,6 +33,11 @@ class EvalQuestion:
     def family(self) -> str:
         """The name that the question is scored under."""
         return self.sample.turns[self.turn].family or DEFAULT_FAMILY
+
+    @property
+    def type(self) -> str | None:
+        """The kind of question within its family; None: it names none."""
+        return self.sample.turns[self.turn].meta.get(TYPE)
 
     @property
     def reference(self) -> str:
@@ -83,4 +89,29 @@ def shuffle_images(questions: Sequence[EvalQuestion], seed: int) -> list[EvalQue
     for question in questions:
         image = replacements.get((question.family, question.sample.image))
         shuffled.append(replace(question, sample=replace(question.sample, image=image)))
+    return shuffled
+
+
+def ask_another(question: EvalQuestion, text: str) -> EvalQuestion:
+    """The same image and references with another question's text."""
+    turns = list(question.sample.turns)
+    turns[question.turn] = replace(turns[question.turn], question=text)
+    return replace(question, sample=replace(question.sample, turns=tuple(turns)))
+
+
+def shuffle_questions(questions: Sequence[EvalQuestion], seed: int) -> list[EvalQuestion | None]:
+    """The questions with the texts of other questions of their family, about images and for references of their own.
+
+    A model that ignores what is asked scores as well with them as with its own questions. No question keeps its text.
+    None stands for those of a family where more than half have one text: there are too few others.
+    """
+    shuffled: list[EvalQuestion | None] = [None] * len(questions)
+    for family in sorted({question.family for question in questions}):
+        places = [place for place, question in enumerate(questions) if question.family == family]
+        texts = {place: questions[place].sample.turns[questions[place].turn].question for place in places}
+        order = sorted(Random(f"{seed} {family} texts").sample(places, len(places)), key=texts.__getitem__)
+        most = max(Counter(texts.values()).values())  # in this order, as many further there is another text
+        if 2 * most <= len(order):
+            for place, other in zip(order, order[most:] + order[:most], strict=True):
+                shuffled[place] = ask_another(questions[place], texts[other])
     return shuffled

@@ -101,13 +101,19 @@ class Scoring:
 
 
 def summarize(
-    questions: Sequence[EvalQuestion], rows: AnswerRows, blind: Mapping[str, AnswerRows], scoring: Scoring
+    questions: Sequence[EvalQuestion],
+    rows: AnswerRows,
+    blind: Mapping[str, AnswerRows],
+    scoring: Scoring,
+    others: Mapping[int, float] | None = None,
 ) -> dict[str, Any]:
     """The scores of a run, as `scores.json` holds them.
 
     `overall` and each of `families` have `score`, the 95 % interval from `low` to `high`, `stderr`, `n`, and every
     blind score as `blind_NAME`. `blind` is the highest blind score: what is possible without the right image. The
-    overall score is the mean over families. `metric_differs` says where the metric is not the official script. A
+    overall score is the mean over families. `other_question` is the score of the answers to other questions about the
+    same images: what is possible without the question. `types` has score, blind score and number of each type of
+    question, where a family has several. `metric_differs` says where the metric is not the official script. A
     benchmark also has `figure`, its official score, and `differs` where Eagle scored otherwise. With all of Eagle's
     eleven benchmarks there is `eagle_average`.
 
@@ -115,7 +121,9 @@ def summarize(
         questions: in the order of all rows.
         rows: the scored answers, see `Scoring.build_rows`.
         blind: the scored answers without the right image, by the name of the blind score.
+        others: the scores of answers to other questions, by the place of the question.
     """
+    others = others or {}
     families: dict[str, dict[str, Any]] = {}
     resampled = []
     for family in sorted({question.family for question in questions}):
@@ -126,6 +134,13 @@ def summarize(
             name: scoring.score_family(family, [answers[place] for place in places]) for name, answers in blind.items()
         }
         families[family] = build_entry(scoring.score_family(family, own), interval, len(own), blinds)
+        if unasked := [others[place] for place in places if place in others]:
+            families[family]["other_question"] = round(fmean(unasked), 4)
+        if len(types := group_types(questions, places)) > 1 and family not in scoring.benchmarks:
+            families[family]["types"] = {
+                name: build_type_entry([[answers[place] for place in same] for answers in (rows, *blind.values())])
+                for name, same in types.items()
+            }
         if differences := scoring.describe_differences([questions[place] for place in places]):
             families[family]["metric_differs"] = differences
         if family in scoring.benchmarks:
@@ -141,6 +156,25 @@ def summarize(
         {name: fmean(family[f"blind_{name}"] for family in families.values()) for name in blind},
     )
     return {"overall": overall, "families": families, **build_average_entry(families)}
+
+
+def group_types(questions: Sequence[EvalQuestion], places: Sequence[int]) -> dict[str, list[int]]:
+    """Some questions by the name of their type, in the order of the names; those that name none are left out."""
+    types: dict[str, list[int]] = {}
+    for place in places:
+        if (name := questions[place].type) is not None:
+            types.setdefault(name, []).append(place)
+    return dict(sorted(types.items()))
+
+
+def build_type_entry(answers: Sequence[AnswerRows]) -> dict[str, Any]:
+    """One type of a family: its score, blind score and number.
+
+    Args:
+        answers: the scored answers, and those without the right image, for each blind score.
+    """
+    score, *blinds = (round(mean(rows), 4) for rows in answers)
+    return {"score": score, **({"blind": max(blinds)} if blinds else {}), "n": len(answers[0])}
 
 
 def merge_families(families: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

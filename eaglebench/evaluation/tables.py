@@ -9,7 +9,8 @@ from eaglebench.evaluation.benchmarks import EAGLE_AVERAGE
 
 
 def build_scores_table(scores: Mapping[str, Any]) -> Table:
-    """A table of a `scores.json`: family, score ± standard error, blind score and number of questions.
+    """A table of a `scores.json`: family, score ± standard error, blind score and number of questions, and the score of
+    answers to other questions.
 
     Benchmarks have their official score too. The caption names those that are not scored as in Eagle's paper, and the
     metrics that differ from the official scripts.
@@ -22,15 +23,19 @@ def build_scores_table(scores: Mapping[str, Any]) -> Table:
         title="held-out scores", title_justify="left", caption="\n".join(caption) or None, caption_justify="left"
     )
     table.add_column("family")
-    official = any("figure" in row for row in scores["families"].values())
-    for column in ("score", "blind", "n", *(["official score"] if official else [])):
+    families = scores["families"]
+    official = any("figure" in row for row in families.values())
+    other = any("other_question" in row for row in families.values())
+    columns = ("score", "blind", "n", *(["other question"] if other else []), *(["official score"] if official else []))
+    for column in columns:
         table.add_column(column, justify="right")
-    for name, row in scores["families"].items():
-        table.add_row(*format_scores_row(name, row), *([f"{row['figure']:.2f}"] if "figure" in row else []))
+    for name, row in families.items():
+        others = [f"{row['other_question']:.3f}" if "other_question" in row else "-"] if other else []
+        table.add_row(*format_scores_row(name, row), *others, *([f"{row['figure']:.2f}"] if "figure" in row else []))
     table.add_section()
     average = scores.get(EAGLE_AVERAGE)
     overall = format_scores_row("overall", scores["overall"])
-    table.add_row(*overall, *([] if average is None else [f"average {average:.1f}"]))
+    table.add_row(*overall, *([""] if other else []), *([] if average is None else [f"average {average:.1f}"]))
     return table
 
 

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Literal
 
+import torch
 from pydantic import PositiveInt
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from eaglebench.language.base import LanguageModel
+from eaglebench.language.places import embed_places
 from eaglebench.language.tokenizer import tiny_tokenizer
 from eaglebench.weights.files import load_weights, with_checkpoint_hint
 
@@ -57,12 +59,13 @@ def build_tiny_llama(
     if checkpoint is not None:
         with with_checkpoint_hint("llm"):
             load_weights(network, checkpoint, "llm")
-    return LanguageModel(
-        network, tokenizer, template, max_length, None if checkpoint is None else read_places(checkpoint)
-    )
+    places = None if checkpoint is None else read_places(checkpoint, network, tokenizer)
+    return LanguageModel(network, tokenizer, template, max_length, places)
 
 
-def read_places(checkpoint: Path) -> Tensor | None:
+@torch.no_grad()
+def read_places(checkpoint: Path, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Tensor | None:
     """The vectors of places [D, K, K] that a checkpoint of the zoo was pretrained with; None if there are none."""
     head = checkpoint.with_name(f"{checkpoint.stem}.head.safetensors")
-    return load_file(head).get("places.table") if head.is_file() else None
+    offsets = load_file(head).get("places.offsets") if head.is_file() else None
+    return None if offsets is None else embed_places(network, tokenizer, offsets.float())

@@ -1,19 +1,24 @@
 """The tiny language model's tokenizer: byte-level BPE that knows the words of the synthetic world.
 
-It can encode any text: bytes that no merge covers stay single bytes. Each digit is a token. The file
-`tiny_tokenizer.json` beside this module is the output of `python -m eaglebench.language.tokenizer`; using it trains and
-downloads nothing.
+Each word of that world is one token, with the space before it or without; so is each place of a board, such as `b3`,
+and each digit. It can encode any text: bytes that no merge covers stay single bytes. The file `tiny_tokenizer.json`
+beside this module is the output of `python -m eaglebench.language.tokenizer`; using it trains and downloads nothing.
 """
 
+import json
+import re
 from pathlib import Path
 from random import Random
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 FILE = Path(__file__).parent / "tiny_tokenizer.json"
 USER, ASSISTANT, END, PAD = "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
-VOCABULARY = 512
+SCENES = 400  # of each kind, whose words are learned
+SPACE = "\u0120"  # how a byte-level vocabulary writes a space
+# A place, a word, a digit, other signs (the first two and the last with the space before them), or blanks.
+PIECES = r" ?[a-d][1-4](?![\p{L}\p{N}])| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s"
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
@@ -22,28 +27,43 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def train_tokenizer() -> Tokenizer:
-    """Learn the merges from questions and answers of the synthetic world."""
-    from eaglebench.data.synthetic.engine import KINDS
-
-    corpus = []
-    for index in range(400):
-        for kind, draw in KINDS.items():
-            for question in draw(Random(f"tokenizer {kind} {index}"), 64).questions:
-                corpus.append(question.text)
-                corpus.append(question.answer)
+    """Learn the merges that make each word of the synthetic world one token."""
+    words = sorted(collect_words())
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Split(Regex(PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=len(words) * max(map(len, words)) + 1000,  # never reached: merging ends when each word is one token
         special_tokens=[PAD, USER, ASSISTANT, END],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(corpus, trainer)
-    return tokenizer
+    tokenizer.train_from_iterator(words, trainer)
+    # A space joins a finished word last: so a word costs one more token, instead of merges of its own with a space.
+    learned = json.loads(tokenizer.to_str())
+    for word in words:
+        learned["model"]["vocab"][SPACE + word] = len(learned["model"]["vocab"])
+        learned["model"]["merges"].append([SPACE, word])
+    return Tokenizer.from_str(json.dumps(learned))
+
+
+def collect_words() -> set[str]:
+    """The words and places in the questions, answers and transcriptions of the synthetic world."""
+    from eaglebench.data.synthetic.engine import KINDS
+    from eaglebench.data.synthetic.transcription import write_transcription
+
+    texts = []
+    for index in range(SCENES):
+        for kind, draw in KINDS.items():
+            scene = draw(Random(f"tokenizer {kind} {index}"), 64)
+            texts.append(write_transcription(scene))
+            texts += [text for question in scene.questions for text in (question.text, question.answer)]
+    return {word for text in texts for word in re.findall("[a-d][1-4]|[A-Za-z]+", text)}
 
 
 if __name__ == "__main__":

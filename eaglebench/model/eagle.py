@@ -142,11 +142,15 @@ class EagleModel(nn.Module):
     def encode_images(self, images_I3SS: Tensor) -> Tensor:
         """Visual tokens [I, N, D] of square uint8 images, or of images by their numbers [I] in `features`.
 
+        Visual tokens are returned as they are.
+
         Raises:
             ValueError: the model is blind.
         """
         if self.fusion is None:
             raise ValueError("a blind model was given images.")
+        if images_I3SS.dim() == 3:
+            return images_I3SS
         if images_I3SS.dim() == 1:
             dtype, device = next(self.fusion.parameters()).dtype, images_I3SS.device
             numbers = images_I3SS.cpu()

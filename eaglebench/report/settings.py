@@ -6,7 +6,7 @@ from pathlib import PurePath
 from statistics import fmean, stdev
 from typing import Any
 
-from eaglebench.data.sample import CAPTIONS
+from eaglebench.data.sample import OF_WORLD
 from eaglebench.report.question_sets import NO_QUESTIONS, SYNTHETIC, QuestionSet
 from eaglebench.utils.intervals import normal_interval
 
@@ -110,7 +110,7 @@ def name_training_data(setting: Mapping[str, str]) -> str:
     """The name of a run's training data: `synthetic`, or the names of the files of its data and of its stages."""
     first = [SYNTHETIC] if setting.get("data.source") == SYNTHETIC else [setting.get("data.train", "")]
     of_stages = [value for name, value in setting.items() if name.startswith("stages.") and name.endswith(".data")]
-    unnamed = ("", "None", CAPTIONS if SYNTHETIC in first else "")  # captions are of the same images
+    unnamed = ("", "None", *(OF_WORLD if SYNTHETIC in first else ()))  # they are of the same images
     return ", ".join(dict.fromkeys(PurePath(file).name for file in (*first, *of_stages) if file not in unnamed))
 
 

@@ -13,16 +13,18 @@ from eaglebench.config.build import build_hyperparameters, build_loggers, build_
 from eaglebench.config.compose import Command
 from eaglebench.config.schema import Config
 from eaglebench.config.schema_tasks import PretrainConfig
-from eaglebench.data.synthetic.engine import PICTURES
+from eaglebench.data.synthetic.engine import VERSION
 from eaglebench.training.setup import TrainingSetup
 from eaglebench.utils.console import new_console
 from eaglebench.utils.provenance import collect_versions
 from eaglebench.utils.temporary import temporary_folder
 from eaglebench.weights.files import load_weights
 from eaglebench.zoo.cards import Card, head_file, save_float16, write_card
-from eaglebench.zoo.pretext import GROUP, Pretext, SceneDataset
+from eaglebench.zoo.pretext import GROUP, ExpertPretext, Pretext, SceneDataset
+from eaglebench.zoo.readout import read_families
 from eaglebench.zoo.shipped import weights_file
 
+QUESTION_SHARE = 4  # a family has so many times fewer questions than there are held-out images
 POINTS = 100  # of the loss curve on a card
 # Settings that do not change the weights of a training that came to its end.
 NO_EFFECT = ("folder", "validation_images", "micro_batch", "nonfinite")
@@ -84,7 +86,7 @@ def pretrain_part(command: Command) -> None:
 def card_settings(config: Config, settings: PretrainConfig) -> dict[str, Any]:
     """Everything beside the part's own config that its weights follow from."""
     described = settings.model_dump(by_alias=True, exclude=set(NO_EFFECT))
-    return {**described, "canvas": config.world.canvas, "seed": config.seed, "world": PICTURES}
+    return {**described, "canvas": config.world.canvas, "seed": config.seed, "world": VERSION}
 
 
 def usage(part: str, folder: Path) -> list[str]:
@@ -123,7 +125,11 @@ def measure_saved(
         load_weights(module, path, f"task=pretrain pretrain={settings.part}")
     pretext.eval()
     images = draw_images(pretext, config, "held-out", settings.validation_images)
-    return pretext.measure(images.groups(GROUP))
+    score, families = pretext.measure(images.groups(GROUP))
+    if isinstance(pretext, ExpertPretext):
+        questions = settings.validation_images // QUESTION_SHARE
+        families = read_families(pretext, questions, config.world.canvas, f"{images.seed} questions")
+    return score, families
 
 
 def average_curve(losses: list[float]) -> list[float]:

@@ -25,7 +25,8 @@ class Card:
         settings: of the training and its scenes, with the seed and the version of the synthetic data.
         minutes, cores: of the training. No scene was seen twice.
         metric, score: of the weights after rounding to float16, on held-out scenes.
-        families: the score by family of questions, where the task answers some.
+        families: the share of right answers by family of questions: of the language model in its task, of an expert
+            those of its own head.
         validation_images: number of these scenes.
         parameters: number of the part's parameters.
         sha256: of the weight files, by name.

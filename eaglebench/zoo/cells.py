@@ -4,20 +4,24 @@ A dense stand-in for screenshot parsing (arXiv 2210.03347): the same knowledge, 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from random import Random
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from eaglebench.data.synthetic.cell_shares import compute_cell_shares
 from eaglebench.data.synthetic.chart import HIGHEST, VALUE
 from eaglebench.data.synthetic.document import FIELDS
-from eaglebench.data.synthetic.drawing import COLOURS, Scene
-from eaglebench.data.synthetic.shapes import SHAPES
+from eaglebench.data.synthetic.drawing import COLOURS, Scene, SceneQuestion
+from eaglebench.data.synthetic.shapes import PLACES, SHAPES
+from eaglebench.data.synthetic.shapes import SIDE as BOARD
 from eaglebench.data.synthetic.text import WORDS
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.grid import to_grid
-from eaglebench.zoo.pretext import ExpertPretext, TensorBatch, compute_cell_shares, to_pixels
+from eaglebench.zoo.pretext import ExpertPretext, TensorBatch, to_pixels
+from eaglebench.zoo.readout import find_key, list_candidates
 
 CELLS = 8  # K
 VALUES = tuple(f"{VALUE}{value}" for value in range(1, HIGHEST + 1))
@@ -54,6 +58,11 @@ class Cells(ExpertPretext):
         features_BCGG = to_grid(self.encode(images_B3SS), self.side)
         return F.pixel_shuffle(self.namer(features_BCGG), self.split)
 
+    def read(self, images_B3SS: Tensor, questions: Sequence[SceneQuestion]) -> list[str | None]:
+        """By the labels that are likeliest in the cells of what is asked for."""
+        shares_BLKK = self.predict(images_B3SS).sigmoid()
+        return [read_cells(shares, question) for shares, question in zip(shares_BLKK, questions, strict=True)]
+
     def forward(self, batch: TensorBatch) -> Tensor:
         weight = torch.tensor(POSITIVE_WEIGHT, device=batch.images.device)
         logits, targets = self.predict(batch.images), batch.targets.float()
@@ -72,6 +81,35 @@ def make_cell_targets(scene: Scene) -> Tensor:
         for label in mark.all_labels:
             targets[LABELS.index(label)] |= inside
     return targets
+
+
+def read_cells(shares_LKK: Tensor, question: SceneQuestion) -> str | None:
+    """The answer to a question by the probabilities of the labels of cells; None if they do not give one.
+
+    A thing is where both of its labels are likely; of a form, each digit of a number is in its half of the right half.
+    """
+    if question.family == "position":
+        board = F.avg_pool2d(shares_LKK[LABELS.index(find_key(question))][None], CELLS // BOARD)
+        return PLACES[int(board.argmax())]
+    scores = {
+        answer: score_number(shares_LKK, key, answer)
+        if question.family == "document"
+        else score_pair(shares_LKK, key, label)
+        for answer, (key, label) in list_candidates(question).items()
+    }
+    return max(scores, key=scores.__getitem__, default=None)
+
+
+def score_pair(shares_LKK: Tensor, *labels: str) -> float:
+    """How likely labels are together in some cell, summed over the cells."""
+    together_KK = shares_LKK[[LABELS.index(label) for label in labels]].prod(0)
+    return float(together_KK.sum())
+
+
+def score_number(shares_LKK: Tensor, field: str, number: str) -> float:
+    """How likely the digits of a number are in the cells of a field's digits."""
+    quarters = shares_LKK[:, :, CELLS // 2 :].chunk(2, dim=2)
+    return prod(score_pair(quarter, field, digit) for quarter, digit in zip(quarters, number, strict=True))
 
 
 def compute_f1(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eaglebench.data.synthetic.drawing import COLOURS, Scene
+from eaglebench.data.synthetic.drawing import COLOURS, Scene, SceneQuestion
 from eaglebench.experts.base import VisionExpert
 from eaglebench.zoo.cells import LABELS, compute_f1
 from eaglebench.zoo.pretext import ExpertPretext, TensorBatch, to_pixels
+from eaglebench.zoo.readout import list_candidates
 
 # Each label, and each pair of a colour and a label: `red` and `star` may be two objects, `red star` is one.
 CLASSES = {label: number for number, label in enumerate(LABELS)}
@@ -50,6 +51,15 @@ class Classification(ExpertPretext):
         """Logits [B, classes] of uint8 images."""
         logits: Tensor = self.classifier(self.encode(images_B3SS).mean(dim=(2, 3)))
         return logits
+
+    def read(self, images_B3SS: Tensor, questions: Sequence[SceneQuestion]) -> list[str | None]:
+        """By the likeliest pair of a colour and a label."""
+        answers: list[str | None] = []
+        for logits, question in zip(self.predict(images_B3SS), questions, strict=True):
+            names = {answer: " ".join(pair) for answer, pair in list_candidates(question).items()}
+            known = {answer: float(logits[CLASSES[name]]) for answer, name in names.items() if name in CLASSES}
+            answers.append(max(known, key=known.__getitem__, default=None))
+        return answers
 
     def forward(self, batch: TensorBatch) -> Tensor:
         return F.binary_cross_entropy_with_logits(self.predict(batch.images), batch.targets) * len(CLASSES)

@@ -9,12 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eaglebench.data.synthetic.drawing import Scene
+from eaglebench.data.synthetic.chart import VALUE
+from eaglebench.data.synthetic.drawing import Scene, SceneQuestion
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.grid import to_tokens
 from eaglebench.language.tokenizer import tiny_tokenizer
 from eaglebench.zoo.captions import write_caption
 from eaglebench.zoo.pretext import GROUP, ExpertPretext, TensorBatch, pad_ids, to_pixels
+from eaglebench.zoo.readout import list_candidates
 
 MAX_TOKENS = 40  # of a caption
 WIDTH, HEADS, DEPTH = 128, 4, 2
@@ -40,15 +42,37 @@ class Contrastive(ExpertPretext):
 
     def make_item(self, scene: Scene, rng: Random) -> Mapping[str, Tensor]:
         """`images`: uint8 [3, S, S]; `words`: token ids of the caption, [MAX_TOKENS]."""
-        ids = self.tokenizer(write_caption(scene, rng), add_special_tokens=False)["input_ids"]
-        words = torch.tensor(pad_ids(ids, MAX_TOKENS, self.tokenizer.pad_token_id))
-        return {"images": to_pixels(scene), "words": words}
+        return {"images": to_pixels(scene), "words": self.to_words(write_caption(scene, rng))}
 
     def embed(self, batch: TensorBatch) -> tuple[Tensor, Tensor]:
         """Unit vectors [B, WIDTH] of the images and of the captions."""
-        texts = self.text(batch.words, batch.words == self.tokenizer.pad_token_id)
-        images = self.pool(to_tokens(self.encode(batch.images)))
-        return F.normalize(images, dim=-1), F.normalize(texts, dim=-1)
+        return self.embed_images(batch.images), self.embed_texts(batch.words)
+
+    def embed_images(self, images_B3SS: Tensor) -> Tensor:
+        """Unit vectors [B, WIDTH] of uint8 images."""
+        return F.normalize(self.pool(to_tokens(self.encode(images_B3SS))), dim=-1)
+
+    def embed_texts(self, words_BT: Tensor) -> Tensor:
+        """Unit vectors [B, WIDTH] of captions, as token ids of length MAX_TOKENS."""
+        return F.normalize(self.text(words_BT, words_BT == self.tokenizer.pad_token_id), dim=-1)
+
+    def read(self, images_B3SS: Tensor, questions: Sequence[SceneQuestion]) -> list[str | None]:
+        """By the nearest of the captions that name no more than the thing asked for, as in zero-shot classification."""
+        answers: list[str | None] = []
+        for image, question in zip(self.embed_images(images_B3SS), questions, strict=True):
+            candidates = list_candidates(question)
+            if not candidates:
+                answers.append(None)
+                continue
+            captions = [" ".join(pair).replace(VALUE, "") for pair in candidates.values()]
+            words = torch.stack([self.to_words(caption) for caption in captions]).to(image.device)
+            answers.append(list(candidates)[int((self.embed_texts(words) @ image).argmax())])
+        return answers
+
+    def to_words(self, caption: str) -> Tensor:
+        """The token ids [MAX_TOKENS] of a caption."""
+        ids = self.tokenizer(caption, add_special_tokens=False)["input_ids"]
+        return torch.tensor(pad_ids(ids, MAX_TOKENS, self.tokenizer.pad_token_id))
 
     def forward(self, batch: TensorBatch) -> Tensor:
         images, texts = self.embed(batch)

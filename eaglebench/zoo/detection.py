@@ -1,7 +1,7 @@
 """EVA-02's pretext task: the class and the box of each object."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 
 import torch
@@ -11,10 +11,11 @@ from torchvision.ops import batched_nms, box_iou, generalized_box_iou_loss, sigm
 
 from eaglebench.data.synthetic.chart import VALUE
 from eaglebench.data.synthetic.document import FIELDS
-from eaglebench.data.synthetic.drawing import Mark, Scene
-from eaglebench.data.synthetic.shapes import SHAPES
+from eaglebench.data.synthetic.drawing import Mark, Scene, SceneQuestion
+from eaglebench.data.synthetic.shapes import PLACES, SHAPES, SIDE
 from eaglebench.experts.base import VisionExpert
 from eaglebench.zoo.pretext import ExpertPretext, TensorBatch, split_factor, to_pixels
+from eaglebench.zoo.readout import find_key
 
 CELLS = 8  # K: one prediction per cell
 CLASSES = (*SHAPES, "bar", "word", "field", "digit")  # colours and what is written play no part
@@ -91,18 +92,47 @@ class Detection(ExpertPretext):
     def score(self, groups: Iterable[Sequence[Mapping[str, Tensor]]]) -> float:
         right = detected = true = 0
         for batch in self.iterate_batches(groups):
-            objectness, class_logits, boxes = (values.flatten(1, 2) for values in self.predict(batch.images))
-            for index in range(len(batch)):
-                scores, classes = objectness[index].sigmoid(), class_logits[index].argmax(-1)
-                kept = (scores > MIN_SCORE).nonzero()[:, 0]
-                kept = kept[batched_nms(boxes[index][kept], scores[kept], classes[kept], NMS_IOU)]
+            for index, (boxes, classes) in enumerate(self.detect(batch.images)):
                 is_object = batch.classes[index] >= 0
-                same_class = classes[kept][:, None] == batch.classes[index][is_object]
-                overlap = box_iou(boxes[index][kept], batch.boxes[index][is_object]) * same_class
-                right += count_matches(overlap)
-                detected += len(kept)
+                same_class = classes[:, None] == batch.classes[index][is_object]
+                right += count_matches(box_iou(boxes, batch.boxes[index][is_object]) * same_class)
+                detected += len(classes)
                 true += int(is_object.sum())
         return 2 * right / max(detected + true, 1)
+
+    def detect(self, images_B3SS: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The boxes and the classes of the detections in each of the uint8 images, the best first."""
+        for objectness, class_logits, boxes in zip(*map(flatten_cells, self.predict(images_B3SS)), strict=True):
+            scores, classes = objectness.sigmoid(), class_logits.argmax(-1)
+            kept = (scores > MIN_SCORE).nonzero()[:, 0]
+            kept = kept[batched_nms(boxes[kept], scores[kept], classes[kept], NMS_IOU)]
+            yield boxes[kept], classes[kept]
+
+    def read(self, images_B3SS: Tensor, questions: Sequence[SceneQuestion]) -> list[str | None]:
+        """The number of shapes, and the places of those that are asked for by their shape."""
+        answers: list[str | None] = []
+        for (boxes, classes), question in zip(self.detect(images_B3SS), questions, strict=True):
+            names = [CLASSES[number] for number in classes.tolist()]
+            if question.family == "counting":
+                answers.append(str(sum(name in SHAPES for name in names)))
+            elif question.type == "by shape":
+                found = [box for box, name in zip(boxes.tolist(), names, strict=True) if name == find_key(question)]
+                answers.append(name_place(found[0]) if found else "")
+            else:
+                answers.append(None)
+        return answers
+
+
+def flatten_cells(values_BKK: Tensor) -> Tensor:
+    """Values of cells [B, K, K, ...] as [B, K*K, ...]."""
+    return values_BKK.flatten(1, 2)
+
+
+def name_place(box: Sequence[float]) -> str:
+    """The name of the cell of a board that the centre of a box lies in; the box is over the side of the image."""
+    left, top, right, bottom = box
+    column, row = (min(int((first + last) / 2 * SIDE), SIDE - 1) for first, last in ((left, right), (top, bottom)))
+    return PLACES[row * SIDE + column]
 
 
 def count_matches(overlap: Tensor) -> int:

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from eaglebench.data.synthetic.cell_shares import compute_cell_shares
 from eaglebench.data.synthetic.drawing import Scene
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.grid import to_tokens
 from eaglebench.zoo.detection import CLASSES, classify
-from eaglebench.zoo.pretext import ExpertPretext, TensorBatch, compute_cell_shares, to_pixels
+from eaglebench.zoo.pretext import ExpertPretext, TensorBatch, to_pixels
 
 PROTOTYPES = 256
 WIDTH = 128  # of the heads

@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from eaglebench.data.images import to_tensor
-from eaglebench.data.synthetic.drawing import Scene
+from eaglebench.data.synthetic.compositions import draw_seen
+from eaglebench.data.synthetic.drawing import Scene, SceneQuestion
 from eaglebench.data.synthetic.engine import KINDS
 from eaglebench.experts.base import VisionExpert
 from eaglebench.utils.errors import UserError
@@ -125,6 +124,10 @@ class ExpertPretext(Pretext):
         features_BCGG: Tensor = self.part(self.part.preprocess(images_B3SS))
         return features_BCGG
 
+    def read(self, images_B3SS: Tensor, questions: Sequence[SceneQuestion]) -> list[str | None]:
+        """The head's answers to one question about each of the uint8 images; None to those that it cannot answer."""
+        return [None] * len(questions)
+
     def collate(self, items: Sequence[Mapping[str, Tensor]]) -> TensorBatch:
         return TensorBatch.stack(items)
 
@@ -158,7 +161,7 @@ class SceneDataset(Dataset[Any]):
     def __getitem__(self, index: int) -> Any:
         rng = Random(f"{self.seed} {index}")
         (kind,) = rng.choices(list(self.kinds), list(self.kinds.values()))
-        return self.pretext.make_item(KINDS[kind](rng, self.canvas), rng)
+        return self.pretext.make_item(draw_seen(KINDS[kind], rng, self.canvas), rng)
 
     def groups(self, size: int) -> Iterable[list[Any]]:
         """All samples in order, `size` at a time."""
@@ -174,15 +177,3 @@ def to_pixels(scene: Scene) -> Tensor:
 def pad_ids(ids: list[int], length: int, pad: int) -> list[int]:
     """Token ids at one length: padded with `pad`, or truncated."""
     return (ids + [pad] * length)[:length]
-
-
-def compute_cell_shares(scene: Scene, cells: int) -> NDArray[np.float64]:
-    """The share of each cell that each object covers: [objects, cells, cells], in [0, 1]."""
-    side = len(scene.regions)
-    edges = np.arange(cells) * side // cells
-    objects = np.arange(1, len(scene.marks) + 1)[:, None, None]
-    covered = (scene.regions == objects).astype(np.int64)
-    counts = np.add.reduceat(np.add.reduceat(covered, edges, axis=1), edges, axis=2)
-    sizes = np.diff(np.append(edges, side))
-    shares: NDArray[np.float64] = counts / np.outer(sizes, sizes)
-    return shares

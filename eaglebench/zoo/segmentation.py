@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from eaglebench.data.synthetic.cell_shares import compute_cell_shares
 from eaglebench.data.synthetic.drawing import Scene
 from eaglebench.experts.base import VisionExpert
-from eaglebench.zoo.pretext import ExpertPretext, TensorBatch, compute_cell_shares, split_factor, to_pixels
+from eaglebench.zoo.pretext import ExpertPretext, TensorBatch, split_factor, to_pixels
 
 POINTS = 4  # prompts per scene
 MASK = 32  # side of a mask, in cells

@@ -9,22 +9,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eaglebench.data.synthetic.cell_shares import compute_cell_shares, find_cells
 from eaglebench.data.synthetic.chart import VALUE
 from eaglebench.data.synthetic.drawing import Scene
-from eaglebench.data.synthetic.shapes import PLACES
-from eaglebench.data.synthetic.shapes import SIDE as BOARD
 from eaglebench.fusion.place import find_places
 from eaglebench.language.base import LanguageModel
+from eaglebench.language.places import embed_places
 from eaglebench.model.eagle import EagleModel
-from eaglebench.zoo.pretext import compute_cell_shares, pad_ids
+from eaglebench.zoo.pretext import pad_ids
 
 SIDE = 8  # of the table of places: as many vectors as there are cells in the finest grid that it is trained on
 MAX_WORDS = 8  # W
-OBJECT_SHARE = 0.15  # an object counts as being in a slot that shows this share of it
 ONCE = 0.5  # of the objects are in one slot only, as an expert may keep what it knows of an object in any of its cells
 MIN_SCALE, MAX_SCALE = 0.5, 2.0  # factors of a slot's words in training
 MAX_NOISE = 1.0  # in training, over the standard deviation of the embeddings
@@ -69,13 +67,14 @@ class SlotModel(EagleModel):
     of an expert towards them.
 
     Attributes:
-        places: the vectors [D, SIDE, SIDE] of the places of an image.
+        offsets: of the vectors of the places of an image, [D, SIDE, SIDE] (see `embed_places`).
         layout: of the slots of the next images.
     """
 
     def __init__(self, language: LanguageModel) -> None:
         super().__init__({}, None, language)
-        self.places = nn.Parameter(embed_place_names(language))
+        self.tokenizer = language.tokenizer
+        self.offsets = nn.Parameter(torch.zeros(language.width, SIDE, SIDE))
         self.layout = Layout(4)
 
     def encode_images(self, images_I3SS: Tensor) -> Tensor:
@@ -83,7 +82,8 @@ class SlotModel(EagleModel):
         embedded: Tensor = self.llm.get_input_embeddings()(images_I3SS)
         words_IND: Tensor = (embedded * (images_I3SS != self.pad_token_id).unsqueeze(-1)).sum(dim=2)
         layout = self.layout
-        places_ND = find_places(self.places, layout.side, layout.copies, layout.interleaved)
+        table_DKK = embed_places(self.llm, self.tokenizer, self.offsets)
+        places_ND = find_places(table_DKK, layout.side, layout.copies, layout.interleaved)
         if not self.training:
             return words_IND + places_ND
         scale, noise = torch.rand(2, len(words_IND), 1, 1, device=words_IND.device)
@@ -93,20 +93,14 @@ class SlotModel(EagleModel):
         return noisy_IND
 
 
-@torch.no_grad()
-def embed_place_names(language: LanguageModel) -> Tensor:
-    """The sums [D, SIDE, SIDE] of the embeddings of the names of places, such as `a1`.
-
-    With random vectors instead, the model learns late to answer where something is.
-    """
-    table = language.network.get_input_embeddings().weight
-    names = [language.tokenizer(name, add_special_tokens=False)["input_ids"] for name in PLACES]
-    sums_ND = torch.stack([table[torch.tensor(ids)].sum(0) for ids in names])
-    board_DKK: Tensor = sums_ND.T.reshape(-1, BOARD, BOARD)
-    return board_DKK.repeat_interleave(SIDE // BOARD, 1).repeat_interleave(SIDE // BOARD, 2)
-
-
-def fill_slots(scene: Scene, layout: Layout, word_ids: Callable[[str], Sequence[int]], pad: int, rng: Random) -> Tensor:
+def fill_slots(
+    scene: Scene,
+    layout: Layout,
+    word_ids: Callable[[str], Sequence[int]],
+    pad: int,
+    rng: Random,
+    fields: bool = False,
+) -> Tensor:
     """The word ids [N, W] of a scene's slots.
 
     Of several tokens of a cell, as of several experts, some know a word and others do not.
@@ -117,14 +111,15 @@ def fill_slots(scene: Scene, layout: Layout, word_ids: Callable[[str], Sequence[
         word_ids: the token ids of a word.
         pad: the id of no word.
         rng: source of randomness.
+        fields: say in the cell of each digit of a form which field it belongs to.
     """
-    shares = compute_cell_shares(scene, layout.side).reshape(len(scene.marks), -1)
+    shares = compute_cell_shares(scene, layout.side)
     rows: list[list[list[int]]] = [[[] for _ in range(layout.side**2)] for _ in range(layout.copies)]
     for mark, share in zip(scene.marks, shares, strict=True):
-        cells = np.flatnonzero(share >= OBJECT_SHARE * share.sum()).tolist() or [int(share.argmax())]
+        cells = find_cells(share)
         if rng.random() < ONCE:
             cells = [rng.choice(cells)]
-        for label in mark.labels:
+        for label in mark.all_labels if fields else mark.labels:
             shown = cells[:1] if label.startswith(VALUE) else cells  # a bar's value is at the end of the bar
             knowing = rng.sample(range(layout.copies), rng.randint(1, layout.copies))
             for copy in knowing:

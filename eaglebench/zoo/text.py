@@ -28,6 +28,9 @@ from eaglebench.zoo.slots import LAYOUTS, Layout, SlotModel, fill_slots
 
 SLOTS = Path("slots")  # in place of an image's path
 SLOT_SHARE = 0.75  # of the conversations have slots
+# Of the forms in training, their digits' cells name the field: so the model learns early to look a number up, and only
+# then which row a cell is in.
+FIELD_SHARE = 0.3
 CAPTION_SHARE = 0.35  # of those with slots are transcriptions
 ANSWER_LENGTH = 8  # tokens
 CAPTION_LENGTH = 64
@@ -67,12 +70,12 @@ class TextBatch:
         return TextBatch(self.batch.to(device), self.layout)
 
 
-class PlaceTable(nn.Module):
-    """The vectors of places that a language model was pretrained with: [D, SIDE, SIDE]."""
+class Places(nn.Module):
+    """The offsets of the vectors of places that a language model was pretrained with: [D, SIDE, SIDE]."""
 
-    def __init__(self, places: nn.Parameter) -> None:
+    def __init__(self, offsets: nn.Parameter) -> None:
         super().__init__()
-        self.table = places
+        self.offsets = offsets
 
 
 class Text(Pretext):
@@ -90,7 +93,7 @@ class Text(Pretext):
         self.language = part
         self.part = part.network
         self.model = SlotModel(part)
-        self.places = PlaceTable(self.model.places)
+        self.places = Places(self.model.offsets)
         self.word_ids = cache(lambda word: part.tokenizer(word, add_special_tokens=False)["input_ids"])
         self.encoder = cache(self.build_encoder)
         self.collator = Collator(part.tokenizer.pad_token_id)
@@ -119,9 +122,15 @@ class Text(Pretext):
         """The slots of each item in the layout of the first one; None without slots."""
         layout, pad = items[0].layout, self.language.tokenizer.pad_token_id
         return [
-            None if item.scene is None else fill_slots(item.scene, layout, self.word_ids, pad, item.rng)
+            None
+            if item.scene is None
+            else fill_slots(item.scene, layout, self.word_ids, pad, item.rng, self.names_fields(item.rng))
             for item in items
         ]
+
+    def names_fields(self, rng: Random) -> bool:
+        """Whether the digits of a form say which field they belong to; never where a score is measured."""
+        return self.training and rng.random() < FIELD_SHARE
 
     def collate(self, items: Sequence[TextItem]) -> TextBatch:
         layout = items[0].layout

@@ -9,16 +9,18 @@ from torch import Tensor, nn
 from transformers import OPTConfig, OPTForCausalLM
 
 from eaglebench.data.conversation import IGNORE
-from eaglebench.data.synthetic.drawing import Scene
+from eaglebench.data.synthetic.drawing import Scene, SceneQuestion
 from eaglebench.data.synthetic.transcription import pair_phrases
 from eaglebench.experts.base import VisionExpert
 from eaglebench.fusion.grid import to_tokens
 from eaglebench.language.tokenizer import tiny_tokenizer
 from eaglebench.zoo.captions import shows_shapes
 from eaglebench.zoo.pretext import ExpertPretext, TensorBatch, pad_ids, to_pixels
+from eaglebench.zoo.readout import list_candidates
 
 MAX_TOKENS = 32  # of a transcript
 WIDTH, HEADS, DEPTH = 128, 4, 2
+READ = ("text", "document")  # families whose answers are in a transcript
 NO_TEXT = "no text"  # transcript of a scene without text, which stands for the natural images of Vary-tiny
 
 
@@ -76,17 +78,32 @@ class Transcription(ExpertPretext):
     def score(self, groups: Iterable[Sequence[Mapping[str, Tensor]]]) -> float:
         right: list[bool] = []
         for batch in self.iterate_batches(groups):
-            prefix = self.embed_prefix(batch.images)
-            generated = self.opt.generate(
-                inputs_embeds=prefix,
-                attention_mask=prefix.new_ones(prefix.shape[:2]),
-                max_new_tokens=MAX_TOKENS,
-                do_sample=False,
-            )
-            for ids, true_ids in zip(generated, batch.words, strict=True):
-                text, expected = (self.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in (ids, true_ids))
-                right.append(text == expected)
+            expected = self.tokenizer.batch_decode(batch.words, skip_special_tokens=True)
+            right += [text == true for text, true in zip(self.write(batch.images), expected, strict=True)]
         return fmean(right)
+
+    def write(self, images_B3SS: Tensor) -> list[str]:
+        """The transcripts of uint8 images."""
+        prefix = self.embed_prefix(images_B3SS)
+        generated = self.opt.generate(
+            inputs_embeds=prefix,
+            attention_mask=prefix.new_ones(prefix.shape[:2]),
+            max_new_tokens=MAX_TOKENS,
+            do_sample=False,
+        )
+        texts: list[str] = self.tokenizer.batch_decode(generated, skip_special_tokens=True)
+        return texts
+
+    def read(self, images_B3SS: Tensor, questions: Sequence[SceneQuestion]) -> list[str | None]:
+        """By the line of the transcript that names what is asked for."""
+        if all(question.family not in READ for question in questions):
+            return [None] * len(questions)
+        answers: list[str | None] = []
+        for text, question in zip(self.write(images_B3SS), questions, strict=True):
+            lines = text.splitlines()
+            found = [answer for answer, pair in list_candidates(question).items() if " ".join(pair) in lines]
+            answers.append((found or [""])[0])
+        return answers
 
 
 def write_transcript(scene: Scene) -> str:

@@ -40,11 +40,21 @@ def test_a_stage_can_train_on_the_captions_of_the_synthetic_world(tmp_path: Path
     assert (own.data, own.template) == (None, None)
 
 
-def test_the_questions_of_either_held_out_split_can_be_asked(tmp_path: Path) -> None:
+def test_questions_and_captions_can_be_mixed(tmp_path: Path) -> None:
+    data = build_data(composed("fast=true", f"data.cache_dir={tmp_path}", "stages.projector.data=mixed"), print)
+    mixed = data.training_split("projector")
+    assert len(mixed.samples) == 2 * len(data.train)
+    assert mixed.samples[1::2] == data.train
+    assert all(len(sample.turns) == 1 and not sample.turns[0].question for sample in mixed.samples[::2])
+    assert mixed.digest != data.digest
+
+
+def test_the_questions_of_each_held_out_split_can_be_asked(tmp_path: Path) -> None:
     asked = {}
-    for split in ("val", "test"):
+    for split in ("val", "test", "composition"):
         config = composed("fast=true", f"data.cache_dir={tmp_path}", f"world.split={split}")
         asked[split] = build_data(config, print)
     assert asked["val"].digest == asked["test"].digest  # of the training images
     names = {split: {sample.image for sample in data.val} for split, data in asked.items()}
     assert len(names["val"]) == len(names["test"]) and not names["val"] & names["test"]
+    assert names["composition"] and not names["composition"] & (names["val"] | names["test"])

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from eaglebench.data.sample import Sample, Turn
-from eaglebench.evaluation.questions import EvalQuestion, list_questions, shuffle_images
+from eaglebench.evaluation.questions import EvalQuestion, list_questions, shuffle_images, shuffle_questions
 from tests.helpers.questions import make_question
 
 
@@ -41,3 +41,21 @@ def test_text_only_questions_stay_as_they_are() -> None:
     shuffled = shuffle_images(questions, seed=0)
     assert shuffled[0] == questions[0]
     assert [question.sample.image for question in shuffled[1:]] == [Path("c.png"), Path("b.png")]
+
+
+def test_everybody_is_asked_another_question_of_their_family() -> None:
+    def ask(identity: str, family: str, *texts: str) -> EvalQuestion:
+        turns = tuple(Turn(text, "1", family) for text in texts)
+        return EvalQuestion(Sample(identity, Path(identity), turns), len(turns) - 1)
+
+    questions = [ask(f"{family}{index}", family, "earlier", "abbcc"[index]) for family in "xy" for index in range(5)]
+    shuffled = shuffle_questions(questions, seed=0)
+    for before, after in zip(questions, shuffled, strict=True):
+        assert after is not None
+        assert after.sample.turns[0] == before.sample.turns[0]  # the turn before the one that is asked
+        assert after.sample.turns[1].question != before.sample.turns[1].question
+        assert (after.name, after.sample.image, after.references) == (before.name, before.sample.image, ("1",))
+    assert shuffled == shuffle_questions(questions, seed=0)
+    # Where most questions are the same, there are too few others.
+    same = [ask(str(index), "x", "aaab"[index]) for index in range(4)]
+    assert shuffle_questions(same, seed=0) == [None] * 4

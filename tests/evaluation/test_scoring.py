@@ -41,6 +41,24 @@ def test_scores_by_family_and_overall() -> None:
     assert (overall["blind_shuffled"], overall["blind_trained"], overall["blind"]) == (0.125, 0.5, 0.5)
 
 
+def test_types_of_a_family_and_answers_to_other_questions_are_scored_apart() -> None:
+    def ask(family: str, kind: str | None) -> EvalQuestion:
+        turn = Turn("q", "1", family, meta={} if kind is None else {"type": kind})
+        return EvalQuestion(Sample("s", None, (turn,)), 0)
+
+    questions = [ask("x", "large"), ask("x", "small"), ask("x", "small"), ask("x", None), ask("y", "large")]
+    scoring = Scoring({}, "exact")
+    rows = scoring.build_rows(questions, ["1", "1", "0", "0", "1"])
+    blind = {name: scoring.build_rows(questions, list(answers)) for name, answers in (("a", "00100"), ("b", "11000"))}
+    families = summarize(questions, rows, blind, scoring, {0: 1.0, 2: 0.0})["families"]
+    assert families["x"]["types"] == {
+        "large": {"score": 1.0, "blind": 1.0, "n": 1},
+        "small": {"score": 0.5, "blind": 0.5, "n": 2},
+    }
+    assert families["x"]["other_question"] == 0.5
+    assert not {"types", "other_question"} & families["y"].keys()  # one type; no other question was asked
+
+
 def test_every_reference_counts() -> None:
     turn = Turn("q", "two", "x", references=("two", "2"))
     question = EvalQuestion(Sample("a", None, (turn,)), 0)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from eaglebench.language.tokenizer import FILE, tiny_tokenizer, train_tokenizer
+from eaglebench.data.synthetic.shapes import PLACES
+from eaglebench.language.tokenizer import FILE, collect_words, tiny_tokenizer, train_tokenizer
 
 
 def test_the_shipped_file_is_what_training_gives() -> None:
@@ -19,6 +20,10 @@ def test_any_text_survives(text: str) -> None:
 
 def test_words_of_the_world_are_single_tokens_and_digits_stay_apart() -> None:
     tokenizer = tiny_tokenizer()
-    assert len(tokenizer("colour of the circle")["input_ids"]) == 4
+    words = collect_words()
+    for word in words:
+        assert len(tokenizer(word)["input_ids"]) == len(tokenizer(f" {word}")["input_ids"]) == 1
+    assert {"What", "triangle", "total", "CAT", *PLACES} <= words
+    assert len(tokenizer("What is the total?")["input_ids"]) == 5
     assert len(tokenizer("427")["input_ids"]) == 3
-    assert len(tokenizer("CAT")["input_ids"]) == 1
+    assert len(tokenizer("d5, bad3, a12")["input_ids"]) > 8  # no places

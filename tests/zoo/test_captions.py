@@ -5,6 +5,7 @@ from random import Random
 from eaglebench.data.synthetic.drawing import Mark
 from eaglebench.data.synthetic.engine import KINDS
 from eaglebench.zoo.captions import write_caption, write_description
+from eaglebench.zoo.readout import find_key
 from eaglebench.zoo.transcription import NO_TEXT, write_transcript
 from tests.helpers.pretexts import blank_scene
 
@@ -25,7 +26,7 @@ def test_a_description_answers_every_question_about_positions_and_areas() -> Non
         phrases = write_description(board, Random(0)).split(", ")
         for question in board.questions:
             if question.family == "position":
-                key = question.text.split()[-1]
+                key = find_key(question)
                 assert [phrase.split()[-1] for phrase in phrases if key in phrase.split()] == [question.answer]
         pile = KINDS["pile"](Random(seed), 128)
         phrases = write_description(pile, Random(0)).split(", ")

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from eaglebench.config.compose import options
+from eaglebench.data.synthetic.cell_shares import compute_cell_shares
 from eaglebench.data.synthetic.drawing import Mark
-from eaglebench.zoo.pretext import SceneDataset, compute_cell_shares
+from eaglebench.zoo.pretext import SceneDataset
 from tests.conftest import EXPERTS
 from tests.helpers.pretexts import blank_scene, dataset_of, pretext_of
 

@@ -8,6 +8,7 @@ import torch
 from eaglebench.data.conversation import IGNORE, TEMPLATES
 from eaglebench.data.synthetic.drawing import Mark
 from eaglebench.data.synthetic.engine import KINDS
+from eaglebench.data.synthetic.shapes import PLACES
 from eaglebench.fusion.place import find_places
 from eaglebench.zoo.slots import LAYOUTS, Layout, fill_slots
 from eaglebench.zoo.text import CAPTION, Text
@@ -95,7 +96,10 @@ def test_slots_become_the_sum_of_their_words_and_their_place_scaled_and_noisy_in
     table = pretext.part.get_input_embeddings().weight
     slots = torch.full((1, 16, 3), pad)
     slots[0, 0, :2] = torch.tensor([5, 9])
-    places = find_places(pretext.model.places, 4)
+    with torch.no_grad():
+        pretext.model.offsets.normal_()
+    names = table[torch.tensor(pretext.language.tokenizer.convert_tokens_to_ids(PLACES))]
+    places = names + find_places(pretext.model.offsets, 4)
     tokens = pretext.model.encode_images(slots)
     torch.testing.assert_close(tokens[0, 0], table[5] + table[9] + places[0])
     torch.testing.assert_close(tokens[0, 1:], places[1:])
@@ -118,10 +122,5 @@ def test_a_score_by_family_counts_transcriptions_apart() -> None:
     assert all(0 <= share <= 1 for share in families.values())
 
 
-def test_the_vectors_of_places_start_from_their_names() -> None:
-    pretext = make_pretext()
-    table = pretext.part.get_input_embeddings().weight
-    letter, digit = pretext.word_ids("b3")
-    for row, column in ((4, 2), (5, 3)):  # of a table that is twice as fine as the board
-        torch.testing.assert_close(pretext.model.places[:, row, column], table[letter] + table[digit])
-    assert set(pretext.head.state_dict()) == {"places.table"}
+def test_only_the_offsets_of_places_are_trained_beside_the_language_model() -> None:
+    assert set(make_pretext().head.state_dict()) == {"places.offsets"}

@@ -21,7 +21,7 @@ AXES = (0.13, 0.06, 0.85, 0.9)  # left, bottom, width, height, as fractions of t
 
 
 def draw(rng: Random, canvas: int) -> Scene:
-    """Draw three or four bars with whole values, and ask for each value and for the tallest bar.
+    """Draw three or four bars with whole values, and ask for each value and for the highest bar.
 
     The canvas has `canvas` pixels a side.
     """
@@ -44,12 +44,15 @@ def draw(rng: Random, canvas: int) -> Scene:
     width, height = surface.get_width_height()
     image = Image.frombytes("RGBA", (width, height), bytes(surface.buffer_rgba())).convert("RGB")
     questions = [
-        SceneQuestion(f"value of {colour}", str(value), "chart") for colour, value in zip(colours, values, strict=True)
+        SceneQuestion(f"How high is the {colour} bar?", str(value), "chart", "height")
+        for colour, value in zip(colours, values, strict=True)
     ]
     rng.shuffle(questions)
     if values.count(max(values)) == 1:
         # First: after the values, the answer would follow from the text alone.
-        questions.insert(0, SceneQuestion("tallest bar", colours[values.index(max(values))], "chart"))
+        questions.insert(
+            0, SceneQuestion("Which bar is the highest?", colours[values.index(max(values))], "chart", "highest")
+        )
     return Scene(image, questions, marks, regions_from_boxes(canvas, marks))
 
 

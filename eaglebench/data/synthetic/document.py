@@ -50,6 +50,6 @@ def draw(rng: Random, canvas: int) -> Scene:
             x, y = column * width, row * height
             pen.rectangle((x + 2, y + 2, x + width - 3, y + height - 3), outline=LINE)
             write(digit, x + 0.25 * width, row, key)
-        questions.append(SceneQuestion(f"field {key}", value, "document"))
+        questions.append(SceneQuestion(f"What is the {key}?", value, "document", "number"))
     rng.shuffle(questions)
     return Scene(image, questions, marks, regions_from_boxes(canvas, marks))

@@ -37,11 +37,13 @@ class SceneQuestion:
         text: the question.
         answer: the only right answer.
         family: the visual skill that the question needs, such as `counting`.
+        type: what is asked, within the family, such as `colour` or `shape` of `attributes`.
     """
 
     text: str
     answer: str
     family: str
+    type: str
 
 
 @dataclass

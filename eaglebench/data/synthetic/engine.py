@@ -13,9 +13,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from eaglebench.data.synthetic import chart, document, overlap, shapes, text
+from eaglebench.data.synthetic import chart, compositions, document, overlap, shapes, text
 from eaglebench.data.synthetic.drawing import SceneQuestion
-from eaglebench.data.synthetic.transcription import write_transcription
+from eaglebench.data.synthetic.transcription import write_slots, write_transcription
 from eaglebench.utils.errors import UserError
 from eaglebench.utils.files import write_text
 from eaglebench.utils.hashing import hash_json
@@ -23,13 +23,14 @@ from eaglebench.utils.processes import start_worker, without_main
 from eaglebench.utils.temporary import clear_leftovers_once, remove_folder, temporary_folder
 
 # Raise it whenever a renderer draws or asks something else: rendered folders are reused by these numbers.
-VERSION = 12
-PICTURES = 11  # the version since which pictures are drawn as now: what the experts of the zoo were trained on
+VERSION = 13
 DIGEST_LENGTH = 12
 # The names are part of seed strings and decide pixels.
 KINDS = {"shapes": shapes.draw, "pile": overlap.draw, "text": text.draw, "document": document.draw, "chart": chart.draw}
-HELD_OUT = ("val", "test")  # splits, in the order in which they are rendered
-FILES = ("train.json", "captions.json", *(f"{split}.json" for split in HELD_OUT))  # of a rendered world
+COMPOSITION = "composition"
+HELD_OUT = ("val", "test", COMPOSITION)  # splits, in the order in which they are rendered
+FILES = ("train.json", "captions.json", "slots.json", *(f"{split}.json" for split in HELD_OUT))  # of a rendered world
+COMPOSITION_SHARE = 3  # its questions are a third of those of another split
 FAMILIES = ("attributes", "counting", "position", "area", "text", "chart", "document")
 
 
@@ -65,7 +66,7 @@ class RenderJob:
     """One image to render.
 
     Attributes:
-        split: `train`, `val` or `test`.
+        split: `train`, or one of `HELD_OUT`.
         kind: a key of `KINDS`.
         index: number of the image, unique within its split.
         family: of the question that a held-out image is for; None: all questions are asked.
@@ -83,11 +84,12 @@ class RenderJob:
 
 
 class Rendered(NamedTuple):
-    """What is kept of a rendered image: a hash of its pixels, its questions, and its transcription."""
+    """What is kept of a rendered image: a hash of its pixels, its questions, its transcription and its slots."""
 
     digest: str
     questions: list[SceneQuestion]
     caption: str = ""
+    slots: str = ""
 
 
 # Renders images and returns what is kept of each, in order.
@@ -97,9 +99,10 @@ Render = Callable[[Sequence[RenderJob]], Iterable[Rendered]]
 def render_world(world: World, root: Path, workers: int | None = None, log: Callable[[str], None] = print) -> Path:
     """Render a world into a folder, unless it is there already.
 
-    The folder has `images/` and LLaVA files. `train.json` has the questions and `captions.json` the transcriptions of
-    the training images; `val.json` is to choose by, and `test.json` to report on what was chosen. No image is in two
-    splits. Several processes may render the same world at once.
+    The folder has `images/` and LLaVA files. Of the training images, `train.json` has the questions, `captions.json`
+    the transcriptions and `slots.json` the words of each cell. `val.json` is to choose by, and `test.json` to report
+    on what was chosen. `composition.json` asks for what the other splits never show together (see `compositions`).
+    No image is in two splits. Several processes may render the same world at once.
 
     Args:
         world: the numbers that determine it.
@@ -151,9 +154,14 @@ def render_into(folder: Path, world: World, workers: int) -> None:
         rendered = list(render(jobs))
         seen = {one.digest for one in rendered}
         records = [to_record(job, one.questions) for job, one in zip(jobs, rendered, strict=True)]
-        captions = [to_record(job, [caption_of(one)]) for job, one in zip(jobs, rendered, strict=True)]
         write_text(folder / "train.json", json.dumps(records))
-        write_text(folder / "captions.json", json.dumps(captions))
+        for name, texts in (
+            ("captions", [one.caption for one in rendered]),
+            ("slots", [one.slots for one in rendered]),
+        ):
+            answers = [SceneQuestion("", text, name, name) for text in texts]
+            described = [to_record(job, [answer]) for job, answer in zip(jobs, answers, strict=True)]
+            write_text(folder / f"{name}.json", json.dumps(described))
         for split in HELD_OUT:
             write_text(folder / f"{split}.json", json.dumps(render_held_out_records(world, split, render, seen)))
 
@@ -166,7 +174,7 @@ def list_training_jobs(world: World) -> list[RenderJob]:
 
 
 def render_held_out_records(world: World, split: str, render: Render, seen: set[str]) -> list[dict[str, Any]]:
-    """Render images until each family has `val_questions` questions, and return a LLaVA record for each question.
+    """Render images until each family has all its questions, and return a LLaVA record for each question.
 
     Each image contributes one question, so that the answers are independent of each other. Its family is settled before
     the image is drawn, and the question is any of that family: the mix of questions is that of the training images.
@@ -177,7 +185,10 @@ def render_held_out_records(world: World, split: str, render: Render, seen: set[
         render: renders images.
         seen: hashes of images that may not be used; hashes of the used ones are added.
     """
-    missing = {family: world.val_questions for family in FAMILIES}
+    if split == COMPOSITION:
+        missing = dict.fromkeys(compositions.FAMILIES, -(-world.val_questions // COMPOSITION_SHARE))
+    else:
+        missing = dict.fromkeys(FAMILIES, world.val_questions)
     records: list[dict[str, Any]] = []
     start = 0
     while any(missing.values()):
@@ -202,16 +213,18 @@ def kind_of(family: str) -> str:
 
 def render_file(world: World, folder: Path, job: RenderJob) -> Rendered:
     """Render one image into a PNG file in `folder`."""
-    scene = KINDS[job.kind](Random(f"{world.seed} {job.name}"), world.canvas)
+    draw = compositions.draw_unseen if job.split == COMPOSITION else compositions.draw_seen
+    scene = draw(KINDS[job.kind], Random(f"{world.seed} {job.name}"), world.canvas)
     if job.kind == "pile":
         scene.questions = overlap.balance_questions(Random(f"{world.seed} {job.name} questions"), scene)
     scene.image.save(folder / f"{job.name}.png", compress_level=1)
-    return Rendered(hashlib.sha256(scene.image.tobytes()).hexdigest(), scene.questions, write_transcription(scene))
+    digest = hashlib.sha256(scene.image.tobytes()).hexdigest()
+    return Rendered(digest, scene.questions, write_transcription(scene), write_slots(scene))
 
 
-def caption_of(rendered: Rendered) -> SceneQuestion:
-    """The caption of an image, as the answer to no question."""
-    return SceneQuestion("", rendered.caption, "caption")
+def to_description(job: RenderJob, text: str) -> dict[str, Any]:
+    """The LLaVA record of one image with a text that answers no question."""
+    return to_record(job, [SceneQuestion("", text, "description", "description")])
 
 
 def to_record(job: RenderJob, questions: Sequence[SceneQuestion]) -> dict[str, Any]:
@@ -220,5 +233,5 @@ def to_record(job: RenderJob, questions: Sequence[SceneQuestion]) -> dict[str, A
     for position, question in enumerate(questions):
         tag = "<image>\n" if position == 0 else ""
         conversation.append({"from": "human", "value": tag + question.text})
-        conversation.append({"from": "gpt", "value": question.answer, "family": question.family})
+        conversation.append({"from": "gpt", "value": question.answer, "family": question.family, "type": question.type})
     return {"id": job.name, "image": f"images/{job.name}.png", "conversations": conversation}

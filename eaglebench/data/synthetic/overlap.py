@@ -22,8 +22,8 @@ LEAST, MOST = 3, 4  # shapes in one scene
 CLEAR = 1.3  # smallest ratio of two areas for a question about the larger or the smaller one
 COVERED = 0.1  # smallest covered fraction of a shape for a question about what covers it
 VISIBLE = 0.25  # smallest visible fraction of a shape
-ON_TOP = "on top of"  # begins a question about what covers a shape
-LARGEST_ON_TOP = 0.3  # see `balance_questions`
+COVER = "cover"  # the type of a question about what covers a shape
+LARGEST_COVERS = 0.3  # see `balance_questions`
 
 
 def draw(rng: Random, canvas: int) -> Scene:
@@ -81,14 +81,16 @@ def ask_questions(
     questions = []
     ordered = sorted(range(len(areas)), key=areas.__getitem__)
     if areas[ordered[-1]] > CLEAR * areas[ordered[-2]]:
-        questions.append(SceneQuestion("largest area", colours[ordered[-1]], "area"))
+        questions.append(SceneQuestion("What colour is the largest shape?", colours[ordered[-1]], "area", "largest"))
     if areas[ordered[1]] > CLEAR * areas[ordered[0]]:
-        questions.append(SceneQuestion("smallest area", colours[ordered[0]], "area"))
+        questions.append(SceneQuestion("What colour is the smallest shape?", colours[ordered[0]], "area", "smallest"))
     for index, mask in enumerate(masks):
         hidden = [int((regions[mask] == other + 1).sum()) / mask.sum() for other in range(len(masks))]
         over = [other for other, part in enumerate(hidden) if other != index and part > 0]
         if len(over) == 1 and hidden[over[0]] > COVERED:
-            questions.append(SceneQuestion(f"{ON_TOP} {colours[index]}", colours[over[0]], "area"))
+            questions.append(
+                SceneQuestion(f"What colour covers the {colours[index]} shape?", colours[over[0]], "area", COVER)
+            )
     rng.shuffle(questions)
     return questions[:2]
 
@@ -103,6 +105,6 @@ def balance_questions(rng: Random, scene: Scene) -> list[SceneQuestion]:
     kept = [
         question
         for question in scene.questions
-        if not question.text.startswith(ON_TOP) or question.answer != largest or rng.random() < LARGEST_ON_TOP
+        if question.type != COVER or question.answer != largest or rng.random() < LARGEST_COVERS
     ]
     return kept or scene.questions

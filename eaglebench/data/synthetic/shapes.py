@@ -65,15 +65,15 @@ def ask_questions(rng: Random, objects: list[tuple[int, str, str]]) -> list[Scen
         objects: cell, shape and colour of each object.
     """
     shapes = [shape for _, shape, _ in objects]
-    questions = [SceneQuestion("how many shapes", str(len(objects)), "counting")]
+    questions = [SceneQuestion("How many shapes are there?", str(len(objects)), "counting", "number")]
     for cell, shape, colour in objects:
         possible = [
-            SceneQuestion(f"shape in {colour}", shape, "attributes"),
-            SceneQuestion(f"cell of {colour}", PLACES[cell], "position"),
+            SceneQuestion(f"Which shape is {colour}?", shape, "attributes", "shape"),
+            SceneQuestion(f"Where is the {colour} one?", PLACES[cell], "position", "by colour"),
         ]
         if shapes.count(shape) == 1:
-            possible.append(SceneQuestion(f"colour of the {shape}", colour, "attributes"))
-            possible.append(SceneQuestion(f"cell of the {shape}", PLACES[cell], "position"))
+            possible.append(SceneQuestion(f"What colour is the {shape}?", colour, "attributes", "colour"))
+            possible.append(SceneQuestion(f"Where is the {shape}?", PLACES[cell], "position", "by shape"))
         questions.append(rng.choice(possible))
     rng.shuffle(questions)
     return questions

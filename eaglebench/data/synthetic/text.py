@@ -39,6 +39,6 @@ def draw(rng: Random, canvas: int) -> Scene:
         x = (rng.randrange(SIDE - 1) / SIDE + rng.uniform(0, JITTER)) * canvas
         y = (line + 0.5) / SIDE * canvas - (bottom - top) / 2 + rng.uniform(-JITTER, JITTER) * canvas
         marks.append(draw_text(pen, (x, y), word, font, COLOURS[colour], [word, colour]))
-        questions.append(SceneQuestion(f"word in {colour}", word, "text"))
+        questions.append(SceneQuestion(f"What is written in {colour}?", word, "text", "word"))
     rng.shuffle(questions)
     return Scene(image, questions, marks, regions_from_boxes(canvas, marks))

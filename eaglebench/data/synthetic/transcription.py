@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+from eaglebench.data.synthetic.cell_shares import compute_cell_shares, find_cells
 from eaglebench.data.synthetic.chart import VALUE
 from eaglebench.data.synthetic.drawing import COLOURS, Mark, Scene
 from eaglebench.data.synthetic.shapes import PLACES, SIDE
+
+SEPARATOR = "|"  # of the cells of `write_slots`
 
 
 def write_transcription(scene: Scene) -> str:
@@ -16,6 +19,20 @@ def write_transcription(scene: Scene) -> str:
         ((find_cell(mark, scene), phrase) for mark, phrase in pair_phrases(scene.marks)), key=lambda pair: pair[0]
     )
     return ", ".join(f"{PLACES[cell]} {phrase}" for cell, phrase in placed)
+
+
+def write_slots(scene: Scene) -> str:
+    """The words of what each cell of a four by four board shows, row by row, with `SEPARATOR` between cells.
+
+    The language model was pretrained on them in the places of visual tokens. A bar's value is at its top.
+    """
+    words: list[list[str]] = [[] for _ in PLACES]
+    for mark, share in zip(scene.marks, compute_cell_shares(scene, SIDE), strict=True):
+        cells = find_cells(share)
+        for label in mark.labels:
+            for cell in cells[:1] if label.startswith(VALUE) else cells:
+                words[cell].append(label.removeprefix(VALUE))
+    return SEPARATOR.join(map(" ".join, words))
 
 
 def find_cell(mark: Mark, scene: Scene) -> int:
