@@ -22,20 +22,20 @@ def build_scores_table(scores: Mapping[str, Any]) -> Table:
     table = Table(
         title="held-out scores", title_justify="left", caption="\n".join(caption) or None, caption_justify="left"
     )
-    table.add_column("family")
     families = scores["families"]
     official = any("figure" in row for row in families.values())
     other = any("other_question" in row for row in families.values())
-    columns = ("score", "blind", "n", *(["other question"] if other else []), *(["official score"] if official else []))
+    columns = ["score", "blind", *(["other question"] if other else []), "n", *(["official score"] if official else [])]
+    table.add_column("family")
     for column in columns:
         table.add_column(column, justify="right")
     for name, row in families.items():
-        others = [f"{row['other_question']:.3f}" if "other_question" in row else "-"] if other else []
-        table.add_row(*format_scores_row(name, row), *others, *([f"{row['figure']:.2f}"] if "figure" in row else []))
+        figure = [f"{row['figure']:.2f}"] if "figure" in row else []
+        table.add_row(*format_scores_row(name, row, other), *figure)
     table.add_section()
     average = scores.get(EAGLE_AVERAGE)
-    overall = format_scores_row("overall", scores["overall"])
-    table.add_row(*overall, *([""] if other else []), *([] if average is None else [f"average {average:.1f}"]))
+    overall = format_scores_row("overall", scores["overall"], other)
+    table.add_row(*overall, *([] if average is None else [f"average {average:.1f}"]))
     return table
 
 
@@ -45,7 +45,19 @@ def list_differences(scores: Mapping[str, Any], key: str, title: str) -> list[st
     return [title, *lines] if lines else []
 
 
-def format_scores_row(name: str, row: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    """The cells of one family: its name, score ± standard error, blind score and number of questions."""
-    blind = f"{row['blind']:.3f}" if "blind" in row else "-"
-    return name, f"{row['score']:.3f} ± {row['stderr']:.3f}", blind, str(row["n"])
+def format_scores_row(name: str, row: Mapping[str, Any], other: bool = False) -> list[str]:
+    """The cells of one family: its name, score ± standard error, blind score and number of questions.
+
+    Args:
+        name: of the family.
+        row: its entry in a `scores.json`.
+        other: give the score of answers to other questions too, before the number.
+    """
+    others = [format_share(row, "other_question")] if other else []
+    score = f"{row['score']:.3f} ± {row['stderr']:.3f}"
+    return [name, score, format_share(row, "blind"), *others, str(row["n"])]
+
+
+def format_share(row: Mapping[str, Any], key: str) -> str:
+    """A share of an entry; `-` where it has none."""
+    return f"{row[key]:.3f}" if key in row else "-"

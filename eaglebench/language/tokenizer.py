@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 FILE = Path(__file__).parent / "tiny_tokenizer.json"
 USER, ASSISTANT, END, PAD = "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
-SCENES = 400  # of each kind, whose words are learned
+SCENES = 100  # of each kind, whose words are learned
 SPACE = "\u0120"  # how a byte-level vocabulary writes a space
 # A place, a word, a digit, other signs (the first two and the last with the space before them), or blanks.
 PIECES = r" ?[a-d][1-4](?![\p{L}\p{N}])| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s"

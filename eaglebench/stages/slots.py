@@ -35,10 +35,6 @@ class Slots(Joint):
 
     part_kinds = ("experts", "fusion")
 
-    def build_model(self, unit: StageUnit, factory: ModelFactory) -> tuple[EagleModel, LanguageModel]:
-        model, language = super().build_model(unit, factory)
-        return SlotRegression(model, language), language
-
     def build_setup(self, unit: StageUnit, factory: ModelFactory, data: DataSource) -> TrainingSetup:
         setup = super().build_setup(unit, factory, data)
         model, language = setup.validation_models
@@ -50,7 +46,7 @@ class Slots(Joint):
                 f"stages.{self.name}.data={SLOTS} and a fusion of one 4x4 grid."
             )
         dataset = ConversationDataset(samples, encoder, data.reader(model.image_side))
-        setup.dataset, setup.count_targets = dataset, None
+        setup.network, setup.dataset, setup.count_targets = SlotRegression(model, language), dataset, None
         return setup
 
 
@@ -83,7 +79,7 @@ class SlotRegression(EagleModel):
     """A model whose loss is the squared error of its visual tokens, over the variance of what they should be.
 
     Args:
-        model: the model whose parts it has.
+        model: the model whose parts it shares.
         language: its language model.
     """
 

@@ -12,6 +12,7 @@ from eaglebench.data.sample import Sample, Turn
 from eaglebench.data.synthetic.drawing import Mark
 from eaglebench.data.synthetic.transcription import write_slots
 from eaglebench.fusion.place import find_places
+from eaglebench.model.eagle import EagleModel
 from eaglebench.stages.slots import MAX_WORDS, SlotEncoder, SlotRegression
 from eaglebench.training.setup import TrainingSetup
 from eaglebench.utils.errors import UserError
@@ -49,8 +50,9 @@ def test_slots_are_the_words_of_each_cell() -> None:
 
 def test_the_loss_is_zero_where_the_tokens_are_what_the_language_model_knows(rendered: str) -> None:
     setup = make_setup(rendered)
-    model, language = setup.validation_models
+    model, (plain, language) = setup.network, setup.validation_models
     assert isinstance(model, SlotRegression)
+    assert model.parts() == plain.parts() and type(plain) is EagleModel  # validated as it answers
     sample = Sample("s", Path("a.png"), (Turn("", "red star" + "|" * 14 + "|4"),))
     encoder = SlotEncoder(language, 16)
     assert encoder.fits(sample)

@@ -1,17 +1,19 @@
 """The language model's pretext task: slots with the words of a scene, and answers that are its only targets."""
 
 from random import Random
+from statistics import fmean
 
 import pytest
 import torch
 
 from eaglebench.data.conversation import IGNORE, TEMPLATES
+from eaglebench.data.sample import Sample
 from eaglebench.data.synthetic.drawing import Mark
 from eaglebench.data.synthetic.engine import KINDS
-from eaglebench.data.synthetic.shapes import PLACES
 from eaglebench.fusion.place import find_places
+from eaglebench.language.places import embed_places
 from eaglebench.zoo.slots import LAYOUTS, Layout, fill_slots
-from eaglebench.zoo.text import CAPTION, Text
+from eaglebench.zoo.text import CAPTION, SLOTS, Text, TextItem
 from tests.helpers.pretexts import blank_scene, dataset_of, pretext_of
 
 
@@ -44,6 +46,16 @@ def test_a_digit_of_a_form_does_not_say_which_field_it_belongs_to() -> None:
     scene = blank_scene(Mark(["total"], (0, 0, 32, 32)), Mark(["4"], (64, 0, 96, 32), field="total"))
     words = words_in(pretext, scene, Layout(4), 0)
     assert (words[0], words[2]) == ("total", "4")
+
+
+def test_in_training_some_forms_name_it_to_learn_by() -> None:
+    pretext = make_pretext()
+    (total,) = pretext.word_ids("total")
+    scene = blank_scene(Mark(["4"], (64, 0, 96, 32), field="total"))
+    item = TextItem(Sample("", SLOTS, ()), "compact", scene, Layout(4), Random(0))
+    named = [total in slots[2] for slots in pretext.train().fill([item] * 400) if slots is not None]
+    assert 0.2 < fmean(named) < 0.4
+    assert not any(total in slots[2] for slots in pretext.eval().fill([item] * 50) if slots is not None)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
@@ -98,8 +110,7 @@ def test_slots_become_the_sum_of_their_words_and_their_place_scaled_and_noisy_in
     slots[0, 0, :2] = torch.tensor([5, 9])
     with torch.no_grad():
         pretext.model.offsets.normal_()
-    names = table[torch.tensor(pretext.language.tokenizer.convert_tokens_to_ids(PLACES))]
-    places = names + find_places(pretext.model.offsets, 4)
+    places = find_places(embed_places(pretext.part, pretext.language.tokenizer, pretext.model.offsets), 4).detach()
     tokens = pretext.model.encode_images(slots)
     torch.testing.assert_close(tokens[0, 0], table[5] + table[9] + places[0])
     torch.testing.assert_close(tokens[0, 1:], places[1:])
