@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 FILE = Path(__file__).parent / "tiny_tokenizer.json"
 USER, ASSISTANT, END, PAD = "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
@@ -24,6 +24,16 @@ PIECES = r" ?[a-d][1-4](?![\p{L}\p{N}])| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s"
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
     """The tokenizer that ships with the package. In a text, its control tokens are characters like any others."""
     return PreTrainedTokenizerFast(tokenizer_file=str(FILE), eos_token=END, pad_token=PAD, split_special_tokens=True)
+
+
+def word_id(tokenizer: PreTrainedTokenizerBase, word: str) -> int:
+    """The token of a word of the synthetic world, or of a digit, as it stands within a text.
+
+    Questions name things in the middle of a text, so a word has the space before it. With the token that begins a text
+    in the slots of the pretext task, the language model learns late that both are one word.
+    """
+    (token,) = tokenizer(word if word.isdigit() else f" {word}", add_special_tokens=False)["input_ids"]
+    return int(token)
 
 
 def train_tokenizer() -> Tokenizer:

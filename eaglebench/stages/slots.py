@@ -16,6 +16,7 @@ from eaglebench.data.source import DataSource
 from eaglebench.data.synthetic.transcription import SEPARATOR
 from eaglebench.fusion.place import find_places
 from eaglebench.language.base import LanguageModel
+from eaglebench.language.tokenizer import word_id
 from eaglebench.model.eagle import EagleModel
 from eaglebench.model.factory import ModelFactory
 from eaglebench.stages.base import StageUnit
@@ -70,7 +71,7 @@ class SlotEncoder(ConversationEncoder):
         """The ids of the words of each visual token, W each, padded."""
         ids: list[int] = []
         for cell in sample.turns[0].answer.split(SEPARATOR):
-            words = self.tokenizer.convert_tokens_to_ids(cell.split()[:MAX_WORDS])
+            words = [word_id(self.tokenizer, word) for word in cell.split()[:MAX_WORDS]]
             ids += words + [self.tokenizer.pad_token_id] * (MAX_WORDS - len(words))
         return Encoded(tuple(ids), tuple(ids))
 

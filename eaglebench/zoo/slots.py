@@ -5,7 +5,7 @@ A slot is the sum of the embeddings of the words for what its cell shows, and of
 Shape letters: I images, N slots of an image, W words of a slot, D width of the language model.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -96,7 +96,7 @@ class SlotModel(EagleModel):
 def fill_slots(
     scene: Scene,
     layout: Layout,
-    word_ids: Callable[[str], Sequence[int]],
+    word_id: Callable[[str], int],
     pad: int,
     rng: Random,
     fields: bool = False,
@@ -108,7 +108,7 @@ def fill_slots(
     Args:
         scene: the scene.
         layout: of the slots.
-        word_ids: the token ids of a word.
+        word_id: gives the token of a word.
         pad: the id of no word.
         rng: source of randomness.
         fields: say in the cell of each digit of a form which field it belongs to.
@@ -124,7 +124,7 @@ def fill_slots(
             knowing = rng.sample(range(layout.copies), rng.randint(1, layout.copies))
             for copy in knowing:
                 for cell in shown:
-                    rows[copy][cell] += word_ids(label.removeprefix(VALUE))
+                    rows[copy][cell].append(word_id(label.removeprefix(VALUE)))
     tokens = torch.tensor([[pad_ids(row, MAX_WORDS, pad) for row in grid] for grid in rows])
     slots: Tensor = (tokens.transpose(0, 1) if layout.interleaved else tokens).flatten(0, 1)
     return slots

@@ -7,7 +7,7 @@ positions of visual tokens (see `slots`); the answers are those to questions, or
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from statistics import fmean
@@ -22,6 +22,7 @@ from eaglebench.data.sample import Sample, Turn
 from eaglebench.data.synthetic.drawing import Scene, SceneQuestion
 from eaglebench.data.synthetic.transcription import write_transcription
 from eaglebench.language.base import LanguageModel
+from eaglebench.language.tokenizer import word_id
 from eaglebench.zoo.captions import write_description
 from eaglebench.zoo.pretext import Pretext
 from eaglebench.zoo.slots import LAYOUTS, Layout, SlotModel, fill_slots
@@ -94,7 +95,7 @@ class Text(Pretext):
         self.part = part.network
         self.model = SlotModel(part)
         self.places = Places(self.model.offsets)
-        self.word_ids = cache(lambda word: part.tokenizer(word, add_special_tokens=False)["input_ids"])
+        self.word_id = cache(partial(word_id, part.tokenizer))
         self.encoder = cache(self.build_encoder)
         self.collator = Collator(part.tokenizer.pad_token_id)
 
@@ -124,7 +125,7 @@ class Text(Pretext):
         return [
             None
             if item.scene is None
-            else fill_slots(item.scene, layout, self.word_ids, pad, item.rng, self.names_fields(item.rng))
+            else fill_slots(item.scene, layout, self.word_id, pad, item.rng, self.names_fields(item.rng))
             for item in items
         ]
 

@@ -12,6 +12,7 @@ from eaglebench.data.sample import Sample, Turn
 from eaglebench.data.synthetic.drawing import Mark
 from eaglebench.data.synthetic.transcription import write_slots
 from eaglebench.fusion.place import find_places
+from eaglebench.language.tokenizer import word_id
 from eaglebench.model.eagle import EagleModel
 from eaglebench.stages.slots import MAX_WORDS, SlotEncoder, SlotRegression
 from eaglebench.training.setup import TrainingSetup
@@ -62,8 +63,7 @@ def test_the_loss_is_zero_where_the_tokens_are_what_the_language_model_knows(ren
     places = find_places(language.places, 4)
     expected = places.clone()
     for cell, word in ((0, "red"), (0, "star"), (15, "4")):
-        (number,) = language.tokenizer(word, add_special_tokens=False)["input_ids"]
-        expected[cell] += table[number]
+        expected[cell] += table[word_id(language.tokenizer, word)]
     tokens = expected[None].clone().requires_grad_()
     model.encode_images = lambda images: tokens  # type: ignore[method-assign]
     batch = Batch(ids, torch.ones_like(ids), None, torch.zeros(1), ("s",))
