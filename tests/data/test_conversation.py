@@ -28,24 +28,24 @@ def readable(encoder: ConversationEncoder, ids, labels) -> list[tuple[str, bool]
 
 
 def test_one_turn_with_an_image(tmp_path) -> None:
-    sample = Sample("x", tmp_path / "a.png", (Turn("colour of the star", "red"),))
+    sample = Sample("x", tmp_path / "a.png", (Turn("What colour is the star", "red"),))
     made = encoder()
     encoded = made.encode(sample)
     assert readable(made, encoded.input_ids, encoded.labels) == [
         ("<|user|>", False), ("IMAGE", False), ("IMAGE", False), ("IMAGE", False), ("\n", False),
-        ("colour", False), (" of", False), (" the", False), (" star", False), ("<|assistant|>", False),
-        ("red", True), ("<|end|>", True),
+        ("What", False), (" colour", False), (" is", False), (" the", False), (" star", False),
+        ("<|assistant|>", False), ("red", True), ("<|end|>", True),
     ]  # fmt: skip
 
 
 def test_every_answer_of_a_longer_conversation_is_a_target_and_nothing_else(tmp_path) -> None:
-    sample = Sample("x", tmp_path / "a.png", (Turn("how many shapes", "4"), Turn("colour of the star", "red")))
+    sample = Sample("x", tmp_path / "a.png", (Turn("How many shapes", "4"), Turn("What colour is the star", "red")))
     made = encoder(visual_tokens=1)
     encoded = made.encode(sample)
     assert readable(made, encoded.input_ids, encoded.labels) == [
         ("<|user|>", False), ("IMAGE", False), ("\n", False),
-        ("how", False), (" many", False), (" shapes", False), ("<|assistant|>", False), ("4", True), ("<|end|>", True),
-        ("<|user|>", False), ("colour", False), (" of", False), (" the", False), (" star", False),
+        ("How", False), (" many", False), (" shapes", False), ("<|assistant|>", False), ("4", True), ("<|end|>", True),
+        ("<|user|>", False), ("What", False), (" colour", False), (" is", False), (" the", False), (" star", False),
         ("<|assistant|>", False), ("red", True), ("<|end|>", True),
     ]  # fmt: skip
 

@@ -39,7 +39,7 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_it_resumes_where_it_was_interrupted(run: Path, batches: list[int], command: Callable[..., Outcome]) -> None:
     """A batch of which answers were lost is answered again whole: what stands beside a question matters to rounding."""
-    overrides = ["task=eval", f"run={run}", "evaluation.batch_size=4"]
+    overrides = ["task=eval", f"run={run}", "evaluation.batch_size=4", "evaluation.other_question=false"]
     assert command(*overrides).code == 130
     assert batches[:3] == [4, 4, 4]
     kept = run / "eval/.answers-own.jsonl"
@@ -59,6 +59,7 @@ def test_it_resumes_where_it_was_interrupted(run: Path, batches: list[int], comm
 def test_predictions_say_what_they_are_scored_against(run: Path, command: Callable[..., Outcome]) -> None:
     assert command("task=eval", f"run={run}", "evaluation.shuffled=false").code == 0
     rows = [json.loads(line) for line in (run / "eval/predictions.jsonl").read_text().splitlines()]
+    others = {"other_question", "other_answer"}
     assert {
         "id",
         "turn",
@@ -73,12 +74,16 @@ def test_predictions_say_what_they_are_scored_against(run: Path, command: Callab
         "image_digest",
         "blind_trained",
         "meta",
-    } == set(rows[0])
+    } == set(rows[0]) - others
+    asked = [row for row in rows if others <= row.keys()]
+    assert asked and all(row["other_question"] != row["question"] for row in asked)
     assert {(row["family"], row["metric"]) for row in rows} >= {("chart", "relaxed"), ("area", "exact")}
     assert all(hash_file(Path(row["image"])).startswith(row["image_digest"]) for row in rows)
     assert all(row["references"] == [row["reference"]] for row in rows)
     scores = json.loads((run / "eval/scores.json").read_text())
     assert "blind_shuffled" not in scores["overall"]
+    named = {row["family"] for row in asked}
+    assert {name for name, row in scores["families"].items() if "other_question" in row} == named
     assert scores["overall"]["low"] <= scores["overall"]["score"] <= scores["overall"]["high"]
 
 
@@ -220,7 +225,8 @@ def test_weights_of_a_blind_model_matter_to_its_answers_alone(
     run: Path, batches: list[int], command: Callable[..., Outcome]
 ) -> None:
     """What was answered before is not lost when the blind model is left out."""
-    overrides = ["task=eval", f"run={run}", "evaluation.batch_size=11", "evaluation.shuffled=false"]
+    alone = ("evaluation.shuffled=false", "evaluation.other_question=false")
+    overrides = ["task=eval", f"run={run}", "evaluation.batch_size=11", *alone]
     assert command(*overrides).code == 130  # in the middle of the blind pass
     assert batches == [11, 10, 11, 0]
     outcome = command(*overrides, "evaluation.blind.steps=0")
