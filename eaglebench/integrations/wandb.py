@@ -111,8 +111,10 @@ class WandbRunLogger(WandbLogger, RunLogger):
             scores: a `scores.json`.
             samples: a row for each answer; `image` holds the path of its image file, or None.
         """
-        rows = [{"family": name, **row} for name, row in scores["families"].items()]
-        rows.append({"family": "overall", **scores["overall"]})
+        rows = []
+        for name, row in {**scores["families"], "overall": scores["overall"]}.items():
+            rows.append({"family": name, **{key: value for key, value in row.items() if key != "types"}})
+            rows += [{"family": f"{name}: {kind}", **own} for kind, own in row.get("types", {}).items()]
         self.log_values({"scores": build_table(rows), "samples": build_table(samples)})
         self.experiment.summary.update({f"eval/{name}": value for name, value in scores["overall"].items()})
 

@@ -88,9 +88,13 @@ def test_an_offline_run_has_everything(
         "output shape": "64 px -> 4x4x256",
         "sft": 1e-3,
     }
-    assert [row["score"] for row in tables["scores"]] == [row["score"] for row in scores["families"].values()] + [
-        scores["overall"]["score"]
-    ]
+    expected = {**scores["families"], "overall": scores["overall"]}
+    named = {row["family"]: row["score"] for row in tables["scores"]}
+    assert {name: named[name] for name in expected} == {name: row["score"] for name, row in expected.items()}
+    types = {
+        f"{name}: {kind}": own["score"] for name, row in expected.items() for kind, own in row.get("types", {}).items()
+    }
+    assert types and {name: score for name, score in named.items() if name not in expected} == types
     lines = (folder / "predictions.jsonl").read_text().splitlines()
     answers = {row["id"]: row for row in map(json.loads, lines)}
     assert {row["family"] for row in tables["samples"]} == set(scores["families"])
