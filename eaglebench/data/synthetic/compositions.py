@@ -1,6 +1,6 @@
 """Compositions that no training image shows: both parts are common there, but never together.
 
-Neither a run's training images nor the scenes of a pretraining have any of them. A held-out split asks for nothing else.
+Neither a run's training images nor the scenes of a pretraining have any of them. A held-out split asks for no other.
 """
 
 import re
