@@ -40,7 +40,8 @@ FLOAT32 = Precision("float32", False, 5e-5, 5e-5, 1e-4)
 # A bfloat16 has eight bits: a rounding is off by up to 0.4 %, and there are dozens in a row. On a CPU, outputs are off
 # by up to 2 % and a gradient typically by up to 5 %. Where most of a gradient cancels, it is off by up to 22 %: in the
 # gate of MoVA's first block, and in the offsets of deformable attention.
-BFLOAT16 = Precision("bfloat16", True, 0.04, 0.1, 0.4)
+# The three blocks of the tiny Pix2Struct are off by 3 %, and its gradients typically by 10 %.
+BFLOAT16 = Precision("bfloat16", True, 0.04, 0.12, 0.4)
 PRECISIONS = (FLOAT32, BFLOAT16)
 
 
