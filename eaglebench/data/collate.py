@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from eaglebench.data.conversation import IGNORE, ConversationEncoder, Encoded
+from eaglebench.data.conversation import IGNORE, Encoded
 from eaglebench.data.sample import Sample
 from eaglebench.data.unreadable import name_unreadable
 
@@ -57,12 +57,19 @@ class Item:
     image: Tensor | None
 
 
+class SampleEncoder(Protocol):
+    """Gives what a sample is to a model: the ids that it reads, and those that it should predict."""
+
+    def encode(self, sample: Sample) -> Encoded:
+        """The ids and labels of a sample."""
+
+
 class ConversationDataset(Dataset[Item]):
     """Training items of a list of samples. Token ids are cached; images as far as `read_image` caches them.
 
     Args:
         samples: the samples.
-        encoder: encodes their conversations.
+        encoder: encodes their conversations, or what takes their place.
         read_image: loads an image file as uint8 [3, S, S].
         blind: leave the images out of the conversations.
     """
@@ -70,7 +77,7 @@ class ConversationDataset(Dataset[Item]):
     def __init__(
         self,
         samples: Sequence[Sample],
-        encoder: ConversationEncoder,
+        encoder: SampleEncoder,
         read_image: Callable[[Path], Tensor],
         blind: bool = False,
     ) -> None:

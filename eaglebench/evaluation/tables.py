@@ -9,8 +9,7 @@ from eaglebench.evaluation.benchmarks import EAGLE_AVERAGE
 
 
 def build_scores_table(scores: Mapping[str, Any]) -> Table:
-    """A table of a `scores.json`: family, score ± standard error, blind score and number of questions, and the score of
-    answers to other questions.
+    """A table of a `scores.json`: family, score ± standard error, blind score, that of other questions, and number.
 
     Benchmarks have their official score too. The caption names those that are not scored as in Eagle's paper, and the
     metrics that differ from the official scripts.

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eaglebench.data.collate import Batch, ConversationDataset
-from eaglebench.data.conversation import ConversationEncoder, Encoded
+from eaglebench.data.conversation import Encoded
 from eaglebench.data.sample import SLOTS, Sample
 from eaglebench.data.source import DataSource
 from eaglebench.data.synthetic.transcription import SEPARATOR
@@ -23,8 +23,8 @@ from eaglebench.stages.base import StageUnit
 from eaglebench.stages.joint import Joint
 from eaglebench.training.setup import TrainingSetup
 from eaglebench.utils.errors import UserError
-
-MAX_WORDS = 8  # W
+from eaglebench.zoo.pretext import pad_ids
+from eaglebench.zoo.slots import MAX_WORDS, sum_words
 
 
 class Slots(Joint):
@@ -51,7 +51,7 @@ class Slots(Joint):
         return setup
 
 
-class SlotEncoder(ConversationEncoder):
+class SlotEncoder:
     """Encodes the words of the visual tokens of an image.
 
     Args:
@@ -71,8 +71,8 @@ class SlotEncoder(ConversationEncoder):
         """The ids of the words of each visual token, W each, padded."""
         ids: list[int] = []
         for cell in sample.turns[0].answer.split(SEPARATOR):
-            words = [word_id(self.tokenizer, word) for word in cell.split()[:MAX_WORDS]]
-            ids += words + [self.tokenizer.pad_token_id] * (MAX_WORDS - len(words))
+            words = [word_id(self.tokenizer, word) for word in cell.split()]
+            ids += pad_ids(words, MAX_WORDS, self.tokenizer.pad_token_id)
         return Encoded(tuple(ids), tuple(ids))
 
 
@@ -106,7 +106,6 @@ class SlotRegression(EagleModel):
     def embed_words(self, ids_BK: Tensor) -> Tensor:
         """What the language model was pretrained on: the sum [B, N, D] of the words of each token and of its place."""
         ids_BNW = ids_BK.reshape(len(ids_BK), -1, MAX_WORDS)
-        words_BNWD: Tensor = self.llm.get_input_embeddings()(ids_BNW)
-        words_BND = (words_BNWD * (ids_BNW != self.pad_token_id).unsqueeze(-1)).sum(2)
+        words_BND = sum_words(self.llm.get_input_embeddings()(ids_BNW), ids_BNW, self.pad_token_id)
         targets_BND: Tensor = words_BND + self.places.to(words_BND)
         return targets_BND

@@ -12,7 +12,8 @@ from torchvision.ops import batched_nms, box_iou, generalized_box_iou_loss, sigm
 from eaglebench.data.synthetic.chart import VALUE
 from eaglebench.data.synthetic.document import FIELDS
 from eaglebench.data.synthetic.drawing import Mark, Scene, SceneQuestion
-from eaglebench.data.synthetic.shapes import PLACES, SHAPES, SIDE
+from eaglebench.data.synthetic.shapes import PLACES, SHAPES
+from eaglebench.data.synthetic.transcription import find_cell_of_box
 from eaglebench.experts.base import VisionExpert
 from eaglebench.zoo.pretext import ExpertPretext, TensorBatch, split_factor, to_pixels
 from eaglebench.zoo.readout import find_key
@@ -117,7 +118,7 @@ class Detection(ExpertPretext):
                 answers.append(str(sum(name in SHAPES for name in names)))
             elif question.type == "by shape":
                 found = [box for box, name in zip(boxes.tolist(), names, strict=True) if name == find_key(question)]
-                answers.append(name_place(found[0]) if found else "")
+                answers.append(PLACES[find_cell_of_box(found[0])] if found else "")
             else:
                 answers.append(None)
         return answers
@@ -126,13 +127,6 @@ class Detection(ExpertPretext):
 def flatten_cells(values_BKK: Tensor) -> Tensor:
     """Values of cells [B, K, K, ...] as [B, K*K, ...]."""
     return values_BKK.flatten(1, 2)
-
-
-def name_place(box: Sequence[float]) -> str:
-    """The name of the cell of a board that the centre of a box lies in; the box is over the side of the image."""
-    left, top, right, bottom = box
-    column, row = (min(int((first + last) / 2 * SIDE), SIDE - 1) for first, last in ((left, right), (top, bottom)))
-    return PLACES[row * SIDE + column]
 
 
 def count_matches(overlap: Tensor) -> int:

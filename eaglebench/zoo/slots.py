@@ -12,7 +12,7 @@ from random import Random
 import torch
 from torch import Tensor, nn
 
-from eaglebench.data.synthetic.cell_shares import compute_cell_shares, find_cells
+from eaglebench.data.synthetic.cell_shares import compute_cell_shares, find_cells, find_cells_of_label
 from eaglebench.data.synthetic.chart import VALUE
 from eaglebench.data.synthetic.drawing import Scene
 from eaglebench.fusion.place import find_places
@@ -80,7 +80,7 @@ class SlotModel(EagleModel):
     def encode_images(self, images_I3SS: Tensor) -> Tensor:
         """The embeddings [I, N, D] of slots [I, N, W]."""
         embedded: Tensor = self.llm.get_input_embeddings()(images_I3SS)
-        words_IND: Tensor = (embedded * (images_I3SS != self.pad_token_id).unsqueeze(-1)).sum(dim=2)
+        words_IND = sum_words(embedded, images_I3SS, self.pad_token_id)
         layout = self.layout
         table_DKK = embed_places(self.llm, self.tokenizer, self.offsets)
         places_ND = find_places(table_DKK, layout.side, layout.copies, layout.interleaved)
@@ -91,6 +91,12 @@ class SlotModel(EagleModel):
         deviation = MAX_NOISE * embedded.detach().std() * noise**2
         noisy_IND: Tensor = words_IND * factor + places_ND + deviation * torch.randn_like(words_IND)
         return noisy_IND
+
+
+def sum_words(embedded_INWD: Tensor, ids_INW: Tensor, pad: int) -> Tensor:
+    """The sums [I, N, D] of the embeddings of the words of each slot; `pad` is the id of no word."""
+    words_IND: Tensor = (embedded_INWD * (ids_INW != pad).unsqueeze(-1)).sum(dim=2)
+    return words_IND
 
 
 def fill_slots(
@@ -120,7 +126,7 @@ def fill_slots(
         if rng.random() < ONCE:
             cells = [rng.choice(cells)]
         for label in mark.all_labels if fields else mark.labels:
-            shown = cells[:1] if label.startswith(VALUE) else cells  # a bar's value is at the end of the bar
+            shown = find_cells_of_label(label, cells)
             knowing = rng.sample(range(layout.copies), rng.randint(1, layout.copies))
             for copy in knowing:
                 for cell in shown:

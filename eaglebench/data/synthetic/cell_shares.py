@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from eaglebench.data.synthetic.chart import VALUE
 from eaglebench.data.synthetic.drawing import Scene
 
 OBJECT_SHARE = 0.15  # a thing is in a cell that shows this share of it
@@ -29,3 +30,8 @@ def find_cells(share: NDArray[np.float64]) -> list[int]:
     flat = share.ravel()
     cells: list[int] = np.flatnonzero(flat >= OBJECT_SHARE * flat.sum()).tolist()
     return cells or [int(flat.argmax())]
+
+
+def find_cells_of_label(label: str, cells: list[int]) -> list[int]:
+    """Those of a thing's cells that show a label of it: a bar's value is at its end, everything else in all of them."""
+    return cells[:1] if label.startswith(VALUE) else cells

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eaglebench.data.synthetic.cell_shares import compute_cell_shares, find_cells
+from eaglebench.data.synthetic.cell_shares import compute_cell_shares, find_cells, find_cells_of_label
 from eaglebench.data.synthetic.chart import VALUE
 from eaglebench.data.synthetic.drawing import COLOURS, Mark, Scene
 from eaglebench.data.synthetic.shapes import PLACES, SIDE
@@ -30,14 +30,19 @@ def write_slots(scene: Scene) -> str:
     for mark, share in zip(scene.marks, compute_cell_shares(scene, SIDE), strict=True):
         cells = find_cells(share)
         for label in mark.labels:
-            for cell in cells[:1] if label.startswith(VALUE) else cells:
+            for cell in find_cells_of_label(label, cells):
                 words[cell].append(label.removeprefix(VALUE))
     return SEPARATOR.join(map(" ".join, words))
 
 
 def find_cell(mark: Mark, scene: Scene) -> int:
     """The index in `PLACES` of the cell that the centre of a thing lies in."""
-    left, top, right, bottom = (edge / scene.image.width * SIDE for edge in mark.box)
+    return find_cell_of_box([edge / scene.image.width for edge in mark.box])
+
+
+def find_cell_of_box(box: Sequence[float]) -> int:
+    """The index in `PLACES` of the cell that the centre of a box lies in; the box is over the side of the image."""
+    left, top, right, bottom = (edge * SIDE for edge in box)
     column, row = (min(int((first + last) / 2), SIDE - 1) for first, last in ((left, right), (top, bottom)))
     return row * SIDE + column
 
