@@ -1,6 +1,6 @@
 """The places of an image, as a language model of the synthetic world knows them.
 
-Shape letters: D width of the language model, K side of a table of places.
+Shape letters: D width of the language model, K side of the board.
 """
 
 import torch
@@ -19,11 +19,9 @@ def embed_places(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, o
     Args:
         network: the language model.
         tokenizer: knows each name as one token.
-        offsets_DKK: learned; K is a multiple of the board's side.
+        offsets_DKK: learned.
     """
     ids = torch.tensor(tokenizer.convert_tokens_to_ids(PLACES), device=offsets_DKK.device)
     names_ND: Tensor = network.get_input_embeddings()(ids)
-    names_DSS = names_ND.T.reshape(-1, SIDE, SIDE)
-    times = offsets_DKK.shape[-1] // SIDE
-    board_DKK: Tensor = names_DSS.repeat_interleave(times, 1).repeat_interleave(times, 2)
-    return board_DKK + offsets_DKK
+    names_DKK: Tensor = names_ND.T.reshape(-1, SIDE, SIDE)
+    return names_DKK + offsets_DKK

@@ -9,9 +9,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from eaglebench.data.synthetic.shapes import SIDE
 from eaglebench.language.base import LanguageModel
 from eaglebench.language.places import embed_places
 from eaglebench.language.tokenizer import tiny_tokenizer
+from eaglebench.utils.errors import UserError
 from eaglebench.weights.files import load_weights, with_checkpoint_hint
 
 
@@ -65,7 +67,17 @@ def build_tiny_llama(
 
 @torch.no_grad()
 def read_places(checkpoint: Path, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Tensor | None:
-    """The vectors of places [D, K, K] that a checkpoint of the zoo was pretrained with; None if there are none."""
+    """The vectors of places [D, K, K] that a checkpoint of the zoo was pretrained with; None if there are none.
+
+    Raises:
+        UserError: they are of another size.
+    """
     head = checkpoint.with_name(f"{checkpoint.stem}.head.safetensors")
     offsets = load_file(head).get("places.offsets") if head.is_file() else None
-    return None if offsets is None else embed_places(network, tokenizer, offsets.float())
+    if offsets is None:
+        return None
+    expected = (network.config.hidden_size, SIDE, SIDE)
+    if offsets.shape != expected:
+        found, wanted = (" x ".join(map(str, shape)) for shape in (offsets.shape, expected))
+        raise UserError(f"{head} has vectors of places of {found}, not {wanted}: pretrain it again, or remove it.")
+    return embed_places(network, tokenizer, offsets.float())

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from eaglebench.data.synthetic.cell_shares import compute_cell_shares, find_cells, find_cells_of_label
 from eaglebench.data.synthetic.chart import VALUE
 from eaglebench.data.synthetic.drawing import Scene
+from eaglebench.data.synthetic.shapes import SIDE
 from eaglebench.fusion.place import find_places
 from eaglebench.language.base import LanguageModel
 from eaglebench.language.places import embed_places
 from eaglebench.model.eagle import EagleModel
 from eaglebench.zoo.pretext import pad_ids
 
-SIDE = 8  # of the table of places: as many vectors as there are cells in the finest grid that it is trained on
 MAX_WORDS = 8  # W
 ONCE = 0.5  # of the objects are in one slot only, as an expert may keep what it knows of an object in any of its cells
 MIN_SCALE, MAX_SCALE = 0.5, 2.0  # factors of a slot's words in training
@@ -125,7 +125,8 @@ def fill_slots(
         cells = find_cells(share)
         if rng.random() < ONCE:
             cells = [rng.choice(cells)]
-        for label in mark.all_labels if fields else mark.labels:
+        named = [mark.field] if fields and mark.field else []
+        for label in [*mark.ranked_labels, *named]:
             shown = find_cells_of_label(label, cells)
             knowing = rng.sample(range(layout.copies), rng.randint(1, layout.copies))
             for copy in knowing:

@@ -20,6 +20,7 @@ from eaglebench.data.collate import Batch, Collator, Item
 from eaglebench.data.conversation import TEMPLATES, ConversationEncoder
 from eaglebench.data.sample import Sample, Turn
 from eaglebench.data.synthetic.drawing import Scene, SceneQuestion
+from eaglebench.data.synthetic.overlap import COVER
 from eaglebench.data.synthetic.transcription import write_transcription
 from eaglebench.language.base import LanguageModel
 from eaglebench.language.tokenizer import word_id
@@ -107,8 +108,8 @@ class Text(Pretext):
     def make_item(self, scene: Scene, rng: Random) -> TextItem:
         """A conversation about a scene, with slots or with a description."""
         (layout,) = rng.choices(list(LAYOUTS), list(LAYOUTS.values()))
-        # Slots do not show areas, nor what covers what.
-        answerable = [question for question in scene.questions if question.family != "area"]
+        # Slots do not show what covers what.
+        answerable = [question for question in scene.questions if question.type != COVER]
         if rng.random() >= SLOT_SHARE:
             sample = Sample("", None, make_turns(first_half(scene.questions), f"{write_description(scene, rng)}\n"))
             return TextItem(sample, self.language.template, None, layout, rng)

@@ -147,6 +147,10 @@ def test_a_transcription_says_what_is_where_in_reading_order() -> None:
     assert write_transcription(form) == "a3 total 47"
     chart = blank_scene(Mark(["red", "=5"], (20, 60, 40, 120)))
     assert write_transcription(chart) == "a3 red 5"
+    pile = blank_scene(
+        Mark(["circle", "red"], (2, 2, 90, 90), rank="largest"), Mark(["square", "blue"], (70, 70, 99, 99))
+    )
+    assert write_transcription(pile) == "b2 largest red circle, c3 blue square"
     for seed in range(30):
         board = KINDS["shapes"](Random(seed), 128)
         phrases = write_transcription(board).split(", ")
@@ -155,6 +159,21 @@ def test_a_transcription_says_what_is_where_in_reading_order() -> None:
             if question.family == "position":
                 key = find_key(question)
                 assert [phrase.split()[0] for phrase in phrases if key in phrase.split()] == [question.answer]
+
+
+def test_the_rank_of_an_area_is_said_where_it_is_clear() -> None:
+    seen = set()
+    for seed in range(100):
+        scene = KINDS["pile"](Random(seed), 128)
+        areas = [int((scene.regions == number).sum()) for number in range(1, len(scene.marks) + 1)]
+        for mark, area in zip(scene.marks, areas, strict=True):
+            others = [other for other in areas if other != area]
+            clear = {"largest": area > 1.3 * max(others), "smallest": 1.3 * area < min(others), None: True}
+            assert clear[mark.rank]
+            seen.add(mark.rank)
+            phrase = f"{mark.rank} {mark.labels[1]} {mark.labels[0]}"
+            assert (phrase in write_transcription(scene)) == (mark.rank is not None)
+    assert seen == {"largest", "smallest", None}
 
 
 def test_no_constant_answers_the_questions_about_areas() -> None:

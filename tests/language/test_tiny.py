@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import save_file
 
 from eaglebench.config.build import build_factory
 from eaglebench.fusion.place import resize_table
 from eaglebench.language.tiny import build_tiny_llama
+from eaglebench.utils.errors import UserError
 from eaglebench.weights.files import write_weights
 from tests.conftest import composed
 
@@ -19,14 +21,16 @@ def test_places_are_read_beside_the_checkpoint(tmp_path: Path) -> None:
     assert fresh.places is None
     write_weights(tmp_path / "llm.safetensors", fresh.network.state_dict())
     assert build_tiny_llama(**SIZES, checkpoint=tmp_path / "llm.safetensors").places is None
-    offsets = torch.randn(16, 8, 8)
+    offsets = torch.randn(16, 4, 4)
     save_file({"places.offsets": offsets}, tmp_path / "llm.head.safetensors")
     read = build_tiny_llama(**SIZES, checkpoint=tmp_path / "llm.safetensors").places
     assert read is not None
     table = fresh.network.get_input_embeddings().weight.detach()
     (name,) = fresh.tokenizer("b3", add_special_tokens=False)["input_ids"]
-    for row, column in ((4, 2), (5, 3)):  # of a table that is twice as fine as the board
-        torch.testing.assert_close(read[:, row, column], table[name] + offsets[:, row, column])
+    torch.testing.assert_close(read[:, 2, 1], table[name] + offsets[:, 2, 1])
+    save_file({"places.offsets": torch.randn(16, 8, 8)}, tmp_path / "llm.head.safetensors")
+    with pytest.raises(UserError, match=r"llm.head.safetensors .* 16 x 8 x 8, not 16 x 4 x 4: pretrain it again"):
+        build_tiny_llama(**SIZES, checkpoint=tmp_path / "llm.safetensors")
 
 
 def test_the_places_of_a_fusion_start_from_them() -> None:

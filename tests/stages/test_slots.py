@@ -41,11 +41,12 @@ def test_slots_are_the_words_of_each_cell() -> None:
         Mark(["blue", "=5"], (96, 32, 128, 128)),
         Mark(["total"], (0, 96, 32, 128)),
         Mark(["4"], (64, 96, 96, 128), field="total"),
+        Mark(["ring", "pink"], (32, 0, 64, 32), rank="smallest"),
     )
     cells = write_slots(scene).split("|")
     assert len(cells) == 16
     assert {index: cell for index, cell in enumerate(cells) if cell} == {
-        0: "star red", 7: "blue 5", 11: "blue", 12: "total", 14: "4", 15: "blue",
+        0: "star red", 1: "smallest ring pink", 7: "blue 5", 11: "blue", 12: "total", 14: "4", 15: "blue",
     }  # fmt: skip
 
 

@@ -54,16 +54,23 @@ class Mark:
         labels: what it is, such as its shape and its colour.
         box: (left, top, right, bottom) around its visible part, in pixels.
         field: name of the form field whose value it is part of; None otherwise.
+        rank: `largest` or `smallest` of a pile, if it is so by far; None otherwise.
     """
 
     labels: list[str]
     box: tuple[float, float, float, float]
     field: str | None = None
+    rank: str | None = None
 
     @property
     def all_labels(self) -> list[str]:
         """Everything that describes the thing: its labels, and its form field if it has one."""
         return [*self.labels, self.field] if self.field else self.labels
+
+    @property
+    def ranked_labels(self) -> list[str]:
+        """Its labels, and its rank if it has one."""
+        return [self.rank, *self.labels] if self.rank else self.labels
 
 
 @dataclass

@@ -23,7 +23,7 @@ from eaglebench.utils.processes import start_worker, without_main
 from eaglebench.utils.temporary import clear_leftovers_once, remove_folder, temporary_folder
 
 # Raise it whenever a renderer draws or asks something else: rendered folders are reused by these numbers.
-VERSION = 13
+VERSION = 14
 DIGEST_LENGTH = 12
 # The names are part of seed strings and decide pixels.
 KINDS = {"shapes": shapes.draw, "pile": overlap.draw, "text": text.draw, "document": document.draw, "chart": chart.draw}
@@ -220,11 +220,6 @@ def render_file(world: World, folder: Path, job: RenderJob) -> Rendered:
     scene.image.save(folder / f"{job.name}.png", compress_level=1)
     digest = hashlib.sha256(scene.image.tobytes()).hexdigest()
     return Rendered(digest, scene.questions, write_transcription(scene), write_slots(scene))
-
-
-def to_description(job: RenderJob, text: str) -> dict[str, Any]:
-    """The LLaVA record of one image with a text that answers no question."""
-    return to_record(job, [SceneQuestion("", text, "description", "description")])
 
 
 def to_record(job: RenderJob, questions: Sequence[SceneQuestion]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ LEAST, MOST = 3, 4  # shapes in one scene
 CLEAR = 1.3  # smallest ratio of two areas for a question about the larger or the smaller one
 COVERED = 0.1  # smallest covered fraction of a shape for a question about what covers it
 VISIBLE = 0.25  # smallest visible fraction of a shape
+LARGEST, SMALLEST = "largest", "smallest"  # ranks of visible areas, and the types of the questions about them
 COVER = "cover"  # the type of a question about what covers a shape
 LARGEST_COVERS = 0.3  # see `balance_questions`
 
@@ -60,30 +61,41 @@ def try_draw(rng: Random, canvas: int) -> Scene | None:
     if any(area < VISIBLE * mask.sum() for area, mask in zip(areas, masks, strict=True)):
         return None
     marks = [
-        Mark([shape, colour], bounding_box(regions == index + 1))
-        for index, (shape, colour) in enumerate(zip(shapes, colours, strict=True))
+        Mark([shape, colour], bounding_box(regions == index + 1), rank=rank)
+        for index, (shape, colour, rank) in enumerate(zip(shapes, colours, rank_areas(areas), strict=True))
     ]
-    return Scene(image.reduce(OVERSAMPLING), ask_questions(rng, colours, areas, masks, regions), marks, regions)
+    return Scene(image.reduce(OVERSAMPLING), ask_questions(rng, marks, masks, regions), marks, regions)
+
+
+def rank_areas(areas: list[int]) -> list[str | None]:
+    """For each visible area: `largest` or `smallest` if it is so by far, None otherwise."""
+    ranks: list[str | None] = [None] * len(areas)
+    ordered = sorted(range(len(areas)), key=areas.__getitem__)
+    if areas[ordered[-1]] > CLEAR * areas[ordered[-2]]:
+        ranks[ordered[-1]] = LARGEST
+    if areas[ordered[1]] > CLEAR * areas[ordered[0]]:
+        ranks[ordered[0]] = SMALLEST
+    return ranks
 
 
 def ask_questions(
-    rng: Random, colours: list[str], areas: list[int], masks: list[npt.NDArray[np.bool_]], regions: Regions
+    rng: Random, marks: list[Mark], masks: list[npt.NDArray[np.bool_]], regions: Regions
 ) -> list[SceneQuestion]:
     """At most two questions: which visible area is the largest or the smallest, and what covers a shape.
 
     Args:
         rng: source of randomness.
-        colours: colour of each shape, from the bottom to the top.
-        areas: visible area of each shape, in pixels.
+        marks: the shapes, from the bottom to the top.
         masks: all pixels of each shape, visible or not.
         regions: the visible shape of each pixel (see `Scene.regions`).
     """
-    questions = []
-    ordered = sorted(range(len(areas)), key=areas.__getitem__)
-    if areas[ordered[-1]] > CLEAR * areas[ordered[-2]]:
-        questions.append(SceneQuestion("What colour is the largest shape?", colours[ordered[-1]], "area", "largest"))
-    if areas[ordered[1]] > CLEAR * areas[ordered[0]]:
-        questions.append(SceneQuestion("What colour is the smallest shape?", colours[ordered[0]], "area", "smallest"))
+    colours = [mark.labels[-1] for mark in marks]
+    questions = [
+        SceneQuestion(f"What colour is the {rank} shape?", colour, "area", rank)
+        for rank in (LARGEST, SMALLEST)
+        for mark, colour in zip(marks, colours, strict=True)
+        if mark.rank == rank
+    ]
     for index, mask in enumerate(masks):
         hidden = [int((regions[mask] == other + 1).sum()) / mask.sum() for other in range(len(masks))]
         over = [other for other, part in enumerate(hidden) if other != index and part > 0]

@@ -13,11 +13,11 @@ SEPARATOR = "|"  # of the cells of `write_slots`
 def write_transcription(scene: Scene) -> str:
     """Everything in a scene, each with its cell of a four by four board, in reading order.
 
-    A board, a sign and a form give texts such as `a1 red star, b4 green circle`, `a2 blue HUT` and `a3 total 47`.
+    A board, a pile, a sign and a form give texts such as `a1 red star, b4 green circle`, `b2 largest red circle`,
+    `a2 blue HUT` and `a3 total 47`.
     """
-    placed = sorted(
-        ((find_cell(mark, scene), phrase) for mark, phrase in pair_phrases(scene.marks)), key=lambda pair: pair[0]
-    )
+    pairs = [(mark, f"{mark.rank} {phrase}" if mark.rank else phrase) for mark, phrase in pair_phrases(scene.marks)]
+    placed = sorted(((find_cell(mark, scene), phrase) for mark, phrase in pairs), key=lambda pair: pair[0])
     return ", ".join(f"{PLACES[cell]} {phrase}" for cell, phrase in placed)
 
 
@@ -29,7 +29,7 @@ def write_slots(scene: Scene) -> str:
     words: list[list[str]] = [[] for _ in PLACES]
     for mark, share in zip(scene.marks, compute_cell_shares(scene, SIDE), strict=True):
         cells = find_cells(share)
-        for label in mark.labels:
+        for label in mark.ranked_labels:
             for cell in find_cells_of_label(label, cells):
                 words[cell].append(label.removeprefix(VALUE))
     return SEPARATOR.join(map(" ".join, words))
