@@ -185,6 +185,7 @@ def build_stages(config: Config) -> list[Stage]:
                 hyperparameters=build_hyperparameters(section),
                 lr=section.lr,
                 unfreeze_at=section.unfreeze_at,
+                group_by_length=section.group_by_length,
                 template=section.template,
                 **arguments,
             )

@@ -90,6 +90,7 @@ class StageConfig(OptimizationConfig, Component):
 
     lr: dict[Kind, NonNegativeFloat]
     unfreeze_at: dict[Kind, NonNegativeInt]
+    group_by_length: bool = False  # of runs that were trained before there was a choice
     data: str | None
     image_root: str | None
     template: str | None

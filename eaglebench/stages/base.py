@@ -32,6 +32,7 @@ class Stage(ABC):
         lr: learning rates by kind of part (`experts`, `fusion`, `llm`); 0 freezes.
         hyperparameters: of the optimisation.
         unfreeze_at: by kind of part, the optimizer step until which it stays frozen.
+        group_by_length: make batches of samples whose texts are about as long as each other.
 
     Raises:
         UserError: a kind of part that this stage does not have.
@@ -45,6 +46,7 @@ class Stage(ABC):
         lr: Mapping[str, NonNegativeFloat],
         hyperparameters: Hyperparameters,
         unfreeze_at: Mapping[str, NonNegativeInt] | None = None,
+        group_by_length: bool = False,
     ) -> None:
         self.unfreeze_at = dict(unfreeze_at or {})
         for field, kinds in (("lr", lr), ("unfreeze_at", self.unfreeze_at)):
@@ -56,6 +58,7 @@ class Stage(ABC):
         self.name = name
         self.lr = {kind: float(lr.get(kind) or 0.0) for kind in self.part_kinds}
         self.hyperparameters = hyperparameters
+        self.group_by_length = group_by_length
 
     @property
     def config_path(self) -> str:

@@ -28,6 +28,7 @@ class Joint(Stage):
         hyperparameters: of the optimisation.
         unfreeze_at: by kind of part, the optimizer step until which it stays frozen.
         template: of the conversations of this stage; None: that of the language model.
+        group_by_length: make batches of samples whose texts are about as long as each other.
 
     Raises:
         UserError: a kind of part that this stage does not have, or an unknown template.
@@ -40,8 +41,9 @@ class Joint(Stage):
         hyperparameters: Hyperparameters,
         unfreeze_at: Mapping[str, NonNegativeInt] | None = None,
         template: Literal["compact", "vicuna_v1", "plain", "chatml", "llama3"] | None = None,
+        group_by_length: bool = False,
     ) -> None:
-        super().__init__(name, lr, hyperparameters, unfreeze_at)
+        super().__init__(name, lr, hyperparameters, unfreeze_at, group_by_length)
         if template is not None and template not in TEMPLATES:
             raise UserError(
                 f"stages.{name}.template={template} is unknown: choose from {', '.join(TEMPLATES)}, or null."
@@ -89,6 +91,7 @@ class Joint(Stage):
             collate=Collator(language.tokenizer.pad_token_id),
             config_path=self.config_path,
             count_targets=dataset.count_targets,
+            lengths=dataset.lengths if self.group_by_length else None,
             blocks=model.blocks(),
             validation_models=(model, language),
             layer_decays={
@@ -110,7 +113,7 @@ class PreAlign(Joint):
     Eagle, section 2.4. The projectors are discarded.
 
     Args:
-        name, lr, hyperparameters, unfreeze_at, template: as of `Joint`.
+        name, lr, hyperparameters, unfreeze_at, template, group_by_length: as of `Joint`.
         projector: builds the fusion of one expert, the same for every run whatever fusion follows.
         projector_config: what `projector` is built from, for the keys of finished stages.
     """
@@ -126,8 +129,9 @@ class PreAlign(Joint):
         projector_config: Mapping[str, Any],
         unfreeze_at: Mapping[str, NonNegativeInt] | None = None,
         template: Literal["compact", "vicuna_v1", "plain", "chatml", "llama3"] | None = None,
+        group_by_length: bool = False,
     ) -> None:
-        super().__init__(name, lr, hyperparameters, unfreeze_at, template)
+        super().__init__(name, lr, hyperparameters, unfreeze_at, template, group_by_length)
         self.projector = projector
         self.projector_config = projector_config
 

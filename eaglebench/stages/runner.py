@@ -138,6 +138,7 @@ class Runner:
                 "stage": type(stage).__name__,
                 "lr": stage.lr,
                 "unfreeze_at": stage.unfreeze_at,
+                "group_by_length": stage.group_by_length,
                 "hyperparameters": numbers,
                 "seed": self.factory.seed,
                 "trainer": settings | {"compile": self.trainer.compile_blocks},

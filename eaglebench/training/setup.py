@@ -23,6 +23,7 @@ class TrainingSetup:
         count_targets: gives the number of targets that the loss of the sample with an index is a mean over; None: one
             a sample.
         blocks: the repeated blocks of the network, to compile, and to all-gather one by one where weights are sharded.
+        lengths: of the samples' texts, by which they are grouped into batches; None: they are not.
         validation_models: what the validator is called with: a model and its language model. Empty: no validation.
         layer_decays: by part, for those whose learning rate differs between their blocks.
         unfreeze_at: by part, the optimizer step until which it stays frozen.
@@ -35,6 +36,7 @@ class TrainingSetup:
     collate: Callable[[Sequence[Any]], Any]
     config_path: str
     count_targets: Callable[[int], int] | None = None
+    lengths: Sequence[int] | None = None
     blocks: Sequence[nn.Module] = ()
     validation_models: tuple[Any, ...] = ()
     layer_decays: Mapping[str, LayerDecay] = field(default_factory=dict)

@@ -132,7 +132,7 @@ class StageTrainer:
             for block in setup.blocks:
                 block.compile()
         module = TrainingModule(setup, hyperparameters, steps, label, seed, output_parts)
-        order = BatchOrder(samples, hyperparameters.batch_size, steps, seed)
+        order = BatchOrder(samples, hyperparameters.batch_size, steps, seed, setup.lengths)
         checkpoints = CheckpointCallback(checkpoint_folder, self.checkpoint_every, order, self.console.print)
         # The checkpoints first: the progress fails where the terminal was closed.
         callbacks = [checkpoints, StageProgress(label, steps, self.console)]

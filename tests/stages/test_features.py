@@ -90,7 +90,7 @@ def test_other_stages_and_fusions_find_them_in_the_store(attach: Attach, encoded
 @pytest.mark.parametrize(
     ("stage", "words"),
     [
-        ("sft", []),  # trains experts
+        ("sft", ["stages.sft.lr.experts=1e-4"]),
         ("projector", ["fusion=llava_hr"]),  # reaches into its base
         ("projector", ["stages.projector.lr.experts=1e-4"]),
     ],

@@ -49,18 +49,22 @@ def trained_parts(runner: Runner, stage: Stage, unit: StageUnit) -> tuple[set[st
     return changed, with_gradient
 
 
+UNLOCKED = "stages.sft.lr.experts=1e-3"
+
+
 @pytest.mark.parametrize(
     ("stage", "overrides", "trains"),
     [
         ("pre_align", [], {"experts.sam", "fusion"}),
         ("projector", [], {"fusion"}),
         ("projector", ["stages.projector.lr.experts=1e-3"], {"fusion", "experts.clip", "experts.sam"}),
-        ("sft", [], {"experts.clip", "experts.sam", "fusion", "llm"}),
-        ("sft", ["experts.sam.frozen=true"], {"experts.clip", "fusion", "llm"}),
-        ("sft", ["stages.sft.lr.llm=0"], {"experts.clip", "experts.sam", "fusion"}),
-        ("sft", ["stages.sft.unfreeze_at.llm=2", "stages.sft.unfreeze_at.experts=2"], {"fusion"}),
-        ("sft", ["stages.sft.unfreeze_at.llm=1", "stages.sft.unfreeze_at.experts=2"], {"fusion", "llm"}),
-        ("sft", ["experts.sam.layer_decay=0.5"], {"experts.clip", "experts.sam", "fusion", "llm"}),
+        ("sft", [], {"fusion", "llm"}),
+        ("sft", [UNLOCKED], {"experts.clip", "experts.sam", "fusion", "llm"}),
+        ("sft", [UNLOCKED, "experts.sam.frozen=true"], {"experts.clip", "fusion", "llm"}),
+        ("sft", [UNLOCKED, "stages.sft.lr.llm=0"], {"experts.clip", "experts.sam", "fusion"}),
+        ("sft", [UNLOCKED, "stages.sft.unfreeze_at={llm: 2, experts: 2}"], {"fusion"}),
+        ("sft", [UNLOCKED, "stages.sft.unfreeze_at={llm: 1, experts: 2}"], {"fusion", "llm"}),
+        ("sft", [UNLOCKED, "experts.sam.layer_decay=0.5"], {"experts.clip", "experts.sam", "fusion", "llm"}),
     ],
 )
 def test_what_trains_and_what_is_frozen(shared: list[str], stage: str, overrides: list[str], trains: set[str]) -> None:

@@ -7,7 +7,7 @@ from tests.helpers.tables import row_cells
 
 
 def test_parts_with_parameters_and_the_learning_rate_of_each_stage() -> None:
-    cfg = composed("experts.clip.frozen=true", "experts.sam.lr=1e-4", "stages=[pre_align,projector,sft]")
+    cfg = composed("experts.clip.frozen=true", "experts.sam.lr=1e-4", "stages.sft.lr.experts=1e-3")
     factory = build_factory(cfg)
     model, _ = factory.build_model(factory.experts)
     table = build_parts_table(summarize_parts(model, factory, build_stages(cfg)))
