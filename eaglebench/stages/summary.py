@@ -6,8 +6,9 @@ from typing import Any
 from rich.table import Table
 
 from eaglebench.model.eagle import EagleModel
-from eaglebench.model.factory import ModelFactory
+from eaglebench.model.factory import ExpertSpec, ModelFactory
 from eaglebench.stages.base import Stage
+from eaglebench.utils.errors import UserError
 
 PART, PARAMETERS, OUTPUT_SHAPE = "part", "parameters", "output shape"  # columns; the others are stages
 
@@ -16,6 +17,9 @@ def summarize_parts(model: EagleModel, factory: ModelFactory, stages: Sequence[S
     """A row for each part: name, number of parameters, output shape, and its learning rate in each stage.
 
     The learning rate is 0 in a stage that freezes the part, and None in a stage whose models lack it.
+
+    Raises:
+        UserError: an expert that no stage trains has settings of its training.
     """
     rows = []
     for name, part in model.parts().items():
@@ -25,7 +29,18 @@ def summarize_parts(model: EagleModel, factory: ModelFactory, stages: Sequence[S
             has_part = any(name in stage.input_parts(unit) for unit in stage.units(factory))
             row[stage.name] = stage.learning_rate(name, factory) if has_part else None
         rows.append(row)
+        expert = factory.experts.get(name.removeprefix("experts."))
+        if expert is not None and not any(row[stage.name] for stage in stages):
+            refuse_untrained(name, expert, stages)
     return rows
+
+
+def refuse_untrained(path: str, expert: ExpertSpec, stages: Sequence[Stage]) -> None:
+    """Refuse what would have no effect: a rate or adapters of an expert that no stage trains."""
+    wanted = {"lr": expert.lr, "layer_decay": expert.layer_decay != 1, "lora.rank": expert.lora["rank"]}
+    for field in (field for field, given in wanted.items() if given):
+        way = f"leave out {path}.frozen" if expert.frozen else f"add stages.{stages[-1].name}.lr.experts=1e-4"
+        raise UserError(f"{path}.{field} has no effect, since no stage trains this expert: {way}, or leave it out.")
 
 
 def build_parts_table(rows: Sequence[Mapping[str, Any]]) -> Table:

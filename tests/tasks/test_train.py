@@ -75,7 +75,13 @@ def test_an_expert_in_tiles_half_precision_and_adapters_is_stored_and_read_back(
     """
     treated = ("experts.clip.high_res=tile", "experts.clip.image_size=128", "experts.clip.global_view=true")
     adapted = ("experts.sam.lora.rank=2", "experts.sam.dtype=bfloat16", "experts.sam.activation_checkpointing=true")
-    usual = (f"store={tmp_path / 'store'}", "stages=[sft]", "evaluation.blind.steps=0", "evaluation.shuffled=false")
+    usual = (
+        f"store={tmp_path / 'store'}",
+        "stages=[sft]",
+        "stages.sft.lr.experts=1e-3",
+        "evaluation.blind.steps=0",
+        "evaluation.shuffled=false",
+    )
     for name in ("first", "again"):
         outcome = command(*fast_store, *usual, *treated, *adapted, f"hydra.run.dir={tmp_path / name}")
         assert outcome.code == 0, outcome.err
