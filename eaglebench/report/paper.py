@@ -46,6 +46,7 @@ class PaperSetting:
             f"fusion={self.fusion}": self.fusion != CHANNEL_CONCAT,
             f"'stages=[{','.join(stages)}]'": True,
             "stages.sft.lr.experts=0": self.frozen,
+            "'stages.sft.lr.experts=${stages.sft.lr.fusion}'": not self.frozen,  # the tiny size has them frozen
             "'stages.projector.lr.experts=${stages.sft.lr.experts}'": self.unlocked,
             f"stages.sft.epochs={self.epochs}": self.epochs != 1,
             f"experts.clip.image_size={self.clip}": self.clip != CLIP_SIDE,

@@ -28,6 +28,9 @@ SETTINGS = sorted(
 KINDS = {tuple(list(vars(setting).values())[1:]): setting for setting in reversed(SETTINGS)}
 
 
+UNLOCKED = "stages.sft.lr.experts=1e-3"
+
+
 def infer(*overrides: str) -> PaperSetting | None:
     return infer_paper_setting(resolve_config(*overrides), compose_shipped)
 
@@ -63,7 +66,7 @@ def test_the_order_of_the_experts_after_the_base_plays_no_part() -> None:
 
 def test_sides_and_lengths_of_the_tiny_size_count_as_shares() -> None:
     clip = ["experts=[clip]", "stages=[projector,sft]"]
-    found = infer(*clip, "experts.clip.image_size=96", "stages.sft.steps=1100")
+    found = infer(*clip, UNLOCKED, "experts.clip.image_size=96", "stages.sft.steps=1800")
     assert found == PaperSetting("clip", clip=672, epochs=2)
 
 
@@ -78,16 +81,16 @@ def test_sides_and_lengths_of_the_tiny_size_count_as_shares() -> None:
     ],
 )
 def test_settings_that_the_paper_does_not_have_match_no_row(override: str) -> None:
-    assert infer(override) is None
+    assert infer(UNLOCKED, override) is None
     assert infer_paper_setting({"experts": {"mine": {}}}, compose_shipped) is None
 
 
 def test_runs_stand_beside_the_rows_whose_settings_they_have() -> None:
     scores: Mapping[str, Any] = {"overall": {"score": 0.5}, "families": {"x": {"score": 0.5}}}
     configs = {
-        "a": resolve_config("stages=[projector,sft]"),
-        "b": resolve_config("stages=[projector,sft]", "seed=1"),
-        "c": resolve_config("stages=[projector,sft]", "fast=true"),
+        "a": resolve_config(UNLOCKED, "stages=[projector,sft]"),
+        "b": resolve_config(UNLOCKED, "stages=[projector,sft]", "seed=1"),
+        "c": resolve_config(UNLOCKED, "stages=[projector,sft]", "fast=true"),
     }
     runs = [
         ScoredRun("a", 0, {"experts": "clip+sam"}, scores),
@@ -108,7 +111,7 @@ def test_runs_stand_beside_the_rows_whose_settings_they_have() -> None:
 def test_runs_with_the_eleven_benchmarks_are_on_the_scale_of_the_paper() -> None:
     scores = {"overall": {"score": 0.68}, "families": {"gqa": {"score": 0.6}}, "eagle_average": 681.54}
     rankings, _ = rank_runs([ScoredRun("a", 0, {"experts": "clip+convnext"}, scores)])
-    config = resolve_config("experts=[clip,convnext]", "stages=[projector,sft]")
+    config = resolve_config(UNLOCKED, "experts=[clip,convnext]", "stages=[projector,sft]")
     entries = {"a": RunEntry(Path("a"), config, {}, None, None, None, ())}
     reproductions = reproduce_paper(rankings, entries, compose_shipped)
     assert ours(reproductions, "Table 4")[1] == "681.5 (tiny, 1 seed, the paper's scale)"

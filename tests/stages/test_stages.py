@@ -16,6 +16,8 @@ from eaglebench.stages.trained_weights import TrainedWeights
 from eaglebench.utils.errors import UserError
 from tests.conftest import FUSIONS, composed, turns, write_records
 
+UNLOCKED = "stages.sft.lr.experts=1e-3"
+
 
 def runner_of(cfg: Config) -> tuple[Runner, list[str]]:
     logged: list[str] = []
@@ -47,9 +49,6 @@ def trained_parts(runner: Runner, stage: Stage, unit: StageUnit) -> tuple[set[st
     }
     with_gradient = {name for name, part in setup.parts.items() if any(p.grad is not None for p in part.parameters())}
     return changed, with_gradient
-
-
-UNLOCKED = "stages.sft.lr.experts=1e-3"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +86,7 @@ def test_pre_alignment_is_for_each_expert_that_is_neither_aligned_nor_frozen(sha
 def test_compiled_blocks_give_the_same_losses(shared: list[str]) -> None:
     losses = []
     for compiled in ("false", "true"):
-        cfg = composed(*shared, f"trainer.compile={compiled}", "validation.every=2")
+        cfg = composed(*shared, UNLOCKED, f"trainer.compile={compiled}", "validation.every=2")
         runner, _ = runner_of(cfg)
         stage = stage_of(cfg, "sft")
         (unit,) = stage.units(runner.factory)
@@ -130,7 +129,7 @@ def test_later_stages_start_from_what_earlier_ones_gave(shared: list[str]) -> No
 
 
 def test_the_same_command_gives_the_same_weights_twice(shared: list[str]) -> None:
-    cfg = composed(*shared, "stages=[pre_align,sft]")
+    cfg = composed(*shared, UNLOCKED, "stages=[pre_align,sft]")
     first, second = (runner_of(cfg)[0].run(build_stages(cfg))[0].weights for _ in range(2))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -161,10 +160,9 @@ def test_a_finished_stage_is_taken_from_the_store(shared: list[str], tmp_path: P
 def test_micro_batches_of_the_whole_model_give_the_same_step(shared: list[str]) -> None:
     weights = []
     for overrides in ([], ["stages.sft.micro_batch=4"], ["stages.sft.micro_batch=1"]):
-        runner, _ = runner_of(composed(*shared, "stages=[sft]", "stages.sft.steps=1", *overrides))
-        weights.append(
-            runner.run(build_stages(composed(*shared, "stages=[sft]", "stages.sft.steps=1", *overrides)))[0].weights
-        )
+        cfg = composed(*shared, UNLOCKED, "stages=[sft]", "stages.sft.steps=1", *overrides)
+        runner, _ = runner_of(cfg)
+        weights.append(runner.run(build_stages(cfg))[0].weights)
     whole, *cut = weights
     rate = (
         1e-3  # AdamW's first step is the learning rate times a sign: rounding may turn the sign of what is nearly zero
