@@ -54,6 +54,7 @@ class BatchOrder(Sampler[list[int]]):
 
     def group_by_length(self, order: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
         """Whole batches in another order: sorted by length among `POOL` batches, which are then shuffled."""
-        pools = order.split(POOL * self.batch_size)
+        size = POOL * self.batch_size
+        pools = [order[start : start + size] for start in range(0, len(order), size)]
         batches = torch.cat([pool[lengths[pool].argsort(stable=True)] for pool in pools]).view(-1, self.batch_size)
         return batches[torch.randperm(len(batches), generator=generator)].flatten()

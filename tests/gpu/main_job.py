@@ -11,6 +11,7 @@ SECTIONS = ("stages.pre_align", "stages.projector", "stages.sft", "evaluation.bl
 MAIN_JOB = (
     *(f"{section}.batch_size={BATCH}" for section in SECTIONS),
     *(f"{section}.steps={steps}" for section, steps in zip(SECTIONS, STEPS.values(), strict=True)),
+    "stages.sft.lr.experts=1e-3",  # all parts train; kept features would be rounded to float16
     "evaluation.shuffled=false",
 )
 TRAINERS = {"cpu": "trainer=cpu", "cuda": "trainer=gpu"}

@@ -86,7 +86,7 @@ def test_an_offline_run_has_everything(
         "part": "experts.clip",
         "parameters": 116608,
         "output shape": "64 px -> 4x4x256",
-        "sft": 1e-3,
+        "sft": 0.0,
     }
     expected = {**scores["families"], "overall": scores["overall"]}
     named = {row["family"]: row["score"] for row in tables["scores"]}
