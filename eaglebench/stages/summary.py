@@ -29,9 +29,8 @@ def summarize_parts(model: EagleModel, factory: ModelFactory, stages: Sequence[S
             has_part = any(name in stage.input_parts(unit) for unit in stage.units(factory))
             row[stage.name] = stage.learning_rate(name, factory) if has_part else None
         rows.append(row)
-        expert = factory.experts.get(name.removeprefix("experts."))
-        if expert is not None and not any(row[stage.name] for stage in stages):
-            refuse_untrained(name, expert, stages)
+        if name.startswith("experts.") and not any(row[stage.name] for stage in stages):
+            refuse_untrained(name, factory.experts[name.removeprefix("experts.")], stages)
     return rows
 
 

@@ -10,10 +10,10 @@ from eaglebench.stages.artefact_files import MANIFEST
 from tests.conftest import Outcome
 from tests.gpu.main_job import MAIN_JOB, SECTIONS, STEPS, TRAINERS, leave_out_figure, list_overrides
 
-# Losses are 1.5 to 3.5. Rounding changes them by up to 0.005 on a CPU: AdamW divides a gradient by its own size, so a
-# weight whose gradient is nothing but rounding moves by a whole learning rate, to either side. bfloat16 changes losses
-# by up to 0.02.
-NEAR = 1e-2
+# Losses are 1.5 to 3.5, and have four digits in the store. Rounding alone changes none of these digits on a CPU, but it
+# may: AdamW divides a gradient by its own size, so a weight whose gradient is nothing but rounding moves by a whole
+# learning rate, to either side. bfloat16 changes losses by up to 0.02.
+NEAR = 2e-3
 # On the CPU, a step is cut into other matrix products.
 SAME_ARITHMETIC = {"cpu": [f"{section}.micro_batch=2" for section in SECTIONS], "cuda": []}
 

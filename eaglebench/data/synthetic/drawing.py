@@ -69,7 +69,7 @@ class Mark:
 
     @property
     def ranked_labels(self) -> list[str]:
-        """Its labels, and its rank if it has one."""
+        """What a caption says of the thing: `largest` or `smallest` if it is that by far, then its labels."""
         return [self.rank, *self.labels] if self.rank else self.labels
 
 
